@@ -1,0 +1,77 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Warnings are errors where the project is tested, not where somebody builds it as a dependency.
+let warnings: [SwiftSetting] =
+  Context.environment["WARNINGS_AS_ERRORS"] == nil ? [] : [.treatAllWarnings(as: .error)]
+
+let settings: [SwiftSetting] =
+  [
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .strictMemorySafety(),
+  ] + warnings
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+// Eight floors; every arrow runs down (README, "Design").
+let package = Package(
+  name: "blkdev",
+  products: [
+    .executable(name: "blkdev-run", targets: ["blkdev-run"]),
+    .library(name: "Reactor", targets: ["Reactor"]),
+    .library(name: "BlockDevice", targets: ["BlockDevice"]),
+    .library(name: "Ext2", targets: ["Ext2"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+  ],
+  targets: [
+    .target(name: "CLinux", linkerSettings: [.linkedLibrary("aio")]),
+    module("Ext2Format", []),
+    module("Reactor", ["CLinux", deque, heap]),
+    module("BlockDevice", ["CLinux", "Reactor", system, deque]),
+    module("PageCache", ["Reactor", "BlockDevice", deque]),
+    module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging]),
+    module(
+      "Workload",
+      [
+        "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2", system,
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ]),
+    module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2", "Ext2Format"]),
+    .executableTarget(
+      name: "blkdev-run",
+      dependencies: [
+        "Workload", "FaultLab", "Ext2", "BlockDevice", "Reactor", system, logging,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: settings),
+
+    .target(
+      name: "Support", dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", system], path: "Tests/Support",
+      swiftSettings: settings),
+    tests("ReactorTests", ["Reactor", "Support"]),
+    tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux"]),
+    tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
+    tests("Ext2FormatTests", ["Ext2Format"]),
+    tests("Ext2Tests", ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
+    tests("WorkloadTests", ["Workload", "Support"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

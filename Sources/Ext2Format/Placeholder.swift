@@ -1,0 +1,1 @@
+// Ext2Format
