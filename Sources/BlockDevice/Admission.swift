@@ -1,0 +1,83 @@
+internal import Reactor
+
+/// Who asks for a place in the queue.
+public enum AdmissionClass: Sendable {
+  /// A read or a write that somebody waits for.
+  case ordinary
+  /// Writing dirty memory: may take the places held in reserve.
+  case writeback
+  /// Nobody waits for it yet: it leaves a quarter of the places alone.
+  case readAhead
+}
+
+struct AdmissionWaiter {
+  let admissionClass: AdmissionClass
+  let resumption: Resumption
+}
+
+extension RequestQueue {
+  /// Waits for a place in the queue, first come first served among those who may have one. It always costs a turn, so
+  /// that a caller cannot come to depend on it not suspending.
+  ///
+  /// The world may have changed when this returns. The request is to be submitted or given back in that same step.
+  public func admit(_ admissionClass: AdmissionClass = .ordinary) async -> Request {
+    if let request = admitNow(admissionClass) {
+      await reactor.pass()
+      return request
+    }
+    let record = reactor.willWait("a place in the queue")
+    let place = await suspend {
+      admissionWaiters.append(AdmissionWaiter(admissionClass: admissionClass, resumption: $0))
+    }
+    reactor.didWait(record)
+    return places[place]
+  }
+
+  /// As `admit`, but returns nil, after a turn, when there is no place now.
+  public func admitIfFree(_ admissionClass: AdmissionClass) async -> Request? {
+    let request = admitNow(admissionClass)
+    await reactor.pass()
+    return request
+  }
+
+  /// A place without a turn, for polled use and for work that is itself a step; nil when there is none.
+  public func admitNow(_ admissionClass: AdmissionClass = .ordinary) -> Request? {
+    guard mayHavePlace(admissionClass), !isSomebodyFirst(admissionClass) else { return nil }
+    return takePlace()
+  }
+
+  /// Gives an admission back unused, or ends the use of a place.
+  public func giveBack(_ request: Request) {
+    request.reset()
+    idle.append(request)
+    admitWaiters()
+  }
+
+  private func mayHavePlace(_ admissionClass: AdmissionClass) -> Bool {
+    switch admissionClass {
+    case .writeback: !idle.isEmpty
+    case .ordinary: idle.count > configuration.writebackReserve
+    case .readAhead: idle.count > max(configuration.writebackReserve, configuration.placeCount / 4)
+    }
+  }
+
+  /// Whether a waiter who could have the place comes before a newcomer of this class.
+  private func isSomebodyFirst(_ admissionClass: AdmissionClass) -> Bool {
+    admissionWaiters.contains { mayHavePlace($0.admissionClass) }
+  }
+
+  private func takePlace() -> Request {
+    let request = idle.removeLast()
+    request.phase = .admitted
+    return request
+  }
+
+  private func admitWaiters() {
+    while let index = admissionWaiters.firstIndex(where: { mayHavePlace($0.admissionClass) }) {
+      let waiter = admissionWaiters.remove(at: index)
+      let request = takePlace()
+      guard let place = places.firstIndex(where: { $0 === request }) else { return }
+      reactor.resume(waiter.resumption, returning: place)
+    }
+  }
+}
