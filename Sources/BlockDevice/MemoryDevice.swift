@@ -18,7 +18,8 @@ public final class MemoryDevice: BlockDevice {
   public convenience init(image: [UInt8], logicalBlockSize: Int = 512) {
     self.init(
       geometry: Geometry(
-        logicalBlockSize: logicalBlockSize, byteCount: UInt64(image.count), memoryAlignment: min(logicalBlockSize, 512)))
+        logicalBlockSize: logicalBlockSize, byteCount: UInt64(image.count), memoryAlignment: min(logicalBlockSize, 512))
+    )
     storage.store(image, at: 0)
   }
 

@@ -65,9 +65,9 @@ public final class RequestQueue {
   public private(set) var outstandingCount = 0
 
   /// Opens the queue on `device` and attaches it to the reactor.
-  public init(device: any BlockDevice, reactor: Reactor, configuration: Configuration = Configuration()) throws(
-    DeviceError
-  ) {
+  public init(device: any BlockDevice, reactor: Reactor, configuration: Configuration = Configuration())
+    throws(DeviceError)
+  {
     precondition(configuration.tagCount > 0 && configuration.placeCount > configuration.writebackReserve + 1)
     try device.attach(to: reactor, tagCount: configuration.tagCount)
     self.device = device

@@ -1,0 +1,155 @@
+// The page cache of one volume: its memory, its limits, and which pages leave.
+//
+// Limits: `pageCount` pages in all, `dirtyLimit` of them dirty or under writeback. When no frame is free, the clean page
+// that was used longest ago leaves; when there is none, whoever wants a page waits for one.
+public import BlockDevice
+public import Reactor
+
+/// How much a page cache may hold and when it writes.
+public struct PageCacheConfiguration: Sendable {
+  /// Bytes of all pages.
+  public var cacheByteCount = 64 << 20
+  /// Bytes of dirty pages at which writers wait; nil: half of the cache.
+  public var dirtyLimitByteCount: Int?
+  /// Bytes of dirty pages at which background writeback begins; nil: half of the dirty limit.
+  public var backgroundByteCount: Int?
+  /// The most bytes of one write batch; the device's limits may be smaller.
+  public var batchByteCount = 1 << 20
+  /// How writeback finds the blocks of what it writes.
+  public var policy = WritebackPolicyName.cookie
+  /// For experiments: dispatch batches without comparing their cookie. It loses data.
+  public var ignoresCookie = false
+  /// Mark pages clean when their write failed, as Linux does, instead of keeping them dirty.
+  public var marksFailedPagesClean = false
+  /// After how many nanoseconds background writeback writes a dirty page, whatever the thresholds say.
+  public var expiryNanoseconds: UInt64 = 30_000_000_000
+  /// Mutants of the test suite.
+  public var switchedOff: SwitchedOffRules = []
+  /// The defaults.
+  public init() {}
+}
+
+/// All cached pages of one volume. Confined to its reactor.
+public final class PageCache {
+  /// The reactor everything runs on.
+  public let reactor: Reactor
+  /// The queue pages are read and written through.
+  public let queue: RequestQueue
+  /// The limits and options.
+  public let configuration: PageCacheConfiguration
+  /// Bytes of a page: the file system's block size.
+  public let pageByteCount: Int
+  /// Writes dirty pages.
+  public private(set) var writeback: Writeback!
+  /// The most pages there are.
+  public var pageCount: Int { arena.count }
+  /// The most pages that may be dirty or under writeback before writers wait.
+  public var dirtyLimit: Int { budget.limit }
+  /// Pages that are dirty or under writeback now.
+  public var dirtyCount: Int { budget.used }
+
+  let arena: FrameArena
+  let budget: DirtyBudget
+  let backgroundPageCount: Int
+  private var newest: Page?
+  private var oldest: Page?
+  /// Counts calls of fsync: a page dirtied after a call is none of its business.
+  var flushCalls: UInt64 = 0
+
+  /// A cache for pages of `pageByteCount` bytes. Needs room for at least 16 pages.
+  public init(
+    reactor: Reactor, queue: RequestQueue, pageByteCount: Int,
+    configuration: PageCacheConfiguration = PageCacheConfiguration()
+  ) {
+    self.reactor = reactor
+    self.queue = queue
+    self.configuration = configuration
+    self.pageByteCount = pageByteCount
+    let pages = max(16, configuration.cacheByteCount / pageByteCount)
+    arena = FrameArena(reactor, frameByteCount: pageByteCount, count: pages)
+    let dirtyBytes = configuration.dirtyLimitByteCount ?? configuration.cacheByteCount / 2
+    let limit = min(max(8, dirtyBytes / pageByteCount), pages - 4)
+    budget = DirtyBudget(reactor, limit: limit)
+    backgroundPageCount = configuration.backgroundByteCount.map { $0 / pageByteCount } ?? limit / 2
+    writeback = Writeback(self)
+    budget.onWait = { [unowned self] in writeback.kick() }
+  }
+
+  // MARK: Budget
+
+  /// The most pages one operation may reserve at once: a quarter of the dirty limit.
+  public var largestReservation: Int { max(1, budget.limit / 4) }
+
+  /// Waits for the right to dirty `count` pages. To be called before any inode lock is held.
+  public func reserveDirty(_ count: Int) async throws(PageCacheError) {
+    guard await budget.reserve(count) else {
+      throw .stuck(owner: writeback.firstStuck.owner, page: writeback.firstStuck.page)
+    }
+  }
+  /// Gives back what a step did not use of its reservation.
+  public func releaseDirty(_ count: Int) {
+    if count > 0 { budget.release(count) }
+  }
+
+  // MARK: Frames
+
+  /// A frame, if possible right after `previous`, waiting for a page to leave if need be.
+  func obtainFrame(after previous: Int?) async -> Int {
+    while true {
+      if let frame = obtainFrameNow(after: previous) { return frame }
+      writeback.kick()
+      await arena.waiters.wait()
+    }
+  }
+
+  /// A frame without waiting; nil when all are taken and none of their pages may leave.
+  func obtainFrameNow(after previous: Int?) -> Int? {
+    if arena.freeCount == 0 { evictOldest() }
+    return arena.allocate(after: previous)
+  }
+
+  // MARK: The clean list
+
+  /// Whether a page may leave the cache.
+  private func isEvictable(_ page: Page) -> Bool {
+    page.pinCount == 0 && !page.isDirty && !page.isUnderWriteback && !page.isFilling
+  }
+
+  private func evictOldest() {
+    var candidate = oldest
+    while let page = candidate {
+      candidate = page.newer
+      if isEvictable(page) {
+        page.space?.evict(page)
+        return
+      }
+    }
+  }
+
+  /// Notes that a clean page was used just now, or has become clean.
+  func touch(_ page: Page) {
+    if !page.isInCleanList { arena.waiters.wakeOne() }
+    if page === newest { return }
+    removeFromCleanList(page)
+    page.isInCleanList = true
+    page.older = newest
+    newest?.newer = page
+    newest = page
+    if oldest == nil { oldest = page }
+  }
+
+  func removeFromCleanList(_ page: Page) {
+    guard page.isInCleanList else { return }
+    page.isInCleanList = false
+    let older = page.older, newer = page.newer
+    if let older { older.newer = newer } else { oldest = newer }
+    if let newer { newer.older = older } else { newest = older }
+    page.older = nil
+    page.newer = nil
+  }
+
+  deinit {
+    // The list is a chain of strong references: unlink it page by page, or its release recurses.
+    while let page = oldest { removeFromCleanList(page) }
+  }
+}

@@ -1,0 +1,67 @@
+/// Rules of the protocol that an experiment switches off, to see what they are for: the mutants of the test suite.
+///
+/// Empty in every real run. Each rule is explained where it is applied.
+public struct SwitchedOffRules: OptionSet, Sendable {
+  public let rawValue: UInt64
+  /// Rules by number; use the named ones.
+  public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// The cookie is compared before a batch is dispatched.
+  public static let cookieComparison = Self(rawValue: 1 << 0)
+  /// A cached extent keeps the cookie that was sampled before its lookup.
+  public static let oldCookieOfCachedExtent = Self(rawValue: 1 << 1)
+  /// Validation and dispatch are one step.
+  public static let oneStepDispatch = Self(rawValue: 1 << 2)
+  /// A bit is not cleared while a write to its block is queued or in flight.
+  public static let pendingFrees = Self(rawValue: 1 << 3)
+  /// A walk of the block tree compares the free sequence before it enters a block.
+  public static let walkComparison = Self(rawValue: 1 << 4)
+  /// Metadata is copied in the step that dispatches it.
+  public static let lateMetadataCopy = Self(rawValue: 1 << 5)
+  /// Fsync waits for pages under writeback.
+  public static let fsyncWaitsForWriteback = Self(rawValue: 1 << 6)
+  /// A shared flush was submitted after the last write it covers.
+  public static let flushAfterLastWrite = Self(rawValue: 1 << 7)
+  /// A failed flush is remembered.
+  public static let failedFlushIsRemembered = Self(rawValue: 1 << 8)
+  /// A fill is published only while its page is attached.
+  public static let fillChecksAttachment = Self(rawValue: 1 << 9)
+  /// A writer waits until its page is not filling.
+  public static let writerWaitsForFill = Self(rawValue: 1 << 10)
+  /// Blocks are linked in the step that marks their page dirty.
+  public static let linkInOneStep = Self(rawValue: 1 << 11)
+  /// The size grows in the step that marks the page dirty.
+  public static let growInOneStep = Self(rawValue: 1 << 12)
+  /// Pages of a failed batch are planned again on the normal path.
+  public static let retryOnNormalPath = Self(rawValue: 1 << 13)
+  /// Pages of a stale batch are planned again.
+  public static let staleIsPlannedAgain = Self(rawValue: 1 << 14)
+  /// A discard counts as a write.
+  public static let discardCountsAsWrite = Self(rawValue: 1 << 15)
+  /// Only the evictor frees an unlinked inode.
+  public static let evictorFrees = Self(rawValue: 1 << 16)
+  /// The cookie is sampled before the lookup.
+  public static let sampleBeforeLookup = Self(rawValue: 1 << 17)
+
+  /// Every rule with its name, for tables.
+  public static let all: [(name: String, rule: SwitchedOffRules)] = [
+    ("no cookie comparison", .cookieComparison),
+    ("a fresh cookie on a cached extent", .oldCookieOfCachedExtent),
+    ("the cookie sampled after the lookup", .sampleBeforeLookup),
+    ("a suspension between validation and dispatch", .oneStepDispatch),
+    ("a bit cleared with a write in flight", .pendingFrees),
+    ("a walk that enters a block without comparing", .walkComparison),
+    ("metadata copied before admission", .lateMetadataCopy),
+    ("fsync that ignores pages under writeback", .fsyncWaitsForWriteback),
+    ("a shared flush submitted too early", .flushAfterLastWrite),
+    ("a failed flush forgotten", .failedFlushIsRemembered),
+    ("a fill published after its page was detached", .fillChecksAttachment),
+    ("a writer that ignores filling", .writerWaitsForFill),
+    ("a block linked outside the step", .linkInOneStep),
+    ("a size grown outside the step", .growInOneStep),
+    ("a failed batch retried outside the plan", .retryOnNormalPath),
+    ("a stale batch dropped", .staleIsPlannedAgain),
+    ("a discard not counted as a write", .discardCountsAsWrite),
+    ("eviction by whoever drops the last reference", .evictorFrees),
+  ]
+}

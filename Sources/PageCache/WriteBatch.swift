@@ -1,0 +1,112 @@
+internal import BlockDevice
+internal import Reactor
+
+/// Contiguous dirty pages planned as one write under one cookie. Its pages are neither locked nor under writeback: the
+/// step that dispatches it looks each of them up again.
+struct Plan {
+  let first: PageIndex
+  let count: Int
+  let block: DiskBlock
+  let cookie: ValidityCookie
+}
+
+/// One fsync: which pages it answers for, and the first error it met.
+final class FlushCall {
+  /// It answers for pages that became dirty before this count of calls.
+  let horizon: UInt64
+  private(set) var firstError: PageCacheError?
+  init(horizon: UInt64) { self.horizon = horizon }
+  func note(_ error: PageCacheError) {
+    if firstError == nil { firstError = error }
+  }
+}
+
+/// A dispatched batch: keeps its pages, and their memory, until the device lets go of them.
+final class WriteBatch: RequestHandler {
+  let space: AddressSpace
+  let pages: [Page]
+  let number: UInt64
+  private(set) var isTimedOut = false
+
+  init(_ space: AddressSpace, _ pages: [Page]) {
+    self.space = space
+    self.pages = pages
+    space.batchNumber += 1
+    number = space.batchNumber
+  }
+
+  /// The last step of writeback: ends the pages' writeback and wakes whoever waits for it. Pages of a failed batch are
+  /// dirty again, to be planned one by one, once; a page that fails alone is *failed*.
+  func requestCompleted(_ request: Request) {
+    space.batchesInFlight.removeAll { $0 === self }
+    for page in pages {
+      page.isUnderWriteback = false
+      if !page.isAttached { continue }
+      space.setFailed(page, page.isFailed)
+      if let error = request.error {
+        fail(page, .device(error))
+      } else {
+        page.mustGoAlone = false
+        page.hasReportedError = false
+        page.retryDelayNanoseconds = 0
+        settle(page)
+      }
+      page.wakeWaiters()
+    }
+    space.batchDone.wakeAll()
+    space.cache.writeback.batchEnded(failed: request.error != nil)
+  }
+
+  func requestTimedOut(_ request: Request) {
+    isTimedOut = true
+    let error = PageCacheError.device(.timedOut(.write, offset: request.offset))
+    for page in pages where page.isAttached {
+      space.setFailed(page, page.isFailed, isTimedOut: true)
+      report(page, error)
+      page.wakeWaiters()
+    }
+    space.batchDone.wakeAll()
+  }
+
+  private func settle(_ page: Page) {
+    space.setFailed(page, false)
+    if page.isDirty { return }
+    space.releaseBudget(page)
+    space.cache.touch(page)
+  }
+
+  private func fail(_ page: Page, _ error: PageCacheError) {
+    let cache = space.cache
+    if cache.configuration.marksFailedPagesClean {
+      report(page, error)
+      settle(page)
+      return
+    }
+    if cache.configuration.switchedOff.contains(.retryOnNormalPath), pages.count > 1 {
+      cache.writeback.retryOutsideThePlan(page, of: space, near: pages[0].index)
+      return
+    }
+    // It answers for whatever was dirty when it was dispatched, also when newer bytes came since.
+    let dirtiedAt = page.dispatchedDirtiedAt
+    _ = space.markDirty(page)
+    page.dirtiedAt = min(page.dirtiedAt, dirtiedAt)
+    if pages.count > 1 {
+      page.mustGoAlone = true
+    } else {
+      cache.writeback.becameFailed(page, of: space, error)
+    }
+  }
+
+  /// Enters the failure into the error sequence unless this page's is there already, and tells the calls that wait.
+  func report(_ page: Page, _ error: PageCacheError) { space.report(page, error, dirtiedAt: page.dispatchedDirtiedAt) }
+}
+
+extension AddressSpace {
+  func report(_ page: Page, _ error: PageCacheError, dirtiedAt: UInt64) {
+    if !page.hasReportedError {
+      page.hasReportedError = true
+      errors.record(error)
+    }
+    for call in activeFlushes where dirtiedAt < call.horizon { call.note(error) }
+  }
+}
