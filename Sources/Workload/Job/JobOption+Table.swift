@@ -7,7 +7,8 @@ extension JobOption {
   /// Every option of a job, in the order of the help. Defaults are fio's where fio has the option.
   package static let all: [JobOption] = [
     JobOption(.name, .text, "the job's name; on the command line it begins a new job"),
-    JobOption(.target, .choice(Target.allCases.map(\.rawValue)), default: "dev", "the raw device, or files of a volume"),
+    JobOption(
+      .target, .choice(Target.allCases.map(\.rawValue)), default: "dev", "the raw device, or files of a volume"),
     JobOption(
       .filename, .names,
       "target=dev: the backing file; target=fs: files in the volume's root directory, by default one for each copy"),

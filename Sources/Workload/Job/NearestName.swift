@@ -3,6 +3,8 @@
 /// Edits are insertions, deletions, replacements and swaps of neighbours (optimal string alignment). Near enough is a
 /// third of the name's length, and at least one; among equals the first candidate wins, so the answer is repeatable.
 package func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
+  // No option is that long, and the time to compare grows with the product of the lengths.
+  guard name.utf8.count <= 64 else { return nil }
   let limit = max(1, name.utf8.count / 3)
   var best: (name: String, distance: Int)?
   for candidate in candidates {
@@ -12,11 +14,10 @@ package func nearestName(to name: String, among candidates: some Sequence<String
   return best?.name
 }
 
-/// The number of edits between two names. Time and memory are the product of their lengths, so long ones are cut: no
-/// option is longer than 64 bytes.
+/// The number of edits between two names.
 private func editDistance(_ first: String, _ second: String) -> Int {
-  let a = Array(first.utf8.prefix(64))
-  let b = Array(second.utf8.prefix(64))
+  let a = Array(first.utf8)
+  let b = Array(second.utf8)
   var previous: [Int] = []
   var above = Array(0...b.count)
   for row in a.indices {
