@@ -82,7 +82,7 @@ struct DirectoryBlockTests {
     bytes.changing { format.initializeEmpty(&$0) }
     var model: [[UInt8]: UInt32] = [:]
     var refused = 0
-    for _ in 0..<3000 {
+    for _ in 0..<1000 {
       let length =
         Bool.random(using: &generator)
         ? Int.random(in: 1...4, using: &generator) : Int.random(in: 1...255, using: &generator)
