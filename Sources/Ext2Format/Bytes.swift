@@ -34,7 +34,16 @@ extension MutableRawSpan {
 
   /// Sets `count` bytes from an offset to zero.
   package mutating func zero(at offset: Int, count: Int) {
-    for index in offset..<offset + count { store(UInt8(0), at: index) }
+    precondition(offset >= 0 && count >= 0 && offset <= byteCount - count, "bytes outside the span")
+    var index = offset
+    while index + 8 <= offset + count {
+      store(UInt64(0), at: index)
+      index += 8
+    }
+    while index < offset + count {
+      store(UInt8(0), at: index)
+      index += 1
+    }
   }
 
   /// Stores bytes from an offset.

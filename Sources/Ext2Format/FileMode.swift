@@ -23,8 +23,16 @@ package enum FileType: UInt16, Sendable, CaseIterable {
 
   /// The type with a code of a directory entry; nil for 0 (not told) and for what is not a code.
   package init?(directoryCode: UInt8) {
-    guard let type = Self.allCases.first(where: { $0.directoryCode == directoryCode }) else { return nil }
-    self = type
+    switch directoryCode {
+    case 1: self = .regular
+    case 2: self = .directory
+    case 3: self = .characterDevice
+    case 4: self = .blockDevice
+    case 5: self = .fifo
+    case 6: self = .socket
+    case 7: self = .symbolicLink
+    default: return nil
+    }
   }
 }
 

@@ -78,19 +78,25 @@ package struct InodeRecord: Equatable, Sendable {
     creationTime = Self.fits(152, extraSize) ? time : nil
   }
 
-  /// Takes an inode from exactly the bytes it has on this volume. Throws `truncated`; see `validate` for the rest.
-  package init(decoding source: RawSpan) throws(FormatError) {
-    guard source.byteCount >= Self.minimumByteCount else {
-      throw .truncated(.inode, neededBytes: Self.minimumByteCount, availableBytes: source.byteCount)
+  /// Takes an inode from a block of the inode table.
+  ///
+  /// - Parameters:
+  ///   - start: where the inode begins in the bytes.
+  ///   - inodeSize: the bytes an inode has on this volume, at least 128.
+  /// - Throws: `truncated` when the bytes end before the inode does; see `validate` for the rest.
+  package init(decoding source: RawSpan, at start: Int = 0, inodeSize: Int) throws(FormatError) {
+    precondition(inodeSize >= Self.minimumByteCount && start >= 0, "not a place or size of an inode")
+    guard source.byteCount - start >= inodeSize else {
+      throw .truncated(.inode, neededBytes: inodeSize, availableBytes: max(0, source.byteCount - start))
     }
-    func word(_ offset: Int) -> UInt32 { source.integer(at: offset) }
-    func half(_ offset: Int) -> UInt32 { UInt32(source.integer(at: offset, as: UInt16.self)) }
+    func word(_ offset: Int) -> UInt32 { source.integer(at: start + offset) }
+    func half(_ offset: Int) -> UInt32 { UInt32(source.integer(at: start + offset, as: UInt16.self)) }
 
-    mode = FileMode(rawValue: source.integer(at: 0))
+    mode = FileMode(rawValue: UInt16(half(0)))
     userID = half(2) | half(120) << 16
     groupID = half(24) | half(122) << 16
     size = UInt64(word(4)) | (mode.type == .regular ? UInt64(word(108)) << 32 : 0)
-    linkCount = source.integer(at: 26)
+    linkCount = UInt16(half(26))
     sectorCount = word(28)
     flags = InodeFlags(rawValue: word(32))
     block = .init { word(40 + 4 * $0) }
@@ -98,8 +104,8 @@ package struct InodeRecord: Equatable, Sendable {
     attributeBlock = BlockNumber(rawValue: word(104))
     deletionTime = word(20)
 
-    let stated = source.byteCount >= 132 ? Int(half(128)) : 0
-    let extraSize = stated % 4 == 0 && stated <= source.byteCount - Self.minimumByteCount ? stated : 0
+    let stated = inodeSize >= 132 ? Int(half(128)) : 0
+    let extraSize = stated % 4 == 0 && stated <= inodeSize - Self.minimumByteCount ? stated : 0
     self.extraSize = extraSize
     func time(_ offset: Int, _ extraOffset: Int) -> Timestamp {
       Timestamp(word: word(offset), extra: Self.fits(extraOffset + 4, extraSize) ? word(extraOffset) : nil)
@@ -110,40 +116,46 @@ package struct InodeRecord: Equatable, Sendable {
     creationTime = Self.fits(152, extraSize) ? time(144, 148) : nil
   }
 
-  /// Writes the known fields over the inode's bytes; what is not known stays.
+  /// Writes the known fields over the inode's bytes in a block of the inode table; what is not known stays.
   ///
-  /// - Parameter isNew: the bytes held another file's inode, or none: they are zeroed first.
-  package func encode(into destination: inout MutableRawSpan, isNew: Bool = false) {
-    precondition(
-      destination.byteCount >= Self.minimumByteCount + extraSize, "the inode is smaller than its extra size")
+  /// - Parameters:
+  ///   - start: where the inode begins in the bytes.
+  ///   - inodeSize: the bytes an inode has on this volume.
+  ///   - isNew: the bytes held another file's inode, or none: they are zeroed first.
+  package func encode(
+    into destination: inout MutableRawSpan, at start: Int = 0, inodeSize: Int, isNew: Bool = false
+  ) {
+    precondition(inodeSize >= Self.minimumByteCount + extraSize, "the inode is smaller than its extra size")
     precondition(mode.type == .regular || size <= UInt64(UInt32.max), "only regular files exceed 4 GiB")
-    if isNew { destination.zero(at: 0, count: destination.byteCount) }
-    destination.store(mode.rawValue, at: 0)
-    destination.store(UInt16(truncatingIfNeeded: userID), at: 2)
-    destination.store(UInt16(truncatingIfNeeded: userID >> 16), at: 120)
-    destination.store(UInt16(truncatingIfNeeded: groupID), at: 24)
-    destination.store(UInt16(truncatingIfNeeded: groupID >> 16), at: 122)
-    destination.store(UInt32(truncatingIfNeeded: size), at: 4)
-    if mode.type == .regular { destination.store(UInt32(truncatingIfNeeded: size >> 32), at: 108) }
-    destination.store(linkCount, at: 26)
-    destination.store(sectorCount, at: 28)
-    destination.store(flags.rawValue, at: 32)
-    for index in block.indices { destination.store(block[index], at: 40 + 4 * index) }
-    destination.store(generation, at: 100)
-    destination.store(attributeBlock.rawValue, at: 104)
-    destination.store(deletionTime, at: 20)
-    if isNew && extraSize > 0 { destination.store(UInt16(extraSize), at: 128) }
-    store(accessTime, 8, 140, &destination)
-    store(changeTime, 12, 132, &destination)
-    store(modificationTime, 16, 136, &destination)
-    if let creationTime, Self.fits(152, extraSize) { store(creationTime, 144, 148, &destination) }
+    if isNew { destination.zero(at: start, count: inodeSize) }
+    destination.store(mode.rawValue, at: start)
+    destination.store(UInt16(truncatingIfNeeded: userID), at: start + 2)
+    destination.store(UInt16(truncatingIfNeeded: userID >> 16), at: start + 120)
+    destination.store(UInt16(truncatingIfNeeded: groupID), at: start + 24)
+    destination.store(UInt16(truncatingIfNeeded: groupID >> 16), at: start + 122)
+    destination.store(UInt32(truncatingIfNeeded: size), at: start + 4)
+    if mode.type == .regular { destination.store(UInt32(truncatingIfNeeded: size >> 32), at: start + 108) }
+    destination.store(linkCount, at: start + 26)
+    destination.store(sectorCount, at: start + 28)
+    destination.store(flags.rawValue, at: start + 32)
+    for index in block.indices { destination.store(block[index], at: start + 40 + 4 * index) }
+    destination.store(generation, at: start + 100)
+    destination.store(attributeBlock.rawValue, at: start + 104)
+    destination.store(deletionTime, at: start + 20)
+    if isNew && extraSize > 0 { destination.store(UInt16(extraSize), at: start + 128) }
+    store(accessTime, start, 8, 140, &destination)
+    store(changeTime, start, 12, 132, &destination)
+    store(modificationTime, start, 16, 136, &destination)
+    if let creationTime, Self.fits(152, extraSize) { store(creationTime, start, 144, 148, &destination) }
   }
 
-  private func store(_ time: Timestamp, _ offset: Int, _ extraOffset: Int, _ destination: inout MutableRawSpan) {
+  private func store(
+    _ time: Timestamp, _ start: Int, _ offset: Int, _ extraOffset: Int, _ destination: inout MutableRawSpan
+  ) {
     let hasExtra = Self.fits(extraOffset + 4, extraSize)
     let (word, extra) = time.encoded(hasExtra: hasExtra)
-    destination.store(word, at: offset)
-    if hasExtra { destination.store(extra, at: extraOffset) }
+    destination.store(word, at: start + offset)
+    if hasExtra { destination.store(extra, at: start + extraOffset) }
   }
 
   /// Whether the times have nanoseconds and reach beyond 2038 (`EXT4_FITS_IN_INODE` of the last of the three).

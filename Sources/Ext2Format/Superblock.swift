@@ -50,19 +50,22 @@ package struct Superblock: Equatable, Sendable {
     store(Self.magicNumber, at: 56)
   }
 
-  /// Takes the 1024 bytes of a superblock. Throws `truncated` or `notExt2`.
-  package init(decoding source: RawSpan) throws(FormatError) {
-    guard source.byteCount >= Self.byteCount else {
-      throw .truncated(.superblock, neededBytes: Self.byteCount, availableBytes: source.byteCount)
+  /// Takes the 1024 bytes of a superblock at a byte offset, such as 1024 in block 0 of a volume with large blocks.
+  /// Throws `truncated` or `notExt2`.
+  package init(decoding source: RawSpan, at offset: Int = 0) throws(FormatError) {
+    precondition(offset >= 0, "a negative offset")
+    guard source.byteCount - offset >= Self.byteCount else {
+      throw .truncated(
+        .superblock, neededBytes: Self.byteCount, availableBytes: max(0, source.byteCount - offset))
     }
-    let magic = source.integer(at: 56, as: UInt16.self)
+    let magic = source.integer(at: offset + 56, as: UInt16.self)
     guard magic == Self.magicNumber else { throw .notExt2(magic: magic) }
-    bytes = source.copy(at: 0, count: Self.byteCount)
+    bytes = source.copy(at: offset, count: Self.byteCount)
   }
 
-  /// Writes all 1024 bytes.
-  package func encode(into destination: inout MutableRawSpan) {
-    destination.store(bytes.span, at: 0)
+  /// Writes all 1024 bytes at a byte offset.
+  package func encode(into destination: inout MutableRawSpan, at offset: Int = 0) {
+    destination.store(bytes.span, at: offset)
   }
 
   /// The field at an offset.
