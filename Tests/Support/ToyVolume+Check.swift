@@ -21,7 +21,7 @@ extension ToyVolume {
   }
 
   func contents(_ page: Page) -> [UInt8] {
-    page.withBytes { span in (0..<span.byteCount).map { unsafe span.unsafeLoad(fromByteOffset: $0, as: UInt8.self) } }
+    page.withBytes { span in unsafe span.withUnsafeBytes { unsafe Array($0) } }
   }
 
   /// What a page has to contain by the model: zeroes past the end of the file.

@@ -57,7 +57,7 @@ extension ToyVolume {
   func runDiscards() async {
     while runsDiscards || blocks.hasPending {
       guard let range = blocks.nextDiscard() else {
-        if runsDiscards { await blocks.discardWork.wait() } else { await blocks.freed.wait() }
+        await blocks.discardWork.wait()
         continue
       }
       let request = await queue.admit()

@@ -14,7 +14,7 @@ extension ToyVolume {
   private func grow(_ file: ToyFile, to byteCount: Int) {
     changes += 1
     file.noteChange(file.model.count..<byteCount, options.pageByteCount, at: changes)
-    file.model.append(contentsOf: repeatElement(0, count: byteCount - file.model.count))
+    file.model.append(contentsOf: [UInt8](repeating: 0, count: byteCount - file.model.count))
     file.space.fileByteCount = UInt64(byteCount)
   }
 
@@ -46,8 +46,10 @@ extension ToyVolume {
   }
 
   private func zero(_ file: ToyFile, _ page: Page, _ range: Range<Int>) {
-    page.withMutableBytes { span in
-      for offset in range { span.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self) }
+    _ = unsafe page.withMutableBytes { span in
+      unsafe span.withUnsafeMutableBytes { memory in
+        unsafe UnsafeMutableRawBufferPointer(rebasing: memory[range]).initializeMemory(as: UInt8.self, repeating: 0)
+      }
     }
     file.space.markDirtyUnconditionally(page)
     file.space.unpin(page)
@@ -78,7 +80,7 @@ extension ToyVolume {
     if firstWhole < endWhole {
       try await free(file, firstWhole..<endWhole) { run in
         let bytes = (run.lowerBound * size..<run.upperBound * size).clamped(to: 0..<file.model.count)
-        file.model.replaceSubrange(bytes, with: repeatElement(0, count: bytes.count))
+        file.model.replaceSubrange(bytes, with: [UInt8](repeating: 0, count: bytes.count))
         file.noteChange(bytes, size, at: self.changes)
       }
     }
@@ -90,7 +92,7 @@ extension ToyVolume {
     changes += 1
     func clear(_ bytes: Range<Int>) {
       guard !bytes.isEmpty else { return }
-      file.model.replaceSubrange(bytes, with: repeatElement(0, count: bytes.count))
+      file.model.replaceSubrange(bytes, with: [UInt8](repeating: 0, count: bytes.count))
       file.noteChange(bytes, size, at: changes)
     }
     let leftEnd = min(range.upperBound, (range.lowerBound / size + 1) * size)
