@@ -76,7 +76,7 @@ extension ToyVolume {
       disk.script = { faults.treatment($0) }
     }
     await withTaskGroup(of: Void.self) { group in
-      for role in ToyStorm.Role.allCases {
+      for role in ToyStorm.Role.allCases + [.syncer] {
         group.addTask { await self.work(as: role, operationCount, hasFaults) }
       }
     }
@@ -110,8 +110,10 @@ extension ToyVolume {
     case .appender:
       if length < 12 * size { try await append(file, count: 1 + random.below(2 * size)) }
     case .rewriter:
-      // Whole pages around the end of the file: what a truncate has just freed gets new blocks.
-      try await write(file, at: max(0, length / size - random.below(3)) * size, count: (1 + random.below(3)) * size)
+      // Whole pages at the end of the file get new blocks, often without a suspension in between.
+      let start = max(0, length / size - random.below(4)) * size
+      if random.oneIn(2) { try await truncate(file, to: start) }
+      try await write(file, at: start, count: (1 + random.below(3)) * size)
     case .truncator:
       if random.oneIn(4) {
         try await truncate(file, to: length + random.below(2 * size))

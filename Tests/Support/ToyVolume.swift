@@ -47,6 +47,8 @@ struct ToyHandle {
   let file: ToyFile
   var cursor: ErrorSequence.Cursor
   var volumeCursor: ErrorSequence.Cursor
+  /// Failed flushes that it has been told of, or that were before its time.
+  var knownFlushFailures: Int
 }
 
 /// A volume of toy files on one reactor.
@@ -71,6 +73,8 @@ package actor ToyVolume {
   var generation: UInt32 = 0
   /// Errors of flushes.
   var flushErrors = ErrorSequence()
+  /// Flushes that have failed.
+  var flushFailures = 0
   /// The flush that can still be shared.
   var joinable: FlushTicket?
   var runsDiscards = true
