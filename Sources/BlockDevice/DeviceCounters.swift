@@ -1,5 +1,7 @@
 /// What a queue has dispatched to its device: requests after merging, and their bytes.
 public struct DeviceCounters: Equatable, Sendable {
+  /// Nothing yet.
+  public init() {}
   /// Read requests.
   public var reads: UInt64 = 0
   /// Write requests; discards and write zeroes are counted by themselves.

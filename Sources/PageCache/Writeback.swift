@@ -24,6 +24,8 @@ public enum WritebackPolicyName: String, Sendable, CaseIterable {
 
 /// What writeback has done since the cache was made.
 public struct WritebackCounters: Equatable, Sendable {
+  /// Nothing yet.
+  public init() {}
   /// Batches dispatched.
   public var batches: UInt64 = 0
   /// Pages in them.

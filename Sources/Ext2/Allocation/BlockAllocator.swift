@@ -1,0 +1,219 @@
+// Which blocks are free.
+//
+// Choosing a free bit and setting it is one step. Each file that grows has a *window*: blocks after its last one that
+// other files leave alone while there is room elsewhere, so that files written side by side come out contiguous
+// (fs/ext2/balloc.c, "reservation windows"). Windows are in memory only.
+internal import BlockDevice
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+/// Where a new block is looked for when the file gives no better hint.
+public enum AllocationPolicyName: String, Sendable, CaseIterable {
+  /// From the start of the file's group.
+  case firstFit = "first-fit"
+  /// After the block that was allocated last, by anybody: a freed block is not reused at once.
+  case nextFit = "next-fit"
+}
+
+final class BlockAllocator {
+  static let smallestWindow = 8
+  static let largestWindow = 1024
+
+  let groups: GroupTable
+  let metadata: MetadataCache
+  let pendingFrees: PendingFrees
+  private let policy: AllocationPolicyName
+  private var windows: [InodeNumber: Range<UInt32>] = [:]
+  private var windowSizes: [InodeNumber: Int] = [:]
+  private var lastAllocated: BlockNumber
+
+  init(groups: GroupTable, metadata: MetadataCache, pendingFrees: PendingFrees, policy: AllocationPolicyName) {
+    self.groups = groups
+    self.metadata = metadata
+    self.pendingFrees = pendingFrees
+    self.policy = policy
+    lastAllocated = groups.layout.firstDataBlock
+  }
+
+  private var layout: VolumeLayout { groups.layout }
+
+  /// Where to look when a file has no block near.
+  func startingGoal(for inode: InodeNumber) -> BlockNumber {
+    switch policy {
+    case .firstFit: layout.firstBlock(of: layout.group(of: inode))
+    case .nextFit: lastAllocated
+    }
+  }
+
+  /// Forgets a file's window: it was truncated, or nobody writes it any more.
+  func dropWindow(of inode: InodeNumber) {
+    windows[inode] = nil
+    windowSizes[inode] = nil
+  }
+
+  /// Takes up to `count` contiguous free blocks, as near to `goal` as can be. The bitmap stays pinned by the ticket.
+  ///
+  /// Reports no space only when nothing waits to be freed.
+  func allocate(_ count: Int, near goal: BlockNumber, for inode: InodeNumber, _ ticket: MetadataTicket)
+    async throws(Ext2Error) -> (first: BlockNumber, count: Int)
+  {
+    let start = layout.contains(goal) ? goal : layout.firstDataBlock
+    while true {
+      for respectsWindows in [true, false] {
+        if let run = try await search(count, from: start, inode, respectsWindows: respectsWindows, ticket) {
+          return run
+        }
+      }
+      guard await pendingFrees.waitForSome() else { throw .noSpace }
+    }
+  }
+
+  private func search(
+    _ count: Int, from goal: BlockNumber, _ inode: InodeNumber, respectsWindows: Bool, _ ticket: MetadataTicket
+  ) async throws(Ext2Error) -> (first: BlockNumber, count: Int)? {
+    let first = Int(layout.group(of: goal).rawValue), groupCount = Int(layout.groupCount)
+    // The goal's group is visited twice: from the goal on, and at the end from its start.
+    for step in 0...groupCount {
+      let group = layout.group((first + step) % groupCount)
+      if groups[group].freeBlockCount == 0 { continue }
+      let bitmap = try await blockBitmap(of: group, ticket)
+      let startBit = step == 0 ? layout.bitIndex(of: goal) : 0
+      if let run = take(count, in: group, bitmap, from: startBit, inode, respectsWindows: respectsWindows) { return run }
+      ticket.unpin(bitmap)
+    }
+    return nil
+  }
+
+  /// A group's block bitmap, checked and pinned.
+  func blockBitmap(of group: GroupNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
+    let number = groups[group].blockBitmap
+    guard let bitmap = try await metadata.load(number, owner: .none, ticket) else { throw .closed }
+    if !bitmap.isChecked {
+      try check(bitmap, of: group)
+      bitmap.isChecked = true
+    }
+    return bitmap
+  }
+
+  /// The volume's own blocks are marked used, or the bitmap is not one (fs/ext2/balloc.c, ext2_valid_block_bitmap).
+  private func check(_ bitmap: MetadataBlock, of group: GroupNumber) throws(Ext2Error) {
+    let descriptor = groups[group], layout = layout
+    let table = layout.bitIndex(of: descriptor.inodeTable)
+    let isValid = bitmap.withBytes { bytes in
+      Bitmap.isAllSet(0..<layout.leadingMetadataCount(of: group), of: bytes)
+        && Bitmap.isSet(layout.bitIndex(of: descriptor.blockBitmap), in: bytes)
+        && Bitmap.isSet(layout.bitIndex(of: descriptor.inodeBitmap), in: bytes)
+        && Bitmap.isAllSet(table..<table + layout.inodeTableBlocksPerGroup, of: bytes)
+    }
+    guard isValid else {
+      throw Ext2Error(
+        FormatError.invalid(
+          .bitmap, at: .block(bitmap.number), field: "bits of group \(group)'s own blocks", value: 0,
+          why: "marks blocks of the volume's own metadata as free"))
+    }
+  }
+
+  // MARK: Choosing: one step
+
+  /// Chooses free bits and sets them.
+  private func take(
+    _ count: Int, in group: GroupNumber, _ bitmap: MetadataBlock, from startBit: Int, _ inode: InodeNumber,
+    respectsWindows: Bool
+  ) -> (first: BlockNumber, count: Int)? {
+    let bits = layout.blockCount(of: group)
+    let base = layout.firstBlock(of: group).rawValue
+    let wanted = max(count, windowSizes[inode] ?? Self.smallestWindow)
+    guard
+      let run = bitmap.withBytes({ bytes in
+        choose(bytes, startBit..<bits, base, inode, wanted: wanted, count, respectsWindows)
+      })
+    else { return nil }
+    bitmap.withMutableBytes { bytes in Bitmap.set(run, in: &bytes) }
+    metadata.markDirty(bitmap)
+    groups.changeFreeBlocks(of: group, by: -run.count)
+    let first = base + UInt32(run.lowerBound)
+    moveWindow(of: inode, past: first + UInt32(run.count), limit: base + UInt32(bits))
+    lastAllocated = BlockNumber(rawValue: first + UInt32(run.count) - 1)
+    return (BlockNumber(rawValue: first), run.count)
+  }
+
+  private func choose(
+    _ bytes: RawSpan, _ range: Range<Int>, _ base: UInt32, _ inode: InodeNumber, wanted: Int, _ count: Int,
+    _ respectsWindows: Bool
+  ) -> Range<Int>? {
+    // Right at the goal, however few: the file goes on where it ended.
+    if let first = usableRun(bytes, from: range.lowerBound, in: range, base, inode, respectsWindows),
+      first.lowerBound == range.lowerBound
+    {
+      return cut(first, count)
+    }
+    // Then where a whole window fits, else the longest run.
+    var longest: Range<Int>?
+    var start = range.lowerBound
+    while start < range.upperBound, let run = usableRun(bytes, from: start, in: range, base, inode, respectsWindows) {
+      if run.count >= wanted { return cut(run, count) }
+      if run.count > longest?.count ?? 0 { longest = run }
+      start = run.upperBound
+    }
+    return longest.map { cut($0, count) }
+  }
+
+  private func cut(_ run: Range<Int>, _ count: Int) -> Range<Int> {
+    run.lowerBound..<min(run.upperBound, run.lowerBound + count)
+  }
+
+  /// The next run of free bits, outside other files' windows, whose blocks are nobody's home in memory.
+  private func usableRun(
+    _ bytes: RawSpan, from start: Int, in range: Range<Int>, _ base: UInt32, _ inode: InodeNumber,
+    _ respectsWindows: Bool
+  ) -> Range<Int>? {
+    var start = start
+    while start < range.upperBound,
+      let run = Bitmap.firstZeroRun(
+        in: start..<range.upperBound, maximumCount: Self.largestWindow, of: bytes)
+    {
+      let blocks = base + UInt32(run.lowerBound)..<base + UInt32(run.upperBound)
+      if respectsWindows, let other = windowInTheWay(of: blocks, inode) {
+        if other.lowerBound > blocks.lowerBound {
+          return run.lowerBound..<Int(other.lowerBound - base)
+        }
+        start = Int(other.upperBound - base)
+        continue
+      }
+      // A block marked free that is somebody's metadata is corruption: it is left alone.
+      if let taken = run.first(where: { metadata.holds(BlockNumber(rawValue: base + UInt32($0))) }) {
+        if taken > run.lowerBound { return run.lowerBound..<taken }
+        start = taken + 1
+        continue
+      }
+      return run
+    }
+    return nil
+  }
+
+  /// The window of another file that begins first among those that touch these blocks.
+  private func windowInTheWay(of blocks: Range<UInt32>, _ inode: InodeNumber) -> Range<UInt32>? {
+    var first: Range<UInt32>?
+    for (owner, window) in windows where owner != inode && window.overlaps(blocks) {
+      let isFirst = first.map { (window.lowerBound, window.upperBound) < ($0.lowerBound, $0.upperBound) } ?? true
+      if isFirst { first = window }
+    }
+    return first
+  }
+
+  /// The window follows the file: it covers the blocks after its last one, and doubles while the file grows.
+  private func moveWindow(of inode: InodeNumber, past end: UInt32, limit: UInt32) {
+    guard inode != .none else { return }
+    let size = min(Self.largestWindow, (windowSizes[inode] ?? Self.smallestWindow) * 2)
+    windowSizes[inode] = size
+    windows[inode] = end < limit ? end..<min(limit, end + UInt32(size)) : nil
+  }
+
+  // MARK: Giving back
+
+  /// Gives back blocks that were taken but never linked. Reads nothing: their bitmap is pinned by the ticket.
+  func giveBack(_ first: BlockNumber, count: Int) {
+    pendingFrees.add(first, count: count)
+  }
+}

@@ -1,0 +1,239 @@
+// Blocks that are in no tree any more and whose bit is not clear yet.
+//
+// A pending block's bit is cleared when no write or discard to it is queued or in flight; until then it cannot be
+// allocated. So truncate waits for nobody, and no write ever lands in a block that has a new owner. With `ordered` frees
+// a block also waits until the metadata that dropped it has been written and flushed: then no power cut can show it in
+// two files.
+internal import BlockDevice
+internal import DequeModule
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+/// When a freed block may be used again.
+public enum FreesName: String, Sendable, CaseIterable {
+  /// When no write to it is outstanding.
+  case plain
+  /// When, besides, the change that freed it is durable.
+  case ordered
+}
+
+final class PendingFrees {
+  private final class Run {
+    let first: BlockNumber
+    let count: Int
+    /// The commit that has to be durable first.
+    let commit: UInt64
+    /// Its discard was queued.
+    var isDiscarded = false
+    init(_ first: BlockNumber, _ count: Int, commit: UInt64) {
+      self.first = first
+      self.count = count
+      self.commit = commit
+    }
+  }
+
+  private let groups: GroupTable
+  private let metadata: MetadataCache
+  private let queue: RequestQueue
+  private let isOrdered: Bool
+  private let discards: Bool
+  private let switchedOff: SwitchedOffRules
+  private var runs = Deque<Run>()
+  private let work: WaitQueue
+  private let freed: WaitQueue
+  private let ended: WaitQueue
+  private var isStopping = false
+  private var isRunning = false
+  /// Commits are counted: a block freed now becomes free when the next one to begin is durable.
+  private var begunCommits: UInt64 = 0
+  private var durableCommits: UInt64 = 0
+  private var nextCommit: UInt64 { begunCommits + 1 }
+  /// Makes everything that was changed so far durable; set by the volume.
+  var commit: (() async -> Bool)?
+  /// Told of corruption found while freeing.
+  var onCorruption: ((FormatError) -> Void)?
+
+  init(
+    groups: GroupTable, metadata: MetadataCache, frees: FreesName, discards: Bool, switchedOff: SwitchedOffRules
+  ) {
+    self.groups = groups
+    self.metadata = metadata
+    queue = metadata.queue
+    isOrdered = frees == .ordered
+    self.discards = discards
+    self.switchedOff = switchedOff
+    work = WaitQueue(queue.reactor, "blocks to free")
+    freed = WaitQueue(queue.reactor, "pending blocks to become free")
+    ended = WaitQueue(queue.reactor, "the end of freeing")
+    queue.onWriteCompleted = { [unowned self] in if !runs.isEmpty { work.wakeAll() } }
+  }
+
+  var isEmpty: Bool { runs.isEmpty }
+
+  /// Adds blocks that no tree links any more, in the step that dropped them. A run does not cross a group.
+  func add(_ first: BlockNumber, count: Int) {
+    var first = first, count = count
+    while count > 0 {
+      let inGroup = groups.layout.blocks(of: groups.layout.group(of: first)).upperBound.rawValue - first.rawValue
+      let part = min(count, Int(inGroup))
+      let run = Run(first, part, commit: nextCommit)
+      if !clearNow(run) { runs.append(run) }
+      count -= part
+      first = first.advanced(by: part)
+    }
+    if !runs.isEmpty { work.wakeAll() }
+  }
+
+  /// Waits until some pending block has become free. Returns false when nothing is pending.
+  func waitForSome() async -> Bool {
+    guard !runs.isEmpty else { return false }
+    work.wakeAll()
+    isPressed = true
+    await freed.wait()
+    return true
+  }
+  private var isPressed = false
+
+  /// Waits until nothing is pending.
+  func drain() async {
+    while !runs.isEmpty && isRunning {
+      isPressed = true
+      work.wakeAll()
+      await freed.wait()
+    }
+  }
+
+  /// A pointer named a block that no file may own: it is not freed.
+  func reportUnownable(_ block: BlockNumber, _ inode: InodeNumber) {
+    onCorruption?(
+      .invalid(
+        .pointer, at: .inode(inode), field: "block pointer", value: UInt64(block.rawValue),
+        why: "names a block that no file may own; it was not freed"))
+  }
+
+  // MARK: When a run may become free
+
+  private func isReady(_ run: Run) -> Bool {
+    if isOrdered && run.commit > durableCommits { return false }
+    return switchedOff.contains(.pendingFrees) || !isWriteOutstanding(run)
+  }
+
+  private func isWriteOutstanding(_ run: Run) -> Bool {
+    let size = UInt64(metadata.blockSize)
+    let start = UInt64(run.first.rawValue) * size
+    return queue.hasOutstandingWrite(overlapping: start..<start + UInt64(run.count) * size)
+  }
+
+  /// Clears the bits at once where that needs neither a wait nor a slot.
+  private func clearNow(_ run: Run) -> Bool {
+    guard !discards, isReady(run), let bitmap = metadata.cached(groups[groups.layout.group(of: run.first)].blockBitmap),
+      bitmap.isCountedUnevictable || metadata.hasSpareSlot
+    else { return false }
+    clear(run, bitmap)
+    return true
+  }
+
+  /// The last step of a free: the bits are clear, the blocks may be allocated.
+  private func clear(_ run: Run, _ bitmap: MetadataBlock) {
+    let group = groups.layout.group(of: run.first)
+    let start = groups.layout.bitIndex(of: run.first)
+    var cleared = 0
+    for bit in start..<start + run.count {
+      let wasSet = bitmap.withMutableBytes { bytes in Bitmap.clear(bit, in: &bytes) }
+      if wasSet {
+        cleared += 1
+      } else {
+        onCorruption?(
+          .invalid(.bitmap, at: .block(bitmap.number), field: "bit \(bit)", value: 0, why: "was clear before its block was freed"))
+      }
+    }
+    metadata.markDirty(bitmap)
+    groups.changeFreeBlocks(of: group, by: cleared)
+    freed.wakeAll()
+  }
+
+  // MARK: The task
+
+  /// Frees pending blocks as they become ready, until `stop`.
+  func run() async {
+    isRunning = true
+    while !isStopping {
+      let hasFreed = await freeReady()
+      if hasFreed || isStopping { continue }
+      if isOrdered && !runs.isEmpty && isPressed && runs.contains(where: { $0.commit > durableCommits }) {
+        isPressed = false
+        await commitNow()
+      } else {
+        await work.wait()
+      }
+    }
+    isRunning = false
+    freed.wakeAll()
+    ended.wakeAll()
+  }
+
+  private func freeReady() async -> Bool {
+    var hasFreed = false
+    for _ in 0..<runs.count {
+      guard let run = runs.popFirst() else { break }
+      if await free(run) { hasFreed = true } else { runs.append(run) }
+    }
+    return hasFreed
+  }
+
+  private func free(_ run: Run) async -> Bool {
+    guard isReady(run) else { return false }
+    if discards && !run.isDiscarded { return await discard(run) }
+    let group = groups.layout.group(of: run.first)
+    guard let ticket = try? await metadata.ticket(1, isSystem: true) else { return false }
+    defer { ticket.end() }
+    guard let bitmap = try? await metadata.load(groups[group].blockBitmap, owner: .none, ticket), isReady(run) else {
+      return false
+    }
+    clear(run, bitmap)
+    return true
+  }
+
+  /// Queues the discard; it is a write to the block, so the run is not ready again until it is complete.
+  private func discard(_ run: Run) async -> Bool {
+    let request = await queue.admit(.writeback)
+    guard isReady(run) else {
+      queue.giveBack(request)
+      return false
+    }
+    run.isDiscarded = true
+    request.prepare(
+      .discard, at: UInt64(run.first.rawValue) * UInt64(metadata.blockSize), byteCount: run.count * metadata.blockSize)
+    // Nobody waits for it: the end of a write makes the task look again.
+    queue.submit(request, handler: nil)
+    guard switchedOff.contains(.discardCountsAsWrite),
+      let bitmap = metadata.cached(groups[groups.layout.group(of: run.first)].blockBitmap)
+    else { return false }
+    clear(run, bitmap)
+    return true
+  }
+
+  // MARK: Commits
+
+  /// A commit begins: what is pending now becomes free when it is durable.
+  func beginCommit() -> UInt64 {
+    begunCommits += 1
+    return begunCommits
+  }
+  func endCommit(_ number: UInt64) {
+    durableCommits = max(durableCommits, number)
+    if !runs.isEmpty { work.wakeAll() }
+  }
+  private func commitNow() async {
+    if let commit, await commit() { return }
+    // The volume cannot be made durable: whoever waits for space gets none.
+    freed.wakeAll()
+  }
+
+  func stop() async {
+    isStopping = true
+    work.wakeAll()
+    while isRunning { await ended.wait() }
+  }
+}

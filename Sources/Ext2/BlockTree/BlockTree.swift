@@ -1,0 +1,139 @@
+// The block tree of one inode: 12 direct pointers, then trees of one, two and three levels of pointer blocks.
+//
+//   i_block:  0 … 11 direct │ 12 indirect │ 13 double indirect │ 14 triple indirect
+//
+// It changes under the inode's write lock, in steps that move the block sequence. Readers and writeback walk it without
+// the lock.
+internal import BlockDevice
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+final class BlockTree: BlockMapper {
+  let inode: InodeNumber
+  let groups: GroupTable
+  let metadata: MetadataCache
+  let allocator: BlockAllocator
+  /// The inode's own pointers.
+  var pointers: [15 of UInt32]
+  /// What the inode's blocks take, in units of 512 bytes: `i_blocks`.
+  var sectorCount: UInt32
+  private(set) var blockSequence: UInt64 = 0
+  private(set) var freeSequence: UInt64 = 0
+  /// Where the file last grew: the next block is wanted right after it.
+  var lastLinked: (index: UInt64, block: BlockNumber)?
+
+  init(
+    inode: InodeNumber, pointers: [15 of UInt32], sectorCount: UInt32, groups: GroupTable, metadata: MetadataCache,
+    allocator: BlockAllocator
+  ) {
+    self.inode = inode
+    self.pointers = pointers
+    self.sectorCount = sectorCount
+    self.groups = groups
+    self.metadata = metadata
+    self.allocator = allocator
+  }
+
+  var blockSizeLog2: Int { groups.layout.blockSizeLog2 }
+  var pointersPerBlock: Int { groups.layout.blockSize / 4 }
+  var sectorsPerBlock: UInt32 { UInt32(groups.layout.blockSize / 512) }
+
+  /// A block of the tree was linked, in this step.
+  func noteAllocation() { blockSequence &+= 1 }
+  /// A block of the tree was freed, in this step.
+  func noteFree() {
+    blockSequence &+= 1
+    freeSequence &+= 1
+  }
+
+  // MARK: BlockMapper
+
+  func lookUp(_ index: PageIndex, limit: Int) async throws(PageCacheError) -> Mapping {
+    guard let path = BlockPath(fileBlock: index.rawValue, blockSizeLog2: blockSizeLog2) else { return .hole(count: 1) }
+    do {
+      let end = try await walk(path, nil)
+      return try mapping(at: end, path, limit: limit)
+    } catch {
+      throw error.forPageCache
+    }
+  }
+
+  func lookUpCached(_ index: PageIndex, limit: Int) -> Mapping? {
+    guard let path = BlockPath(fileBlock: index.rawValue, blockSizeLog2: blockSizeLog2) else { return .hole(count: 1) }
+    var level = 1
+    var slot = Slot.inode(path.offsets[0])
+    while level < path.depth {
+      let block = pointer(in: slot)
+      if block == .none { return .hole(count: min(limit, path.countToLeafEnd)) }
+      guard let next = metadata.cached(block) else { return nil }
+      slot = .block(next, path.offsets[level])
+      level += 1
+    }
+    return try? mapping(at: WalkEnd(slot: slot, missingLevel: nil), path, limit: limit)
+  }
+
+  /// What the pointers from the end of a walk on say, in one step.
+  private func mapping(at end: WalkEnd, _ path: BlockPath, limit: Int) throws(Ext2Error) -> Mapping {
+    let limit = min(limit, path.countToLeafEnd)
+    if end.missingLevel != nil { return .hole(count: limit) }
+    let first = pointer(in: end.slot)
+    try check(first, in: end.slot)
+    var count = 1
+    if first == .none {
+      while count < limit, pointer(in: end.slot.advanced(by: count)) == .none { count += 1 }
+      return .hole(count: count)
+    }
+    while count < limit, pointer(in: end.slot.advanced(by: count)).rawValue == first.rawValue &+ UInt32(count) {
+      count += 1
+    }
+    if count > 1, !groups.map.isOwnable(first, count: count) { count = 1 }
+    return .mapped(DiskBlock(UInt64(first.rawValue)), count: count)
+  }
+
+  // MARK: Pointers
+
+  /// Where a pointer lies: in the inode, or in a pointer block.
+  enum Slot {
+    case inode(Int)
+    case block(MetadataBlock, Int)
+
+    func advanced(by count: Int) -> Slot {
+      switch self {
+      case .inode(let index): .inode(index + count)
+      case .block(let block, let index): .block(block, index + count)
+      }
+    }
+  }
+
+  func pointer(in slot: Slot) -> BlockNumber {
+    switch slot {
+    case .inode(let index): BlockNumber(rawValue: pointers[index])
+    case .block(let block, let index): block.pointer(index)
+    }
+  }
+
+  /// Changes a pointer and marks its block dirty. The inode's own pointers are written by whoever encodes the inode in
+  /// this same step.
+  func setPointer(in slot: Slot, to target: BlockNumber) {
+    switch slot {
+    case .inode(let index): pointers[index] = target.rawValue
+    case .block(let block, let index):
+      block.setPointer(index, target)
+      metadata.markDirty(block)
+    }
+  }
+
+  /// A pointer may be zero or name a block that files may own.
+  func check(_ target: BlockNumber, in slot: Slot) throws(Ext2Error) {
+    do throws(FormatError) {
+      switch slot {
+      case .inode(let index):
+        try groups.map.checkPointer(target, at: .inode(inode), field: "i_block[\(index)]")
+      case .block(let block, let index):
+        try groups.map.checkPointer(
+          target, at: .blockByte(block.number, offset: index * 4), field: "pointer \(index) of inode \(inode)")
+      }
+    } catch { throw Ext2Error(error) }
+  }
+}

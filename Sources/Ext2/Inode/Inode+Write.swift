@@ -1,0 +1,135 @@
+// Writing a file's data.
+//
+// Budget and metadata slots are awaited with nothing held but the gate, before the inode's lock, in pieces of at most a
+// quarter of the dirty limit; the lock is dropped between the pieces. Under it everything the step needs is found and
+// pinned; then ONE step links the blocks, copies the data, marks the pages dirty, moves the block sequence and grows the
+// size. So a dirty page always has a block, and writeback never allocates.
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+extension Inode {
+  /// The most pages one piece of a write has.
+  private static let largestPiece = 256
+
+  /// Writes bytes at an offset, or at the end when there is none. Returns how many: fewer than all when the volume is
+  /// full, the device fails or the task is cancelled after some were written.
+  func write(_ bytes: [UInt8], at offset: UInt64?) async throws(Ext2Error) -> Int {
+    var done = 0
+    while done < bytes.count {
+      if Task.isCancelled {
+        if done == 0 { throw .cancelled }
+        return done
+      }
+      do throws(Ext2Error) {
+        done += try await writePiece(bytes, from: done, at: offset.map { $0 + UInt64(done) })
+      } catch {
+        if done == 0 { throw error }
+        return done
+      }
+    }
+    return done
+  }
+
+  private func writePiece(_ bytes: [UInt8], from start: Int, at offset: UInt64?) async throws(Ext2Error) -> Int {
+    let cache = space.cache
+    // One page more than the bytes fill: where the piece begins in its page is known only under the lock.
+    let wanted = (bytes.count - start + blockSize - 1) / blockSize + 1
+    let reserved = min(Self.largestPiece, cache.largestReservation, wanted)
+    do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    var used = 0
+    defer { cache.releaseDirty(reserved - used) }
+    let ticket = try await table.metadata.ticket()
+    defer { ticket.end() }
+    await lock.lock()
+    defer { lock.unlock() }
+    let position = offset ?? space.fileByteCount
+    let pieceEnd = (position / UInt64(blockSize) + UInt64(reserved)) * UInt64(blockSize)
+    let count = Int(min(UInt64(bytes.count - start), pieceEnd - position))
+    try checkSize(position, count)
+    let tableBlock = try await table.pinTable(of: number, ticket)
+    let pages = try await pages(position, count)
+    let preparation = await tree.prepare(
+      from: position / UInt64(blockSize), count: pages.count, ticket)
+    guard preparation.preparedCount > 0 else {
+      for page in pages { space.abandonWriting(page) }
+      tree.abandon(preparation)
+      throw preparation.error ?? .noSpace
+    }
+    if table.switchedOff.contains(.linkInOneStep) {
+      _ = tree.link(preparation)
+      await table.reactor.pass()
+      return commit(bytes, start, count, position, pages, preparation, tableBlock, &used, isLinked: true)
+    }
+    if table.switchedOff.contains(.growInOneStep) {
+      space.fileByteCount = max(space.fileByteCount, position + UInt64(count))
+      await table.reactor.pass()
+    }
+    return commit(bytes, start, count, position, pages, preparation, tableBlock, &used)
+  }
+
+  private func checkSize(_ position: UInt64, _ count: Int) throws(Ext2Error) {
+    guard isLive else { throw .closed }
+    let limit = BlockPath.maximumFileSize(blockSizeLog2: table.groups.layout.blockSizeLog2)
+    let (end, overflow) = position.addingReportingOverflow(UInt64(count))
+    guard !overflow, end <= limit else { throw .fileTooLarge(byteCount: overflow ? .max : end, limit: limit) }
+  }
+
+  /// The pages under a range of bytes, pinned; those that are changed only in part are read first.
+  private func pages(_ position: UInt64, _ count: Int) async throws(Ext2Error) -> [Page] {
+    let size = UInt64(blockSize), end = position + UInt64(count)
+    var pages: [Page] = []
+    var index = position / size
+    while index * size < end {
+      let isPartial = index * size < position || (index + 1) * size > end
+      // The bytes past the end of the file are zeroes anyway.
+      let mustBeRead = isPartial && index * size < space.fileByteCount
+      do {
+        pages.append(try await space.pageForWriting(at: PageIndex(index), mustBeRead: mustBeRead))
+      } catch {
+        for page in pages { space.abandonWriting(page) }
+        throw Ext2Error(error)
+      }
+      index += 1
+    }
+    return pages
+  }
+
+  /// The step. Returns how many bytes it wrote: those whose pages have a block.
+  private func commit(
+    _ bytes: [UInt8], _ start: Int, _ count: Int, _ position: UInt64, _ pages: [Page],
+    _ preparation: BlockTree.Preparation, _ tableBlock: MetadataBlock, _ used: inout Int, isLinked: Bool = false
+  ) -> Int {
+    let isShapeChanged = isLinked || tree.link(preparation)
+    let size = UInt64(blockSize)
+    var done = 0
+    for (step, page) in pages.enumerated() {
+      guard step < preparation.preparedCount else {
+        space.abandonWriting(page)
+        continue
+      }
+      let inPage = Int((position + UInt64(done)) % size)
+      let length = min(count - done, blockSize - inPage)
+      page.withMutableBytes { target in
+        target.copy(bytes, start + done..<start + done + length, at: inPage)
+      }
+      if space.finishWriting(page) { used += 1 }
+      done += length
+    }
+    let end = position + UInt64(done)
+    if end > space.fileByteCount {
+      space.fileByteCount = end
+      hasUnsyncedShape = true
+    }
+    if isShapeChanged { hasUnsyncedShape = true }
+    noteLargeFile()
+    touchContents()
+    table.encode(self, into: tableBlock)
+    return done
+  }
+
+  /// A file of more than 2 GiB less a byte needs the volume's large_file feature (fs/ext2/inode.c, __ext2_write_inode).
+  func noteLargeFile() {
+    if space.fileByteCount > 0x7FFF_FFFF { table.groups.superblock.readOnlyCompatible.insert(.largeFile) }
+  }
+}

@@ -1,0 +1,49 @@
+internal import BlockDevice
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+/// One inode in memory. Confined to its volume's reactor.
+///
+/// Whoever uses it holds a reference. Its record is encoded into the inode table in the steps that change it.
+final class Inode {
+  let number: InodeNumber
+  unowned let table: InodeTable
+  /// What the table says, but for the size of a regular file and the block pointers, which live in `space` and `tree`.
+  var record: InodeRecord
+  let tree: BlockTree
+  /// The pages of a regular file.
+  let space: AddressSpace
+  /// The write lock: writers and truncate hold it; readers, fills and writeback do not.
+  let lock: AsyncLock
+  var referenceCount = 0
+  /// False once its bit is clear: its place in the table may be another inode's.
+  var isLive = true
+  /// The size or the pointers changed since the inode was last made durable.
+  var hasUnsyncedShape = false
+
+  init(_ number: InodeNumber, _ record: InodeRecord, _ table: InodeTable) {
+    self.number = number
+    self.record = record
+    self.table = table
+    tree = BlockTree(
+      inode: number, pointers: record.block, sectorCount: record.sectorCount, groups: table.groups,
+      metadata: table.metadata, allocator: table.allocator)
+    space = AddressSpace(
+      cache: table.cache, owner: UInt64(number.rawValue), mapper: tree,
+      fileByteCount: record.mode.type == .regular ? record.size : 0)
+    lock = AsyncLock(table.reactor, "inode \(number)")
+  }
+
+  var type: FileType? { record.mode.type }
+  /// The size in bytes.
+  var byteCount: UInt64 { type == .regular ? space.fileByteCount : record.size }
+  var blockSize: Int { table.groups.layout.blockSize }
+
+  /// Notes a change of contents, in the step that makes it.
+  func touchContents() {
+    let now = table.now
+    record.modificationTime = now
+    record.changeTime = now
+  }
+}

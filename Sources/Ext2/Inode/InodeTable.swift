@@ -1,0 +1,155 @@
+// Inodes in memory, and their table on the disk.
+//
+// An inode stays in memory while it is referenced, has dirty pages or metadata, a write in flight, or an error nobody has
+// seen; besides, the `idleLimit` that were used last stay.
+internal import BlockDevice
+internal import DequeModule
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+final class InodeTable {
+  static let idleLimit = 1024
+
+  let reactor: Reactor
+  let groups: GroupTable
+  let metadata: MetadataCache
+  let allocator: BlockAllocator
+  let inodeAllocator: InodeAllocator
+  let cache: PageCache
+  let switchedOff: SwitchedOffRules
+  private var inodes: [InodeNumber: Inode] = [:]
+  private var idle = Deque<Inode>()
+  /// Takes unlinked inodes that nobody references any more; set by the volume.
+  var onUnreferenced: ((Inode) -> Void)?
+
+  init(
+    reactor: Reactor, groups: GroupTable, metadata: MetadataCache, allocator: BlockAllocator, cache: PageCache,
+    switchedOff: SwitchedOffRules
+  ) {
+    self.reactor = reactor
+    self.groups = groups
+    self.metadata = metadata
+    self.allocator = allocator
+    self.cache = cache
+    self.switchedOff = switchedOff
+    inodeAllocator = InodeAllocator(groups: groups, metadata: metadata)
+  }
+
+  /// The time for the disk.
+  var now: Timestamp {
+    let time = reactor.calendarTime
+    return Timestamp(seconds: time.seconds, nanoseconds: time.nanoseconds)
+  }
+
+  /// Inodes in memory, by number.
+  var all: [Inode] { inodes.values.sorted { $0.number < $1.number } }
+  func cached(_ number: InodeNumber) -> Inode? { inodes[number] }
+
+  // MARK: References
+
+  /// The inode, read if need be, with a reference for the caller.
+  func acquire(_ number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> Inode {
+    if let inode = inodes[number] { return reference(inode) }
+    guard groups.layout.contains(number) else {
+      throw Ext2Error(
+        FormatError.invalid(
+          .inode, at: .inode(number), field: "number", value: UInt64(number.rawValue), why: "the volume has no such inode"))
+    }
+    let (block, offset) = location(of: number)
+    guard let table = try await metadata.load(block, owner: .none, ticket) else { throw .closed }
+    // Somebody else may have read it meanwhile.
+    if let inode = inodes[number] { return reference(inode) }
+    let inode = try decode(number, from: table, at: offset)
+    inodes[number] = inode
+    return reference(inode)
+  }
+
+  private func decode(_ number: InodeNumber, from table: MetadataBlock, at offset: Int) throws(Ext2Error) -> Inode {
+    do throws(FormatError) {
+      let record = try table.withBytes { bytes throws(FormatError) in
+        try InodeRecord(decoding: bytes, at: offset, inodeSize: groups.layout.inodeSize)
+      }
+      guard !record.isUnused else {
+        throw FormatError.invalid(
+          .inode, at: .inode(number), field: "i_links_count", value: UInt64(record.linkCount),
+          why: "the inode is not in use, but something refers to it")
+      }
+      try record.validate(number, layout: groups.layout)
+      return Inode(number, record, self)
+    } catch { throw Ext2Error(error) }
+  }
+
+  /// Enters an inode that was just made, with a reference for the caller.
+  func enter(_ number: InodeNumber, _ record: InodeRecord) -> Inode {
+    let inode = Inode(number, record, self)
+    inodes[number] = inode
+    return reference(inode)
+  }
+
+  func reference(_ inode: Inode) -> Inode {
+    inode.referenceCount += 1
+    return inode
+  }
+
+  /// Gives a reference back. An inode without links is handed to the evictor, by nobody else.
+  func release(_ inode: Inode) {
+    inode.referenceCount -= 1
+    guard inode.referenceCount == 0 else { return }
+    if inode.record.linkCount == 0 && inode.isLive {
+      onUnreferenced?(inode)
+    } else {
+      idle.append(inode)
+      trimIdle()
+    }
+  }
+
+  private func trimIdle() {
+    var visits = idle.count - Self.idleLimit
+    while visits > 0, let inode = idle.popFirst() {
+      visits -= 1
+      guard inodes[inode.number] === inode, inode.referenceCount == 0 else { continue }
+      if inode.space.isBusy || inode.space.errors.hasUnseen || hasDirtyMetadata(inode) {
+        idle.append(inode)
+      } else {
+        remove(inode)
+      }
+    }
+  }
+
+  private func hasDirtyMetadata(_ inode: Inode) -> Bool {
+    inode.hasUnsyncedShape && metadata.dirtyCount > 0
+  }
+
+  /// Takes an inode out of memory.
+  func remove(_ inode: Inode) {
+    if inodes[inode.number] === inode { inodes[inode.number] = nil }
+    allocator.dropWindow(of: inode.number)
+  }
+
+  // MARK: The table
+
+  func location(of number: InodeNumber) -> (block: BlockNumber, byteOffset: Int) {
+    groups.layout.location(of: number, descriptor: groups[groups.layout.group(of: number)])
+  }
+
+  /// The block of the table that holds an inode, pinned: before the step that encodes it.
+  func pinTable(of number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
+    guard let block = try await metadata.load(location(of: number).block, owner: .none, ticket) else { throw .closed }
+    return block
+  }
+
+  /// Writes the inode's record into its place, in one step that checks that it is live.
+  func encode(_ inode: Inode, into table: MetadataBlock, isNew: Bool = false) {
+    guard inode.isLive else { return }
+    let (block, offset) = location(of: inode.number)
+    precondition(table.number == block, "another inode's table block")
+    inode.record.block = inode.tree.pointers
+    inode.record.sectorCount = inode.tree.sectorCount
+    if inode.type == .regular { inode.record.size = inode.space.fileByteCount }
+    table.withMutableBytes { bytes in
+      inode.record.encode(into: &bytes, at: offset, inodeSize: groups.layout.inodeSize, isNew: isNew)
+    }
+    metadata.markDirty(table)
+  }
+}

@@ -1,0 +1,100 @@
+// The end of inodes without links.
+//
+// Whoever drops the last reference only queues the inode: one task enters the gate holding nothing, detaches its pages,
+// frees its blocks, writes the deletion time and clears the inode's bit last. Nobody inside the gate waits for it.
+internal import DequeModule
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+final class Evictor {
+  private let inodes: InodeTable
+  private let gate: Gate
+  private var queue = Deque<Inode>()
+  private let work: WaitQueue
+  private let ended: WaitQueue
+  private var isBusy = false
+  private var isStopping = false
+  private var isRunning = false
+
+  init(_ inodes: InodeTable, _ gate: Gate) {
+    self.inodes = inodes
+    self.gate = gate
+    work = WaitQueue(inodes.reactor, "an inode to evict")
+    ended = WaitQueue(inodes.reactor, "the end of evictions")
+  }
+
+  func add(_ inode: Inode) {
+    queue.append(inode)
+    work.wakeAll()
+  }
+
+  /// Evicts queued inodes until `stop`.
+  func run() async {
+    isRunning = true
+    while true {
+      if let inode = queue.popFirst() {
+        isBusy = true
+        await gate.enter()
+        await evict(inode)
+        gate.leave()
+        isBusy = false
+        if queue.isEmpty { ended.wakeAll() }
+      } else if isStopping {
+        break
+      } else {
+        await work.wait()
+      }
+    }
+    isRunning = false
+    ended.wakeAll()
+  }
+
+  /// Waits until nothing is queued. Not to be called inside the gate.
+  func drain() async {
+    while isRunning && (isBusy || !queue.isEmpty) { await ended.wait() }
+  }
+
+  func stop() async {
+    isStopping = true
+    work.wakeAll()
+    while isRunning { await ended.wait() }
+  }
+
+  private func evict(_ inode: Inode) async {
+    guard inode.isLive, inode.referenceCount == 0, inode.record.linkCount == 0 else { return }
+    guard let ticket = try? await inodes.metadata.ticket() else { return }
+    defer { ticket.end() }
+    await inode.lock.lock()
+    defer { inode.lock.unlock() }
+    guard let table = try? await inodes.pinTable(of: inode.number, ticket),
+      let bitmap = try? await inodes.inodeAllocator.pinBitmap(of: inode.number, ticket)
+    else { return }
+    inode.space.fileByteCount = 0
+    if inode.record.hasBlockPointers(blockSize: inode.blockSize) {
+      // A subtree that cannot be read is lost until a check; the inode goes all the same.
+      try? await inode.free(0..<UInt64.max, table, ticket)
+    }
+    inode.space.detach(PageIndex(0)..<PageIndex(UInt64.max))
+    // The last step: the deletion time, then the bit; from then on the number is anybody's.
+    inode.record.deletionTime = UInt32(clamping: inodes.now.seconds)
+    inode.record.size = 0
+    inodes.encode(inode, into: table)
+    inode.isLive = false
+    inodes.remove(inode)
+    _ = inodes.inodeAllocator.free(inode.number, bitmap)
+  }
+
+  /// What the mutant does that lets whoever drops the last reference free the inode: in the middle of whatever step that
+  /// was, the number becomes free while the inode's pages may still be written.
+  func evictInline() {
+    guard let inode = queue.popLast(), let table = inodes.metadata.cached(inodes.location(of: inode.number).block),
+      let bitmap = inodes.metadata.cached(inodes.groups[inodes.groups.layout.group(of: inode.number)].inodeBitmap)
+    else { return }
+    inode.record.deletionTime = UInt32(clamping: inodes.now.seconds)
+    inodes.encode(inode, into: table)
+    inodes.remove(inode)
+    _ = inodes.inodeAllocator.free(inode.number, bitmap)
+    queue.append(inode)
+  }
+}

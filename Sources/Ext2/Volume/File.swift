@@ -1,0 +1,142 @@
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+/// What one opening of a file knows.
+final class OpenFile {
+  let inode: Inode
+  let readAhead = ReadAhead()
+  /// What this opener has seen of the file's errors, and of the volume's.
+  var fileErrors: ErrorSequence.Cursor
+  var volumeErrors: ErrorSequence.Cursor
+
+  init(_ inode: Inode, volumeErrors: ErrorSequence.Cursor) {
+    self.inode = inode
+    fileErrors = inode.space.errors.sample()
+    self.volumeErrors = volumeErrors
+  }
+}
+
+/// An open regular file of a volume; usable from any task. Close it with `close`.
+public struct File: Sendable {
+  /// The volume it belongs to.
+  public let volume: Volume
+  let handle: Int
+
+  /// Up to `count` bytes from `offset`, in bytes; fewer at the end of the file.
+  public func read(at offset: UInt64, count: Int) async throws(Ext2Error) -> [UInt8] {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.read(handle, at: offset, count: count)
+    }
+  }
+
+  /// Writes bytes at `offset`. Returns how many: fewer than all when the volume is full or the device fails in between.
+  @discardableResult
+  public func write(_ bytes: [UInt8], at offset: UInt64) async throws(Ext2Error) -> Int {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.write(handle, bytes, at: offset)
+    }
+  }
+
+  /// Writes bytes at the end of the file, wherever that is by then. Returns how many.
+  @discardableResult
+  public func append(_ bytes: [UInt8]) async throws(Ext2Error) -> Int {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.write(handle, bytes, at: nil)
+    }
+  }
+
+  /// Makes the file `byteCount` long: what is cut off is freed, what is added reads as zeroes.
+  public func truncate(to byteCount: UInt64) async throws(Ext2Error) {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.truncate(handle, to: byteCount)
+    }
+  }
+
+  /// Makes a range of bytes a hole; the size stays.
+  public func punch(_ range: Range<UInt64>) async throws(Ext2Error) {
+    try await volume.reactor.run { () async throws(Ext2Error) in try await volume.punch(handle, range) }
+  }
+
+  /// fsync: what was written before the call is durable when this returns without an error. Every opener sees an error
+  /// of writeback once.
+  public func synchronize() async throws(Ext2Error) {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.synchronize(handle, dataOnly: false)
+    }
+  }
+
+  /// fdatasync: as `synchronize`, without times.
+  public func synchronizeData() async throws(Ext2Error) {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.synchronize(handle, dataOnly: true)
+    }
+  }
+
+  /// Size, blocks, links and times.
+  public func status() async throws(Ext2Error) -> FileStatus { try await volume.status(handle) }
+
+  /// Ends the use of the file. An unlinked file's blocks are freed when its last opening ends.
+  public func close() async { await volume.closeHandle(handle) }
+}
+
+extension Volume {
+  private func file(_ handle: Int) throws(Ext2Error) -> OpenFile {
+    guard let file = handles[handle] else { throw .closed }
+    return file
+  }
+
+  /// Runs a changing operation on an open file, inside the gate and with a reference to its inode.
+  private func change<R>(_ handle: Int, _ body: (Inode) async throws(Ext2Error) -> R) async throws(Ext2Error) -> R {
+    try checkWritable()
+    let inode = core.inodes.reference(try file(handle).inode)
+    defer { core.inodes.release(inode) }
+    await core.gate.enter()
+    defer { core.gate.leave() }
+    try checkWritable()
+    return try await body(inode)
+  }
+
+  func read(_ handle: Int, at offset: UInt64, count: Int) async throws(Ext2Error) -> [UInt8] {
+    try checkMounted()
+    let file = try file(handle)
+    let inode = core.inodes.reference(file.inode)
+    defer { core.inodes.release(inode) }
+    return try await inode.read(at: offset, count: count, file.readAhead)
+  }
+
+  func write(_ handle: Int, _ bytes: [UInt8], at offset: UInt64?) async throws(Ext2Error) -> Int {
+    try await change(handle) { inode async throws(Ext2Error) in try await inode.write(bytes, at: offset) }
+  }
+
+  func truncate(_ handle: Int, to byteCount: UInt64) async throws(Ext2Error) {
+    try await change(handle) { inode async throws(Ext2Error) in try await inode.truncate(to: byteCount) }
+  }
+
+  func punch(_ handle: Int, _ range: Range<UInt64>) async throws(Ext2Error) {
+    try await change(handle) { inode async throws(Ext2Error) in try await inode.punch(range) }
+  }
+
+  func synchronize(_ handle: Int, dataOnly: Bool) async throws(Ext2Error) {
+    try checkMounted()
+    if core.isReadOnly { return }
+    let file = try file(handle)
+    let inode = core.inodes.reference(file.inode)
+    defer { core.inodes.release(inode) }
+    let own = await core.synchronise(inode, dataOnly: dataOnly)
+    let earlier = inode.space.errors.check(&file.fileErrors)
+    let shared = core.errors.check(&file.volumeErrors)
+    if let error = own ?? (earlier ?? shared).map(Ext2Error.init) { throw error }
+  }
+
+  func status(_ handle: Int) throws(Ext2Error) -> FileStatus {
+    let inode = try file(handle).inode
+    return FileStatus(
+      inode: inode.number.rawValue, byteCount: inode.byteCount, sectorCount: inode.tree.sectorCount,
+      linkCount: inode.record.linkCount, modificationSeconds: inode.record.modificationTime.seconds)
+  }
+
+  func closeHandle(_ handle: Int) {
+    if let file = handles.removeValue(forKey: handle) { core.inodes.release(file.inode) }
+  }
+}

@@ -1,0 +1,178 @@
+// Names: open, create, unlink, list. A lookup holds its directory's lock until it holds the inode.
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+extension Volume {
+  /// Opens the regular file at a path from the root. `create` makes it when there is none.
+  public nonisolated func open(_ path: String, create: Bool = false) async throws(Ext2Error) -> File {
+    let handle = try await reactor.run { () async throws(Ext2Error) in try await self.openHere(path, create: create) }
+    return File(volume: self, handle: handle)
+  }
+
+  /// Removes the name of a regular file. Its blocks are freed when nobody has it open.
+  public nonisolated func unlink(_ path: String) async throws(Ext2Error) {
+    try await reactor.run { () async throws(Ext2Error) in try await self.unlinkHere(path) }
+  }
+
+  /// The names in a directory, without "." and "..", in the order of the disk. Bytes that are no UTF-8 are repaired.
+  public nonisolated func list(_ path: String = "/") async throws(Ext2Error) -> [String] {
+    try await reactor.run { () async throws(Ext2Error) in try await self.listHere(path) }
+  }
+
+  // MARK: On the reactor
+
+  private func openHere(_ path: String, create: Bool) async throws(Ext2Error) -> Int {
+    try checkMounted()
+    if create {
+      try checkWritable()
+      await core.gate.enter()
+    }
+    defer { if create { core.gate.leave() } }
+    if create { try checkWritable() }
+    let (parents, name) = try split(path)
+    let ticket = try await core.metadata.ticket()
+    defer { ticket.end() }
+    let parent = try await directory(parents, ticket)
+    defer { core.inodes.release(parent) }
+    await parent.lock.lock()
+    defer { parent.lock.unlock() }
+    guard parent.record.linkCount > 0 else { throw .notFound(path) }
+    let directory = Directory(parent)
+    let inode: Inode
+    if let found = try await directory.find(name, ticket) {
+      inode = try await core.inodes.acquire(found.entry.inode, ticket)
+    } else if create {
+      inode = try await makeFile(name, in: directory, ticket)
+    } else {
+      throw .notFound(path)
+    }
+    guard inode.type == .regular else {
+      core.inodes.release(inode)
+      throw .notARegularFile(path)
+    }
+    return addHandle(OpenFile(inode, volumeErrors: core.errors.sample()))
+  }
+
+  private func makeFile(_ name: [UInt8], in directory: Directory, _ ticket: MetadataTicket) async throws(Ext2Error) -> Inode {
+    let inodes = core.inodes
+    let parentTable = try await inodes.pinTable(of: directory.inode.number, ticket)
+    let place = try await directory.findRoom(for: name, ticket)
+    let number: InodeNumber
+    let table: MetadataBlock
+    do throws(Ext2Error) {
+      number = try await inodes.inodeAllocator.allocate(near: directory.inode.number, ticket)
+    } catch {
+      directory.abandon(place)
+      throw error
+    }
+    do throws(Ext2Error) {
+      table = try await inodes.pinTable(of: number, ticket)
+    } catch {
+      directory.abandon(place)
+      if let bitmap = core.metadata.cached(core.groups[core.groups.layout.group(of: number)].inodeBitmap) {
+        _ = inodes.inodeAllocator.free(number, bitmap)
+      }
+      throw error
+    }
+    // One step: the inode is in the table, and its name in the directory.
+    let extraSize = core.groups.layout.inodeSize > InodeRecord.minimumByteCount
+      ? max(28, Int(core.groups.superblock.wantedExtraInodeSize)) : 0
+    var record = InodeRecord(
+      mode: FileMode(.regular, permissions: 0o644), time: inodes.now,
+      extraSize: min(extraSize, core.groups.layout.inodeSize - InodeRecord.minimumByteCount))
+    record.linkCount = 1
+    record.generation = core.nextGeneration()
+    let inode = inodes.enter(number, record)
+    inode.hasUnsyncedShape = true
+    inodes.encode(inode, into: table, isNew: true)
+    directory.insert(name, number, .regular, at: place, parentTable)
+    return inode
+  }
+
+  private func unlinkHere(_ path: String) async throws(Ext2Error) {
+    try checkWritable()
+    await core.gate.enter()
+    defer { core.gate.leave() }
+    try checkWritable()
+    let (parents, name) = try split(path)
+    let ticket = try await core.metadata.ticket()
+    defer { ticket.end() }
+    let parent = try await directory(parents, ticket)
+    defer { core.inodes.release(parent) }
+    await parent.lock.lock()
+    defer { parent.lock.unlock() }
+    let directory = Directory(parent)
+    guard let found = try await directory.find(name, ticket) else { throw .notFound(path) }
+    let inode = try await core.inodes.acquire(found.entry.inode, ticket)
+    defer { core.inodes.release(inode) }
+    guard inode.type != .directory else { throw .notARegularFile(path) }
+    await inode.lock.lock()
+    defer { inode.lock.unlock() }
+    let parentTable = try await core.inodes.pinTable(of: parent.number, ticket)
+    let table = try await core.inodes.pinTable(of: inode.number, ticket)
+    // One step: the name is gone, and the inode has one link less.
+    try directory.remove(found.entry, from: found.block, parentTable)
+    if inode.record.linkCount > 0 { inode.record.linkCount -= 1 }
+    inode.record.changeTime = core.inodes.now
+    core.inodes.encode(inode, into: table)
+  }
+
+  private func listHere(_ path: String) async throws(Ext2Error) -> [String] {
+    try checkMounted()
+    let ticket = try await core.metadata.ticket()
+    defer { ticket.end() }
+    let inode = try await directory(components(path), ticket)
+    defer { core.inodes.release(inode) }
+    await inode.lock.lock()
+    defer { inode.lock.unlock() }
+    return try await Directory(inode).list(ticket).map { String(decoding: $0.name, as: UTF8.self) }
+      .filter { $0 != "." && $0 != ".." }
+  }
+
+  // MARK: Paths
+
+  private func components(_ path: String) -> [[UInt8]] {
+    path.utf8.split(separator: UInt8(ascii: "/")).map(Array.init)
+  }
+
+  private func split(_ path: String) throws(Ext2Error) -> (parents: [[UInt8]], name: [UInt8]) {
+    var parents = components(path)
+    guard let name = parents.popLast(), name.count <= DirectoryEntry.maximumNameLength, !name.contains(0),
+      name != Array(".".utf8), name != Array("..".utf8)
+    else { throw .invalidName(path) }
+    return (parents, name)
+  }
+
+  /// The directory behind some names from the root, with a reference for the caller.
+  private func directory(_ names: [[UInt8]], _ ticket: MetadataTicket) async throws(Ext2Error) -> Inode {
+    var inode = try await core.inodes.acquire(.root, ticket)
+    for name in names {
+      let next = try await child(of: inode, name, ticket)
+      core.inodes.release(inode)
+      inode = next
+    }
+    guard inode.type == .directory else {
+      core.inodes.release(inode)
+      throw .notADirectory(names.last.map { String(decoding: $0, as: UTF8.self) } ?? "/")
+    }
+    return inode
+  }
+
+  private func child(of inode: Inode, _ name: [UInt8], _ ticket: MetadataTicket) async throws(Ext2Error) -> Inode {
+    let text = String(decoding: name, as: UTF8.self)
+    guard inode.type == .directory else {
+      core.inodes.release(inode)
+      throw .notADirectory(text)
+    }
+    await inode.lock.lock()
+    defer { inode.lock.unlock() }
+    do throws(Ext2Error) {
+      guard let found = try await Directory(inode).find(name, ticket) else { throw .notFound(text) }
+      return try await core.inodes.acquire(found.entry.inode, ticket)
+    } catch {
+      core.inodes.release(inode)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,171 @@
+public import BlockDevice
+internal import Ext2Format
+internal import Logging
+internal import PageCache
+public import Reactor
+
+/// A mounted ext2 volume. Everything of it runs on its reactor; it may be called from any task.
+///
+///     let reactor = ThreadReactor()
+///     let device = try FileDevice(path: "disk.img")
+///     let volume = try await Volume.mount(device, on: reactor)
+///     let file = try await volume.open("hello", create: true)
+///     try await file.write(Array("hello".utf8), at: 0)
+///     try await file.synchronize()
+///     try await volume.unmount()
+public actor Volume {
+  /// The reactor it runs on.
+  public nonisolated let reactor: Reactor
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
+  let core: VolumeCore
+  private var background: Task<Void, Never>?
+  private var isMounted = true
+  var handles: [Int: OpenFile] = [:]
+  private var lastHandle = 0
+
+  private init(core: VolumeCore) {
+    reactor = core.reactor
+    self.core = core
+  }
+
+  // MARK: Mount and unmount
+
+  /// Opens the device's queue on `reactor`, reads and checks the volume and mounts it. For writing it is marked not clean
+  /// first. When it cannot be mounted nothing was written, and the device is closed again.
+  public static func mount(
+    _ device: sending any BlockDevice, on reactor: Reactor, options: VolumeOptions = VolumeOptions()
+  ) async throws(Ext2Error) -> Volume {
+    // The device is handed over to the reactor here, once, for good.
+    let parcel = Parcel(device)
+    return try await reactor.run { () async throws(Ext2Error) -> Volume in
+      try await mountHere(parcel, on: reactor, options)
+    }
+  }
+
+  private final class Parcel: @unchecked Sendable {
+    // Sendable because the device was sent: whoever sent it cannot touch it any more.
+    let device: any BlockDevice
+    init(_ device: sending any BlockDevice) { self.device = device }
+  }
+
+  private static func mountHere(
+    _ parcel: Parcel, on reactor: Reactor, _ options: VolumeOptions
+  ) async throws(Ext2Error) -> Volume {
+    let mounting = Mounting(reactor)
+    let core = try await mounting.mount(parcel.device, options)
+    let volume = Volume(core: core)
+    await volume.start()
+    return volume
+  }
+
+  private func start() {
+    background = Task(name: "volume", executorPreference: reactor) { [self] in await runBackground() }
+  }
+
+  private func runBackground() async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask(name: "background writeback") { await self.runWriteback() }
+      group.addTask(name: "metadata writer") { await self.runMetadataWriter() }
+      group.addTask(name: "freeing") { await self.runFreeing() }
+      group.addTask(name: "evictor") { await self.runEvictor() }
+    }
+  }
+  private func runWriteback() async { await core.cache.writeback.runBackground() }
+  private func runMetadataWriter() async { await core.metadata.writer.run() }
+  private func runFreeing() async { await core.pendingFrees.run() }
+  private func runEvictor() async { await core.evictor.run() }
+
+  /// Writes everything, marks the volume clean and closes the device. Open files are closed. Throws the first error met;
+  /// the volume is not mounted any more in any case, and is left *not clean* when something was not written.
+  public nonisolated func unmount() async throws(Ext2Error) {
+    try await reactor.run { () async throws(Ext2Error) in try await self.unmountHere() }
+  }
+
+  private func unmountHere() async throws(Ext2Error) {
+    guard isMounted else { throw .closed }
+    isMounted = false
+    for handle in handles.keys.sorted() { closeHandle(handle) }
+    await core.evictor.drain()
+    await core.gate.close()
+    var firstError = core.isReadOnly ? nil : await core.sync()
+    await core.evictor.stop()
+    await core.cache.writeback.stopBackground()
+    await core.pendingFrees.stop()
+    await core.metadata.writer.stop()
+    await background?.value
+    if !core.isReadOnly && firstError == nil { firstError = await markClean() }
+    // A request past its deadline keeps its tag and memory until the device lets go: the queue stays open then.
+    if core.queue.outstandingCount == 0 { core.queue.close() }
+    if let firstError { throw firstError }
+  }
+
+  /// *Clean* is written after everything else has been flushed, then flushed itself.
+  private func markClean() async -> Ext2Error? {
+    if core.wasClean { core.groups.superblock.state.insert(.valid) }
+    core.groups.superblock.writeTime = UInt32(clamping: core.inodes.now.seconds)
+    core.groups.encode(into: core.metadata)
+    if let error = await core.metadata.writeAll() { return error }
+    do { try await core.flushes.flush() } catch { return error }
+    return nil
+  }
+
+  func checkMounted() throws(Ext2Error) {
+    guard isMounted else { throw .closed }
+  }
+  func checkWritable() throws(Ext2Error) {
+    try checkMounted()
+    guard !core.isReadOnly else { throw .readOnly }
+  }
+
+  func addHandle(_ file: OpenFile) -> Int {
+    lastHandle += 1
+    handles[lastHandle] = file
+    return lastHandle
+  }
+
+  // MARK: The whole volume
+
+  /// Makes everything durable that was changed before the call.
+  public nonisolated func synchronize() async throws(Ext2Error) {
+    try await reactor.run { () async throws(Ext2Error) in try await self.synchronizeHere() }
+  }
+  private func synchronizeHere() async throws(Ext2Error) {
+    try checkMounted()
+    if core.isReadOnly { return }
+    if let error = await core.sync() { throw error }
+  }
+
+  /// Stops changes, waits for those that run, and makes everything durable; until `thaw` further changes wait.
+  public nonisolated func freeze() async throws(Ext2Error) {
+    try await reactor.run { () async throws(Ext2Error) in try await self.freezeHere() }
+  }
+  private func freezeHere() async throws(Ext2Error) {
+    try checkMounted()
+    await core.gate.close()
+    if let error = await core.sync() {
+      core.gate.open()
+      throw error
+    }
+  }
+  /// Ends a freeze.
+  public func thaw() { core.gate.open() }
+
+  /// What was done since the mount.
+  public var counters: VolumeCounters {
+    VolumeCounters(writeback: core.cache.writeback.counters, device: core.queue.counters)
+  }
+
+  /// Sizes and free space; blocks that wait to be freed count as used.
+  public var statistics: VolumeStatistics {
+    let layout = core.groups.layout
+    return VolumeStatistics(
+      blockSize: layout.blockSize, blockCount: UInt64(layout.blockCount) - min(UInt64(layout.blockCount), layout.overheadBlockCount),
+      freeBlockCount: core.groups.freeBlockCount, inodeCount: UInt64(layout.inodeCount),
+      freeInodeCount: core.groups.freeInodeCount)
+  }
+
+  /// Calls `body` with the device, on the reactor: for experiments that look at it or steer it.
+  public func withDevice<R: Sendable, E: Error>(_ body: @Sendable (any BlockDevice) throws(E) -> R) throws(E) -> R {
+    try body(core.queue.device)
+  }
+}

@@ -1,0 +1,134 @@
+// The parts of a mounted volume, wired together. Confined to the volume's reactor.
+internal import BlockDevice
+internal import DequeModule
+internal import Ext2Format
+internal import Logging
+internal import PageCache
+internal import Reactor
+
+final class VolumeCore {
+  let reactor: Reactor
+  let queue: RequestQueue
+  let options: VolumeOptions
+  let groups: GroupTable
+  let metadata: MetadataCache
+  let pendingFrees: PendingFrees
+  let allocator: BlockAllocator
+  let cache: PageCache
+  let inodes: InodeTable
+  let gate: Gate
+  let flushes: FlushGroup
+  let evictor: Evictor
+  let namespace: AsyncLock
+  /// Errors of what files share, and failed flushes: every fsync consults it.
+  var errors = ErrorSequence()
+  var isReadOnly: Bool
+  /// Whether the volume was clean and without errors when it was mounted.
+  let wasClean: Bool
+  private(set) var generations: SeededGenerator
+
+  init(
+    queue: RequestQueue, options: VolumeOptions, superblock: Superblock, layout: VolumeLayout,
+    descriptors: [GroupDescriptor], metadata: MetadataCache, isReadOnly: Bool
+  ) throws(Ext2Error) {
+    reactor = queue.reactor
+    self.queue = queue
+    self.options = options
+    self.metadata = metadata
+    self.isReadOnly = isReadOnly
+    do { groups = try GroupTable(superblock: superblock, layout: layout, descriptors: descriptors) } catch {
+      throw Ext2Error(error)
+    }
+    let switchedOff = options.cache.switchedOff
+    pendingFrees = PendingFrees(
+      groups: groups, metadata: metadata, frees: options.frees, discards: options.discards, switchedOff: switchedOff)
+    allocator = BlockAllocator(
+      groups: groups, metadata: metadata, pendingFrees: pendingFrees, policy: options.allocation)
+    cache = PageCache(
+      reactor: reactor, queue: queue, pageByteCount: layout.blockSize, configuration: options.cache)
+    inodes = InodeTable(
+      reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, switchedOff: switchedOff)
+    gate = Gate(reactor)
+    flushes = FlushGroup(queue, switchedOff: switchedOff)
+    evictor = Evictor(inodes, gate)
+    namespace = AsyncLock(reactor, "the namespace")
+    wasClean = superblock.state.contains(.valid) && !superblock.state.contains(.error)
+    generations = SeededGenerator(seed: options.seed)
+    wire()
+  }
+
+  private func wire() {
+    metadata.onError = { [unowned self] owner, error in
+      if owner != .none, let inode = inodes.cached(owner) {
+        inode.space.errors.record(error.forPageCache)
+      } else {
+        errors.record(error.forPageCache)
+      }
+    }
+    flushes.onError = { [unowned self] error in errors.record(.device(error)) }
+    pendingFrees.onCorruption = { [unowned self] error in noteCorruption(error) }
+    pendingFrees.commit = { [unowned self] in await commit() }
+    let switchedOff = options.cache.switchedOff
+    inodes.onUnreferenced = { [unowned self] inode in
+      evictor.add(inode)
+      if switchedOff.contains(.evictorFrees) { evictor.evictInline() }
+    }
+  }
+
+  func nextGeneration() -> UInt32 { UInt32(truncatingIfNeeded: generations.next()) }
+
+  /// Corruption found while running: it is marked in the superblock, and with errors=remount-ro nothing changes any more.
+  func noteCorruption(_ error: FormatError) {
+    options.logger.error("\(error)")
+    groups.superblock.state.insert(.error)
+    if groups.superblock.errorBehaviour != .continue { isReadOnly = true }
+  }
+
+  // MARK: Making things durable
+
+  /// Writes all data and metadata and flushes the device. Goes on past errors and returns the first.
+  func sync() async -> Ext2Error? {
+    var firstError: Ext2Error?
+    for inode in inodes.all where inode.space.isBusy {
+      let inode = inodes.reference(inode)
+      if let error = await cache.writeback.writeAll(of: inode.space) { firstError = firstError ?? Ext2Error(error) }
+      inodes.release(inode)
+    }
+    if options.frees == .ordered && !pendingFrees.isEmpty { _ = await commit() }
+    await pendingFrees.drain()
+    groups.encode(into: metadata)
+    if let error = await metadata.writeAll() { firstError = firstError ?? error }
+    do { try await flushes.flush() } catch { firstError = firstError ?? error }
+    if firstError == nil { for inode in inodes.all where !inode.space.isBusy { inode.hasUnsyncedShape = false } }
+    return firstError
+  }
+
+  /// Makes the metadata durable as it is now: blocks that were freed before may be used again then.
+  private func commit() async -> Bool {
+    let number = pendingFrees.beginCommit()
+    groups.encode(into: metadata)
+    if await metadata.writeAll() != nil { return false }
+    do { try await flushes.flush() } catch { return false }
+    pendingFrees.endCommit(number)
+    return true
+  }
+
+  /// Makes one file durable: its pages, its pointer blocks, its place in the inode table, then a flush. With `dataOnly`
+  /// the inode is left out unless its size or its blocks changed.
+  func synchronise(_ inode: Inode, dataOnly: Bool) async -> Ext2Error? {
+    var firstError: Ext2Error?
+    if let error = await cache.writeback.writeAll(of: inode.space) { firstError = Ext2Error(error) }
+    let number = inode.number
+    let table = inodes.location(of: number).block
+    let needsInode = !dataOnly || inode.hasUnsyncedShape
+    if needsInode {
+      if let error = await metadata.writeAll(where: { $0.owner == number || $0.number == table }) {
+        firstError = firstError ?? error
+      }
+    }
+    let hadError = firstError != nil
+    do { try await flushes.flush() } catch { firstError = firstError ?? error }
+    if !hadError && firstError == nil && needsInode { inode.hasUnsyncedShape = inode.space.isBusy }
+    return firstError
+  }
+}

@@ -1,0 +1,101 @@
+// Changing a directory block: fs/ext2/dir.c (ext2_add_link, ext2_delete_entry, ext2_set_link, ext2_make_empty).
+//
+// Each of these is one step over bytes in memory. In a directory with a hash index the caller clears
+// `InodeFlags.index` before the first of them: the space behind ".." in which the index hides counts as free here.
+
+extension DirectoryBlock {
+  /// Adds an entry where there is room: in an unused entry, or behind the name of one that is longer than it needs.
+  ///
+  /// The caller has made sure that the directory does not have the name yet. Bytes that pad the name are zeroed.
+  ///
+  /// - Parameter type: stored when the volume has the `filetype` feature.
+  /// - Returns: false when no entry has room; nothing has changed then.
+  /// - Throws: `invalid` for a malformed entry before the room; nothing has changed then.
+  package func insert(
+    _ name: Span<UInt8>, inode: InodeNumber, type: FileType, into bytes: inout MutableRawSpan, block: BlockNumber
+  ) throws(FormatError) -> Bool {
+    precondition(name.count >= 1 && name.count <= DirectoryEntry.maximumNameLength, "not the length of a name")
+    precondition(inode != .none && inode.rawValue <= inodeCount, "the volume has no such inode")
+    let needed = DirectoryEntry.neededLength(nameLength: name.count)
+    var offset = 0
+    while offset < blockSize {
+      let found = try entry(at: offset, in: bytes.bytes, block: block)
+      let used = found.isUsed ? DirectoryEntry.neededLength(nameLength: found.nameLength) : 0
+      if found.recordLength - used >= needed {
+        if used > 0 { bytes.store(encodeRecordLength(used), at: offset + 4) }
+        store(name, inode, type, at: offset + used, recordLength: found.recordLength - used, &bytes)
+        return true
+      }
+      offset += found.recordLength
+    }
+    return false
+  }
+
+  /// Removes an entry of this block: the one before takes its space; the first of a block becomes unused.
+  ///
+  /// - Throws: `invalid` for a malformed entry on the way; nothing has changed then.
+  package func remove(
+    _ victim: DirectoryEntry, from bytes: inout MutableRawSpan, block: BlockNumber
+  ) throws(FormatError) {
+    var previous: DirectoryEntry?
+    var offset = 0
+    while offset < victim.offset {
+      let found = try entry(at: offset, in: bytes.bytes, block: block)
+      previous = found
+      offset += found.recordLength
+    }
+    precondition(offset == victim.offset, "the entry is not of this block, or the block has changed")
+    let length = try entry(at: offset, in: bytes.bytes, block: block).recordLength
+    if let previous { bytes.store(encodeRecordLength(previous.recordLength + length), at: previous.offset + 4) }
+    bytes.store(UInt32(0), at: offset)
+  }
+
+  /// Removes the entry with a name. Returns it, or nil when the block does not have it.
+  @discardableResult
+  package func remove(
+    name: Span<UInt8>, from bytes: inout MutableRawSpan, block: BlockNumber
+  ) throws(FormatError) -> DirectoryEntry? {
+    guard let found = try find(name, in: bytes.bytes, block: block) else { return nil }
+    try remove(found, from: &bytes, block: block)
+    return found
+  }
+
+  /// Lets an entry of this block name another inode, as rename does with the target and with "..".
+  package func setTarget(
+    of entry: DirectoryEntry, inode: InodeNumber, type: FileType, in bytes: inout MutableRawSpan
+  ) {
+    precondition(bytes.byteCount == blockSize, "not a block")
+    precondition(inode != .none && inode.rawValue <= inodeCount, "the volume has no such inode")
+    bytes.store(inode.rawValue, at: entry.offset)
+    bytes.store(hasFileTypes ? type.directoryCode : 0, at: entry.offset + 7)
+  }
+
+  /// Makes a block without entries in use: one unused entry that spans it.
+  package func initializeEmpty(_ bytes: inout MutableRawSpan) {
+    precondition(bytes.byteCount == blockSize, "not a block")
+    bytes.zero(at: 0, count: blockSize)
+    bytes.store(encodeRecordLength(blockSize), at: 4)
+  }
+
+  /// Makes the first block of a directory: "." and "..".
+  package func initializeDots(_ bytes: inout MutableRawSpan, directory: InodeNumber, parent: InodeNumber) {
+    precondition(bytes.byteCount == blockSize, "not a block")
+    bytes.zero(at: 0, count: blockSize)
+    let dots: [2 of UInt8] = [UInt8(ascii: "."), UInt8(ascii: ".")]
+    store(dots.span.extracting(first: 1), directory, .directory, at: 0, recordLength: 12, &bytes)
+    store(dots.span, parent, .directory, at: 12, recordLength: blockSize - 12, &bytes)
+  }
+
+  private func store(
+    _ name: Span<UInt8>, _ inode: InodeNumber, _ type: FileType, at offset: Int, recordLength: Int,
+    _ bytes: inout MutableRawSpan
+  ) {
+    bytes.store(inode.rawValue, at: offset)
+    bytes.store(encodeRecordLength(recordLength), at: offset + 4)
+    bytes.store(UInt8(name.count), at: offset + 6)
+    bytes.store(hasFileTypes ? type.directoryCode : 0, at: offset + 7)
+    bytes.store(name, at: offset + DirectoryEntry.headerByteCount)
+    let end = DirectoryEntry.headerByteCount + name.count
+    bytes.zero(at: offset + end, count: DirectoryEntry.neededLength(nameLength: name.count) - end)
+  }
+}

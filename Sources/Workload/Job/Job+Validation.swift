@@ -1,0 +1,69 @@
+extension Job {
+  /// Refuses options that contradict each other within this job.
+  ///
+  /// Whatever needs a look at the machine (is the file there, how big is it, what does its device ask for) is the
+  /// runner's to check, before it starts.
+  ///
+  /// - Throws: `JobError.contradiction`, for the first one found.
+  func validate(_ settings: ResolvedSettings) throws(JobError) {
+    func refuse(_ option: JobOption.Name, _ problem: Contradiction) -> JobError {
+      .contradiction(job: name, option: option.rawValue, problem, at: settings.location(option))
+    }
+
+    if isTimeBased, runtimeNanoseconds == nil {
+      throw refuse(.timeBased, .needs(option: "runtime", because: .timeBasedHasNoEnd))
+    }
+    switch target {
+    case .device: try validateDevice(settings, refuse)
+    case .fileSystem: try validateFiles(settings, refuse)
+    }
+    if let size, bytesPerFile == 0 {
+      let share = size / UInt64(max(1, namedFiles.count))
+      throw refuse(.size, .sizeBelowBlock(share: share, blockSize: UInt64(blockSize)))
+    }
+  }
+
+  private func validateDevice(
+    _ settings: ResolvedSettings, _ refuse: (JobOption.Name, Contradiction) -> JobError
+  ) throws(JobError) {
+    for option in [
+      JobOption.Name.fileOperations, .image, .imageSize, .writeback, .frees, .cacheSize, .dirtyLimit, .dirtyBackground,
+      .writebackBatch,
+    ] where settings.isGiven(option) {
+      throw refuse(option, .onlyWithTarget("fs"))
+    }
+    if engine == .libaio {
+      if namedFiles.isEmpty { throw refuse(.engine, .needs(option: "filename", because: .deviceHasNoFile)) }
+    } else if size == nil {
+      throw refuse(.engine, .needs(option: "size", because: .engineHasNoSize(engine.rawValue)))
+    }
+    if !blockSize.isMultiple(of: 512) {
+      throw refuse(.blockSize, .blockNotSectorMultiple(blockSize: UInt64(blockSize)))
+    }
+  }
+
+  private func validateFiles(
+    _ settings: ResolvedSettings, _ refuse: (JobOption.Name, Contradiction) -> JobError
+  ) throws(JobError) {
+    guard let volume else { preconditionFailure("a job on files has a volume") }
+    if engine == .null { throw refuse(.engine, .engineCannotHoldVolume(engine.rawValue)) }
+    if mix != nil, settings.isGiven(.rw) { throw refuse(.fileOperations, .excludes(option: "rw")) }
+    if volume.image != nil, settings.isGiven(.imageSize) { throw refuse(.imageSize, .excludes(option: "image")) }
+    if size == nil {
+      // Reads of files that an image already has are as long as the files.
+      if volume.image == nil { throw refuse(.target, .needs(option: "size", because: .scratchImageMustHoldIt)) }
+      if writes { throw refuse(.target, .needs(option: "size", because: .filesMustBeSized)) }
+    }
+    for name in fileNames(copy: 0) {
+      guard !name.utf8.contains(UInt8(ascii: "/")), name.utf8.count <= 255, name != ".", name != ".." else {
+        throw refuse(.filename, .notAFileName(name))
+      }
+    }
+    if volume.dirtyLimitBytes > volume.cacheBytes {
+      throw refuse(.dirtyLimit, .exceeds(option: "cache_size", limit: volume.cacheBytes))
+    }
+    if volume.dirtyBackgroundBytes > volume.dirtyLimitBytes {
+      throw refuse(.dirtyBackground, .exceeds(option: "dirty_limit", limit: volume.dirtyLimitBytes))
+    }
+  }
+}

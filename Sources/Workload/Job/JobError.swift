@@ -1,0 +1,162 @@
+/// What can be wrong with a description of a workload: its text, one option's value, or a job as a whole.
+///
+/// Cases carry what was found; `description` is the one place where they become sentences, always
+/// `where: option: reason`. A command that meets one of these ends with exit code 2.
+package enum JobError: Error, Sendable, Equatable {
+  /// A line of a job file that is no section, option or comment.
+  case syntax(SyntaxProblem, at: SourceLocation)
+  /// An option that neither we nor fio know, with the nearest name that we do, if one is near.
+  case unknownOption(String, nearest: String?, at: SourceLocation)
+  /// An option of fio that is not supported here, which is another mistake than a misspelt one.
+  case knownToFioOnly(String, at: SourceLocation)
+  /// An option whose value cannot be read, or is outside what the option allows.
+  case badValue(option: String, value: String, ValueProblem, at: SourceLocation)
+  /// Options that are right one by one and contradict each other in this job.
+  case contradiction(job: String, option: String, Contradiction, at: SourceLocation?)
+  /// Neither a job file nor `--name` says what to do.
+  case noJob
+}
+
+/// What is wrong with a line of a job file.
+package enum SyntaxProblem: Sendable, Equatable {
+  case unclosedSection
+  case emptySectionName
+  case textAfterSection(String)
+  case optionOutsideSection(String)
+  case missingKey
+  case includeNotSupported
+  case variableNotSupported(String)
+}
+
+/// What is wrong with the value of one option.
+package enum ValueProblem: Error, Sendable, Equatable {
+  case missing
+  case notANumber
+  case unknownSuffix(String, allowed: String)
+  case outOfRange(minimum: UInt64, maximum: UInt64)
+  case percentageNotSupported
+  case perDirectionNotSupported
+  case sequencerNotSupported
+  case notBoolean
+  case notOneOf([String], nearest: String?)
+  case emptyName
+  case repeatedName(String)
+  case malformedWeight(String)
+  case unknownOperation(String, allowed: [String], nearest: String?)
+  case repeatedOperation(String)
+  case noWeight
+}
+
+/// How options of one workload contradict each other.
+package enum Contradiction: Sendable, Equatable {
+  case needs(option: String, because: Reason)
+  case onlyWithTarget(String)
+  case excludes(option: String)
+  case engineCannotHoldVolume(String)
+  case sizeBelowBlock(share: UInt64, blockSize: UInt64)
+  case blockNotSectorMultiple(blockSize: UInt64)
+  case notAFileName(String)
+  case exceeds(option: String, limit: UInt64)
+  case differsFromJob(String)
+
+  /// Why an option is needed.
+  package enum Reason: Sendable, Equatable {
+    case timeBasedHasNoEnd
+    case scratchImageMustHoldIt
+    case deviceHasNoFile
+    case filesMustBeSized
+    case engineHasNoSize(String)
+  }
+}
+
+extension JobError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .syntax(let problem, let location):
+      return "\(location): \(problem)"
+    case .unknownOption(let name, let nearest, let location):
+      let hint = nearest.map { "; did you mean \($0)?" } ?? ""
+      return "\(location): \(name): unknown option\(hint)"
+    case .knownToFioOnly(let name, let location):
+      return "\(location): \(name): known to fio, not supported here yet"
+    case .badValue(let option, let value, let problem, let location):
+      return "\(location): \(option): '\(value)': \(problem)"
+    case .contradiction(let job, let option, let problem, let location):
+      let place = location.map { "\($0): " } ?? ""
+      return "\(place)\(option): \(problem) (job \(job))"
+    case .noJob:
+      return "no job: give a job file, or --name=JOB and its options"
+    }
+  }
+}
+
+extension SyntaxProblem: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .unclosedSection: "a section needs a closing bracket: [name]"
+    case .emptySectionName: "a section needs a name: [name]"
+    case .textAfterSection(let text): "unexpected text after the section's bracket: \(text)"
+    case .optionOutsideSection(let name): "\(name): an option before the first [section]"
+    case .missingKey: "an option needs a name before '='"
+    case .includeNotSupported: "include: known to fio, not supported here yet"
+    case .variableNotSupported(let text): "\(text): variables are known to fio, not supported here yet"
+    }
+  }
+}
+
+extension ValueProblem: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .missing: "a value is missing"
+    case .notANumber: "not a number"
+    case .unknownSuffix(let suffix, let allowed): "unknown suffix '\(suffix)' (\(allowed))"
+    case .outOfRange(let minimum, .max): "must be at least \(minimum)"
+    case .outOfRange(let minimum, let maximum): "must be from \(minimum) to \(maximum)"
+    case .percentageNotSupported: "a percentage is known to fio, not supported here yet; give bytes"
+    case .perDirectionNotSupported:
+      "a value for each direction is known to fio, not supported here yet; give one for all"
+    case .sequencerNotSupported: "a number after ':' is known to fio, not supported here yet"
+    case .notBoolean: "must be 0 or 1"
+    case .notOneOf(let names, let nearest):
+      "must be one of \(names.joined(separator: ", "))" + (nearest.map { "; did you mean \($0)?" } ?? "")
+    case .emptyName: "a name is empty"
+    case .repeatedName(let name): "'\(name)' is named twice"
+    case .malformedWeight(let text): "'\(text)' is not OPERATION:WEIGHT, with a weight from 0 to 1000000"
+    case .unknownOperation(let name, let allowed, let nearest):
+      "unknown operation '\(name)' (one of \(allowed.joined(separator: ", ")))"
+        + (nearest.map { "; did you mean \($0)?" } ?? "")
+    case .repeatedOperation(let name): "operation '\(name)' is given twice"
+    case .noWeight: "no operation has a weight above 0"
+    }
+  }
+}
+
+extension Contradiction: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .needs(let option, let reason): "needs \(option): \(reason)"
+    case .onlyWithTarget(let target): "has a meaning only with target=\(target)"
+    case .excludes(let option): "cannot be given together with \(option)"
+    case .engineCannotHoldVolume(let engine): "\(engine) keeps nothing, so no volume can live on it"
+    case .sizeBelowBlock(let share, let blockSize):
+      "each file gets \(share) bytes of size, less than one block of \(blockSize)"
+    case .blockNotSectorMultiple(let blockSize): "\(blockSize) is not a multiple of 512, as a device needs"
+    case .notAFileName(let name):
+      "'\(name)' is not a file name of the volume's root directory (1 to 255 bytes, no '/')"
+    case .exceeds(let option, let limit): "must not exceed \(option), which is \(limit)"
+    case .differsFromJob(let name): "differs from that of job \(name), and one run has one of it"
+    }
+  }
+}
+
+extension Contradiction.Reason: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .timeBasedHasNoEnd: "a time-based job would never end"
+    case .scratchImageMustHoldIt: "the scratch image must be made big enough for it"
+    case .deviceHasNoFile: "a libaio device is a file"
+    case .filesMustBeSized: "files that are written must have a size"
+    case .engineHasNoSize(let engine): "a device of ioengine=\(engine) has no size of its own"
+    }
+  }
+}

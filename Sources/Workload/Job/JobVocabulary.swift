@@ -1,0 +1,109 @@
+/// What a job works on.
+package enum Target: String, CaseIterable, Sendable {
+  /// The raw device; `filename` is its backing file.
+  case device = "dev"
+  /// Files of an ext2 volume; `image` is the volume.
+  case fileSystem = "fs"
+}
+
+/// Where the bytes of a device are, and who completes its requests.
+package enum Engine: String, CaseIterable, Sendable {
+  /// A Linux file, through libaio.
+  case libaio
+  /// Memory of this process.
+  case memory = "mem"
+  /// Nowhere: reads give zeroes, writes are forgotten. The cost of everything but a device.
+  case null
+  /// The simulated reactor and disk: virtual time, every choice drawn from the seed.
+  case simulated = "sim"
+}
+
+/// The order and direction of a job's reads and writes, in fio's words.
+package enum AccessPattern: String, CaseIterable, Sendable {
+  case read, write
+  case randomRead = "randread"
+  case randomWrite = "randwrite"
+  case mixed = "rw"
+  case randomMixed = "randrw"
+
+  /// Whether offsets are drawn, not counted up.
+  package var isRandom: Bool { self == .randomRead || self == .randomWrite || self == .randomMixed }
+  /// Whether a job of this pattern reads.
+  package var reads: Bool { self != .write && self != .randomWrite }
+  /// Whether a job of this pattern writes.
+  package var writes: Bool { self != .read && self != .randomRead }
+}
+
+/// How writeback decides where a dirty page goes.
+package enum WritebackChoice: String, CaseIterable, Sendable {
+  /// Plan from cached extents, wait for admission, compare the validity cookie, dispatch.
+  case cookie
+  /// Map each page when it is written; no mapping is cached.
+  case perPage = "per-page"
+  /// Take the place in the device's queue first, then plan and dispatch in one step.
+  case admitFirst = "admit-first"
+}
+
+/// When a freed block may be allocated again.
+package enum FreesChoice: String, CaseIterable, Sendable {
+  /// When no write to it is queued or in flight.
+  case plain
+  /// When, besides, the metadata that dropped it has been written and flushed.
+  case ordered
+}
+
+/// One operation of `fs_ops`.
+package enum FileOperation: String, CaseIterable, Sendable {
+  /// Overwrite one block at random inside the file.
+  case write
+  /// Write one block at the end of the file, never past the file's share of `size`.
+  case append
+  /// Set the size to a random one from 0 to the file's share of `size`: down and up.
+  case truncate
+  /// Fsync the file.
+  case fsync
+  /// Read one block at random inside the file.
+  case read
+}
+
+/// The relative weights of the operations that a job on files chooses among.
+package struct OperationMix: Sendable, Equatable {
+  /// Operations with a weight above 0, in the order of `FileOperation.allCases`, so that a mix means the same however
+  /// it was written.
+  package let weights: [Weight]
+
+  /// One operation and how often it is chosen, relative to the others.
+  package struct Weight: Sendable, Equatable {
+    package let operation: FileOperation
+    package let weight: UInt32
+  }
+
+  /// The sum of all weights: draw a number below it and pass it to `operation(at:)`. At least 1.
+  package let total: UInt64
+
+  /// Nil when no weight is above 0.
+  package init?(_ weights: [FileOperation: UInt32]) {
+    self.weights = FileOperation.allCases.compactMap { operation in
+      weights[operation].flatMap { $0 == 0 ? nil : Weight(operation: operation, weight: $0) }
+    }
+    total = self.weights.reduce(0) { $0 + UInt64($1.weight) }
+    if total == 0 { return nil }
+  }
+
+  /// The operation that owns this point of `0..<total`.
+  package func operation(at point: UInt64) -> FileOperation {
+    precondition(point < total)
+    var rest = point
+    for entry in weights {
+      if rest < UInt64(entry.weight) { return entry.operation }
+      rest -= UInt64(entry.weight)
+    }
+    preconditionFailure("the weights sum to total")
+  }
+
+  /// Whether the mix can choose this operation.
+  package func contains(_ operation: FileOperation) -> Bool { weights.contains { $0.operation == operation } }
+
+  /// As `fs_ops` takes it: `write:40,append:20`.
+  package var text: String { weights.map { "\($0.operation.rawValue):\($0.weight)" }.joined(separator: ",") }
+}

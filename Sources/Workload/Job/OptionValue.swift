@@ -1,0 +1,156 @@
+/// The value of an option, read as its kind says.
+package enum OptionValue: Sendable, Equatable {
+  case text(String)
+  case names([String])
+  /// Bytes, a count, or nanoseconds.
+  case number(UInt64)
+  case flag(Bool)
+  case mix(OperationMix)
+}
+
+extension JobOption.Kind {
+  /// Reads a value as it was written, without the blanks around it; nil when only the option's name was given.
+  ///
+  /// - Throws: what is wrong with the text.
+  package func parse(_ text: String?) throws(ValueProblem) -> OptionValue {
+    guard let text else {
+      // A bare boolean means 1; nothing else has a value that goes without saying.
+      guard self == .boolean else { throw .missing }
+      return .flag(true)
+    }
+    if text.isEmpty { throw .missing }
+    switch self {
+    case .text: return .text(text)
+    case .names: return .names(try parseNames(text))
+    case .bytes(let range): return .number(try check(parseBytes(text), in: range))
+    case .duration: return .number(try parseDuration(text))
+    case .integer(let range):
+      guard let number = parseUnsigned(text) else { throw .notANumber }
+      return .number(try check(number, in: range))
+    case .boolean:
+      switch text {
+      case "0": return .flag(false)
+      case "1": return .flag(true)
+      default: throw .notBoolean
+      }
+    case .choice(let names): return .text(try parseChoice(text, among: names))
+    case .mix: return .mix(try parseMix(text))
+    }
+  }
+}
+
+private func check(_ number: UInt64, in range: ClosedRange<UInt64>) throws(ValueProblem) -> UInt64 {
+  guard range.contains(number) else { throw .outOfRange(minimum: range.lowerBound, maximum: range.upperBound) }
+  return number
+}
+
+/// A number without sign, decimal or, as in fio, hexadecimal after `0x`.
+private func parseUnsigned(_ text: some StringProtocol) -> UInt64? {
+  let isHexadecimal = text.hasPrefix("0x") || text.hasPrefix("0X")
+  let digits = isHexadecimal ? text.dropFirst(2) : text[...]
+  // `UInt64.init` takes a leading plus, which is no part of a number in a job file.
+  guard let first = digits.first, first.isHexDigit else { return nil }
+  return UInt64(digits, radix: isHexadecimal ? 16 : 10)
+}
+
+/// Splits a number from the suffix behind it. A hexadecimal number has no suffix.
+private func splitSuffix(_ text: String) throws(ValueProblem) -> (number: UInt64, suffix: String) {
+  if text.hasPrefix("0x") || text.hasPrefix("0X") {
+    guard let number = parseUnsigned(text) else { throw .notANumber }
+    return (number, "")
+  }
+  let digits = text.prefix { $0.isASCII && $0.isNumber }
+  guard !digits.isEmpty else { throw .notANumber }
+  guard let number = UInt64(digits) else { throw .outOfRange(minimum: 0, maximum: .max - 1) }
+  let suffix = text.dropFirst(digits.count)
+  // 1.5k: fio does not read fractions either.
+  if suffix.hasPrefix(".") { throw .notANumber }
+  return (number, suffix.lowercased())
+}
+
+/// Suffixes are powers of 1024, as with fio's `kb_base=1024`. fio reads `kib` as 1000 then, for old scripts' sake; here it
+/// is 1024, which is what everybody means by it.
+private func parseBytes(_ text: String) throws(ValueProblem) -> UInt64 {
+  if text.hasSuffix("%") { throw .percentageNotSupported }
+  if text.contains(",") { throw .perDirectionNotSupported }
+  let (number, suffix) = try splitSuffix(text)
+  let shift: UInt64
+  switch suffix {
+  case "", "b": shift = 0
+  case "k", "kb", "ki", "kib": shift = 10
+  case "m", "mb", "mi", "mib": shift = 20
+  case "g", "gb", "gi", "gib": shift = 30
+  case "t", "tb", "ti", "tib": shift = 40
+  default: throw .unknownSuffix(suffix, allowed: "k, m, g or t")
+  }
+  return try scale(number, by: 1 << shift)
+}
+
+/// Nanoseconds.
+private func parseDuration(_ text: String) throws(ValueProblem) -> UInt64 {
+  let (number, suffix) = try splitSuffix(text)
+  let nanoseconds: UInt64
+  switch suffix {
+  case "us", "usec": nanoseconds = 1_000
+  case "ms", "msec": nanoseconds = 1_000_000
+  case "", "s", "sec": nanoseconds = 1_000_000_000
+  case "m": nanoseconds = 60 * 1_000_000_000
+  case "h": nanoseconds = 3_600 * 1_000_000_000
+  case "d": nanoseconds = 86_400 * 1_000_000_000
+  default: throw .unknownSuffix(suffix, allowed: "us, ms, s, m, h or d")
+  }
+  return try scale(number, by: nanoseconds)
+}
+
+private func scale(_ number: UInt64, by unit: UInt64) throws(ValueProblem) -> UInt64 {
+  let (product, overflow) = number.multipliedReportingOverflow(by: unit)
+  if overflow { throw .outOfRange(minimum: 0, maximum: .max / unit) }
+  return product
+}
+
+private func parseNames(_ text: String) throws(ValueProblem) -> [String] {
+  var names: [String] = []
+  var seen: Set<String> = []
+  for part in text.split(separator: ":", omittingEmptySubsequences: false) {
+    let name = String(part)
+    if name.isEmpty { throw .emptyName }
+    guard seen.insert(name).inserted else { throw .repeatedName(name) }
+    names.append(name)
+  }
+  return names
+}
+
+private func parseChoice(_ text: String, among names: [String]) throws(ValueProblem) -> String {
+  if names.contains(text) { return text }
+  // fio writes the mixed pattern in two ways, and an offset modifier behind a colon.
+  if text == "readwrite", names.contains("rw") { return "rw" }
+  if let colon = text.firstIndex(of: ":"), names.contains(String(text[..<colon])) { throw .sequencerNotSupported }
+  throw .notOneOf(names, nearest: nearestName(to: text, among: names))
+}
+
+private func parseMix(_ text: String) throws(ValueProblem) -> OperationMix {
+  let known = FileOperation.allCases.map(\.rawValue)
+  var weights: [FileOperation: UInt32] = [:]
+  for entry in text.split(separator: ",", omittingEmptySubsequences: false) {
+    let parts = entry.split(separator: ":", omittingEmptySubsequences: false).map { $0.trimmingBlanks() }
+    guard parts.count == 2, let number = parseUnsigned(parts[1]), number <= 1_000_000 else {
+      throw .malformedWeight(String(entry))
+    }
+    guard let operation = FileOperation(rawValue: parts[0]) else {
+      throw .unknownOperation(parts[0], allowed: known, nearest: nearestName(to: parts[0], among: known))
+    }
+    guard weights.updateValue(UInt32(number), forKey: operation) == nil else { throw .repeatedOperation(parts[0]) }
+  }
+  guard let mix = OperationMix(weights) else { throw .noWeight }
+  return mix
+}
+
+extension StringProtocol {
+  /// Without the spaces, tabs and carriage returns at both ends.
+  func trimmingBlanks() -> String {
+    var rest = self[...]
+    while let first = rest.first, first.isWhitespace { rest.removeFirst() }
+    while let last = rest.last, last.isWhitespace { rest.removeLast() }
+    return String(rest)
+  }
+}

@@ -1,0 +1,137 @@
+/// The arguments of `blkdev-run run`, read but not yet joined with the job files they name.
+///
+///     [OPTION]… JOBFILE…                     options override every section of every file
+///     [OPTION]… --name=J [OPTION]… [--name=K …]   options before the first --name are defaults of all these jobs
+///
+/// An option is `--key=value` or `--key value`; a boolean alone means 1. `--` ends the options.
+package struct RunArguments: Sendable, Equatable {
+  package var options = RunOptions()
+  /// Print the help, or the version, and nothing else.
+  package var wantsHelp = false
+  package var wantsVersion = false
+  /// The job files to read, in the order given.
+  package var jobFiles: [String] = []
+  /// Options before the first `--name`.
+  package var common: [JobSetting] = []
+  /// One list of options for each `--name`, which is the first of them.
+  package var jobs: [[JobSetting]] = []
+
+  /// Reads the arguments, without the program's name and the verb.
+  ///
+  /// - Throws: `unknownOption`, `knownToFioOnly` or `badValue`, each at `SourceLocation.commandLine`.
+  package init(_ arguments: [String]) throws(JobError) {
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+      if argument == "--" {
+        jobFiles += rest
+        return
+      }
+      if argument == "-h" {
+        wantsHelp = true
+        continue
+      }
+      guard argument.hasPrefix("-"), argument != "-" else {
+        jobFiles.append(argument)
+        continue
+      }
+      guard argument.hasPrefix("--") else {
+        throw .unknownOption(argument, nearest: "-" + argument, at: .commandLine)
+      }
+      let body = argument.dropFirst(2)
+      let sign = body.firstIndex(of: "=")
+      let key = String(sign.map { body[..<$0] } ?? body)
+      var value = sign.map { String(body[body.index(after: $0)...]) }
+      if value == nil { value = Self.takeValue(of: key, from: &rest) }
+      try take(key, value)
+    }
+  }
+
+  /// The argument behind `--key`, if it is the option's value. What begins with two dashes is an option; a boolean takes
+  /// only what could be its value, so that a job file may follow it.
+  private static func takeValue(of key: String, from rest: inout ArraySlice<String>) -> String? {
+    guard let next = rest.first, !next.hasPrefix("--") else { return nil }
+    let kind = RunOptions.Flag(rawValue: key)?.kind ?? JobOption.named(key)?.kind
+    switch kind {
+    case nil: return nil
+    case .boolean where next != "0" && next != "1": return nil
+    default: return rest.removeFirst()
+    }
+  }
+
+  private mutating func take(_ key: String, _ text: String?) throws(JobError) {
+    if key == "help" {
+      wantsHelp = true
+    } else if key == "version" {
+      wantsVersion = true
+    } else if let flag = RunOptions.Flag(rawValue: key) {
+      do throws(ValueProblem) {
+        try options.set(flag, to: flag.kind.parse(text))
+      } catch {
+        throw .badValue(option: key, value: text ?? "", error, at: .commandLine)
+      }
+    } else {
+      let others = RunOptions.Flag.allCases.map(\.rawValue) + ["help", "version"]
+      let setting = try JobSetting(key, text, at: .commandLine, others: others)
+      if setting.name == .name {
+        jobs.append([setting])
+      } else if jobs.isEmpty {
+        common.append(setting)
+      } else {
+        jobs[jobs.count - 1].append(setting)
+      }
+    }
+  }
+}
+
+/// What holds for a run as a whole and is no property of a job.
+package struct RunOptions: Sendable, Equatable {
+  /// The shape of the report.
+  package enum OutputFormat: String, CaseIterable, Sendable {
+    case normal, json
+  }
+
+  package var outputFormat = OutputFormat.normal
+  /// The file that takes the report; nil for stdout.
+  package var outputPath: String?
+  /// Keep the scratch image.
+  package var keepsImage = false
+  /// For experiments: dispatch a write batch without comparing its validity cookie. Loses data.
+  package var ignoresCookie = false
+
+  /// The options beside a job's. They stand on the command line only.
+  package enum Flag: String, CaseIterable, Sendable {
+    case outputFormat = "output-format"
+    case output
+    case keep
+    case unsafeIgnoreCookie = "unsafe-ignore-cookie"
+
+    /// How its value is read.
+    package var kind: JobOption.Kind {
+      switch self {
+      case .outputFormat: .choice(OutputFormat.allCases.map(\.rawValue))
+      case .output: .text
+      case .keep, .unsafeIgnoreCookie: .boolean
+      }
+    }
+
+    /// What the help says.
+    package var help: String {
+      switch self {
+      case .outputFormat: "shape of the report (default normal); json is one document on stdout and nothing else"
+      case .output: "write the report to this file"
+      case .keep: "keep the scratch image"
+      case .unsafeIgnoreCookie: "for experiments: write stale batches too; this loses data"
+      }
+    }
+  }
+
+  mutating func set(_ flag: Flag, to value: OptionValue) {
+    switch (flag, value) {
+    case (.outputFormat, .text(let text)): outputFormat = OutputFormat(rawValue: text) ?? outputFormat
+    case (.output, .text(let text)): outputPath = text
+    case (.keep, .flag(let on)): keepsImage = on
+    case (.unsafeIgnoreCookie, .flag(let on)): ignoresCookie = on
+    default: preconditionFailure("a flag's value is of its kind")
+    }
+  }
+}

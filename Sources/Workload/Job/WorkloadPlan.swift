@@ -1,0 +1,88 @@
+/// All that one run does: its jobs, and the options that hold for the run as a whole.
+package struct WorkloadPlan: Sendable, Equatable {
+  package var options: RunOptions
+  /// At least one. Either all work on devices, or all on one volume, with one set of volume options.
+  package var jobs: [Job]
+
+  /// Joins the arguments with the job files that they name.
+  ///
+  /// - Parameters:
+  ///   - arguments: what the user typed.
+  ///   - files: the job files, in the order of `arguments.jobFiles`. Reading them is the caller's part.
+  /// - Throws: `noJob`, or the first contradiction within a job or between two.
+  package init(_ arguments: RunArguments, files: [JobFile]) throws(JobError) {
+    options = arguments.options
+    jobs = []
+    func add(_ name: String, _ settings: [JobSetting], to jobs: inout [Job]) throws(JobError) {
+      let resolved = ResolvedSettings(settings)
+      let job = Job(name: name, resolved)
+      try job.validate(resolved)
+      if let first = jobs.first { try job.validate(resolved, beside: first) }
+      jobs.append(job)
+    }
+    for section in files.flatMap(\.sections) {
+      try add(section.name, section.settings + arguments.common, to: &jobs)
+    }
+    for settings in arguments.jobs {
+      try add("", arguments.common + settings, to: &jobs)
+    }
+    if jobs.isEmpty { throw .noJob }
+  }
+
+  /// The volume of the run; nil when it works on devices.
+  package var volume: VolumeOptions? { jobs[0].volume }
+
+  /// The same plan with this seed for every job that has none of its own.
+  package func seeded(with seed: UInt64) -> WorkloadPlan {
+    var plan = self
+    for index in plan.jobs.indices where plan.jobs[index].randomSeed == nil { plan.jobs[index].randomSeed = seed }
+    return plan
+  }
+
+  /// Bytes of the scratch image: what was asked for, or all files at their largest and a quarter more, at least 256 MiB,
+  /// in whole MiB. Nil when the run has an image or works on devices.
+  ///
+  /// A file that several jobs name counts once, with the largest of its shares.
+  package var scratchImageBytes: UInt64? {
+    guard let volume, volume.image == nil else { return nil }
+    if let asked = volume.imageBytes { return asked }
+    var shares: [String: UInt64] = [:]
+    for job in jobs {
+      for copy in 0..<job.copies {
+        for name in job.fileNames(copy: copy) { shares[name] = max(shares[name] ?? 0, job.bytesPerFile ?? 0) }
+      }
+    }
+    // Sizes are at most 2^60 each, but there may be many: a sum that does not fit is more than any disk has.
+    var sum: UInt64 = 0
+    for share in shares.values {
+      let (total, overflow) = sum.addingReportingOverflow(share)
+      sum = overflow ? .max / 2 : min(total, .max / 2)
+    }
+    let mebibyte: UInt64 = 1 << 20
+    return (max(256 * mebibyte, sum + sum / 4) + mebibyte - 1) / mebibyte * mebibyte
+  }
+}
+
+extension Job {
+  /// Refuses a job that cannot share a run with the first one: one run has one reactor, and one volume or none.
+  fileprivate func validate(_ settings: ResolvedSettings, beside first: Job) throws(JobError) {
+    func differs(_ option: JobOption.Name) -> JobError {
+      .contradiction(
+        job: name, option: option.rawValue, .differsFromJob(first.name), at: settings.location(option))
+    }
+    if target != first.target { throw differs(.target) }
+    if (engine == .simulated) != (first.engine == .simulated) { throw differs(.engine) }
+    guard let volume, let other = first.volume else { return }
+    if engine != first.engine { throw differs(.engine) }
+    if isDirect != first.isDirect { throw differs(.direct) }
+    if queueDepth != first.queueDepth { throw differs(.queueDepth) }
+    if volume.image != other.image { throw differs(.image) }
+    if volume.imageBytes != other.imageBytes { throw differs(.imageSize) }
+    if volume.writeback != other.writeback { throw differs(.writeback) }
+    if volume.frees != other.frees { throw differs(.frees) }
+    if volume.cacheBytes != other.cacheBytes { throw differs(.cacheSize) }
+    if volume.dirtyLimitBytes != other.dirtyLimitBytes { throw differs(.dirtyLimit) }
+    if volume.dirtyBackgroundBytes != other.dirtyBackgroundBytes { throw differs(.dirtyBackground) }
+    if volume.batchBytes != other.batchBytes { throw differs(.writebackBatch) }
+  }
+}

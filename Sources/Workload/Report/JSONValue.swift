@@ -1,0 +1,58 @@
+/// A JSON value that keeps the order of its keys, so that the same report is the same text.
+///
+/// Figures are integers: none is rounded through a floating-point number, and none becomes NaN.
+enum JSONValue {
+  case object([(key: String, value: JSONValue)])
+  case array([JSONValue])
+  case string(String)
+  case unsigned(UInt64)
+  case signed(Int64)
+  case boolean(Bool)
+
+  /// An object of the members that apply; a nil value leaves its key out.
+  static func members(_ members: KeyValuePairs<String, JSONValue?>) -> JSONValue {
+    .object(members.compactMap { key, value in value.map { (key: key, value: $0) } })
+  }
+
+  /// The document, indented by two spaces a level as fio's is, without a newline at its end.
+  func text(indentation: Int = 0) -> String {
+    switch self {
+    case .object(let members):
+      Self.list(
+        members.map { Self.quoted($0.key) + " : " + $0.value.text(indentation: indentation + 2) }, "{", "}",
+        indentation)
+    case .array(let elements):
+      Self.list(elements.map { $0.text(indentation: indentation + 2) }, "[", "]", indentation)
+    case .string(let string): Self.quoted(string)
+    case .unsigned(let number): "\(number)"
+    case .signed(let number): "\(number)"
+    case .boolean(let truth): truth ? "true" : "false"
+    }
+  }
+
+  private static func list(_ items: [String], _ open: String, _ close: String, _ indentation: Int) -> String {
+    if items.isEmpty { return open + close }
+    let inner = String(repeating: " ", count: indentation + 2)
+    let outer = String(repeating: " ", count: indentation)
+    return open + "\n" + items.map { inner + $0 }.joined(separator: ",\n") + "\n" + outer + close
+  }
+
+  /// RFC 8259, section 7: quotation mark, backslash and control characters must be escaped; everything else may stand.
+  private static func quoted(_ string: String) -> String {
+    var text = "\""
+    for scalar in string.unicodeScalars {
+      switch scalar {
+      case "\"": text += "\\\""
+      case "\\": text += "\\\\"
+      case "\n": text += "\\n"
+      case "\t": text += "\\t"
+      case "\r": text += "\\r"
+      case _ where scalar.value < 0x20:
+        let digits = String(scalar.value, radix: 16)
+        text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: text.unicodeScalars.append(scalar)
+      }
+    }
+    return text + "\""
+  }
+}

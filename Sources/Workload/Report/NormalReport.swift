@@ -1,0 +1,143 @@
+/// A run in fio's shape: a block a job, a summary a group, and behind them what fio has no words for: writeback, the
+/// device, the verdicts, and how to get the same run again.
+package enum NormalReport {
+  /// The text, ending with a newline.
+  package static func text(_ report: RunReport) -> String {
+    var lines: [String] = []
+    for group in report.groups { lines += job(group) }
+    for id in groupIDs(report) { lines += status(id, report.groups.filter { $0.groupID == id }) }
+    lines.append("")
+    if let figures = report.writeback { lines += writeback(figures) }
+    if let figures = report.device { lines += device(figures) }
+    if let bytes = report.peakMemoryBytes { lines.append("Memory: peak=\(bytesText(bytes))") }
+    lines += verdict(report)
+    lines.append("Seed: \(report.seed)")
+    lines.append("Repeat: \(report.command)")
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  // MARK: - Jobs
+
+  private static func job(_ group: GroupReport) -> [String] {
+    var lines = ["\(group.name): (groupid=\(group.groupID), jobs=\(group.copies)): err=\(aligned(group.errors, 2))"]
+    for (operation, figures) in group.operations.present {
+      lines.append(
+        "  \(operation.rawValue): " + rate(operation, figures, nanoseconds: group.runtimeNanoseconds))
+      if let latency = figures.latency, latency.count > 0 { lines += latencyLines(latency) }
+    }
+    return lines
+  }
+
+  /// `IOPS=133k, BW=519MiB/s (545MB/s)(5194MiB/10001msec)`, without the bandwidth where no bytes move.
+  private static func rate(_ operation: ReportedOperation, _ figures: OperationFigures, nanoseconds: UInt64) -> String {
+    let iops = "IOPS=" + ReportNumber.short(ReportNumber.perSecond(figures.count, nanoseconds: nanoseconds))
+    guard operation == .read || operation == .write else { return "\(iops), count=\(figures.count)" }
+    let bandwidth = ReportNumber.perSecond(figures.bytes, nanoseconds: nanoseconds)
+    let amount = "(\(bytesText(figures.bytes))/\(nanoseconds / 1_000_000)msec)"
+    return "\(iops), BW=\(bytesText(bandwidth))/s (\(decimalBytes(bandwidth))/s)\(amount)"
+  }
+
+  private static func latencyLines(_ latency: LatencySummary) -> [String] {
+    let unit = LatencyUnit(minimum: latency.minimum, maximum: latency.maximum)
+    let average = ReportNumber.hundredths(latency.mean, per: unit.rawValue)
+    let deviation = ReportNumber.hundredths(latency.standardDeviation, per: unit.rawValue)
+    var lines = [
+      "     lat (\(unit.name)): min=\(latency.minimum / unit.rawValue), max=\(latency.maximum / unit.rawValue), "
+        + "avg=\(average), stdev=\(deviation)"
+    ]
+    let values = latency.percentiles
+    let valueUnit = LatencyUnit(minimum: values.first ?? 0, maximum: values.last ?? 0)
+    lines.append("    lat percentiles (\(valueUnit.name)):")
+    let texts = values.map { "\($0 / valueUnit.rawValue)" }
+    let width = texts.map(\.utf8.count).max() ?? 0
+    let entries = zip(LatencySummary.reportedPercentiles, texts).map { percentile, text in
+      ReportNumber.aligned(ReportNumber.hundredths(UInt64(percentile), per: 100), 5)
+        + "th=[\(ReportNumber.aligned(text, width))]"
+    }
+    for start in stride(from: 0, to: entries.count, by: 4) {
+      let row = entries[start..<min(start + 4, entries.count)].joined(separator: ", ")
+      lines.append("     | \(row)\(start + 4 < entries.count ? "," : "")")
+    }
+    return lines
+  }
+
+  // MARK: - Groups
+
+  private static func groupIDs(_ report: RunReport) -> [Int] {
+    report.groups.map(\.groupID).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+  }
+
+  private static func status(_ id: Int, _ groups: [GroupReport]) -> [String] {
+    var lines = ["", "Run status group \(id) (all jobs):"]
+    for operation in [ReportedOperation.read, .write] {
+      let members = groups.compactMap { group in group.operations[operation].map { (group.runtimeNanoseconds, $0) } }
+      guard let longest = members.map(\.0).max(), let shortest = members.map(\.0).min() else { continue }
+      let bytes = members.reduce(0) { $0 + $1.1.bytes }
+      let bandwidth = ReportNumber.perSecond(bytes, nanoseconds: longest)
+      let name = ReportNumber.aligned(operation.rawValue.uppercased(), 7)
+      lines.append(
+        "\(name): bw=\(bytesText(bandwidth))/s (\(decimalBytes(bandwidth))/s), "
+          + "io=\(bytesText(bytes)) (\(decimalBytes(bytes))), "
+          + "run=\(shortest / 1_000_000)-\(longest / 1_000_000)msec")
+    }
+    return lines
+  }
+
+  // MARK: - The volume and the verdicts
+
+  private static func writeback(_ figures: WritebackFigures) -> [String] {
+    let mean = figures.meanBatchBytes.map { ", mean=\(bytesText($0))" } ?? ""
+    return [
+      "Writeback:",
+      "  batches=\(figures.batches)\(mean), largest=\(bytesText(figures.largestBatchBytes)), "
+        + "pages=\(figures.pages), bytes=\(bytesText(figures.bytes)), lookups=\(figures.lookups)",
+      "  stale batches discarded=\(figures.staleBatches): after a free=\(figures.staleAfterFree), "
+        + "after allocations=\(figures.staleAfterAllocation); pages planned again=\(figures.replannedPages)",
+    ]
+  }
+
+  private static func device(_ figures: DeviceFigures) -> [String] {
+    [
+      "Device:",
+      "  reads=\(figures.reads) (\(bytesText(figures.readBytes))), "
+        + "writes=\(figures.writes) (\(bytesText(figures.writeBytes))), flushes=\(figures.flushes), "
+        + "discards=\(figures.discards)",
+    ]
+  }
+
+  private static func verdict(_ report: RunReport) -> [String] {
+    var lines: [String] = []
+    if let verify = report.verify {
+      lines.append("Verified: \(bytesText(verify.bytes)), mismatches=\(verify.mismatches)")
+    }
+    if let exit = report.e2fsckExit { lines.append("e2fsck -fn: exit \(exit)") }
+    let interrupted = report.isInterrupted ? " (interrupted)" : ""
+    if report.findings.isEmpty {
+      lines.append("Verdict: all held\(interrupted)")
+    } else {
+      let noun = report.findings.count == 1 ? "finding" : "findings"
+      lines.append("Verdict: \(report.findings.count) \(noun)\(interrupted)")
+      lines += report.findings.map { "  \(sentence($0))" }
+    }
+    return lines
+  }
+
+  /// `content mismatch: shared.0 at byte 4096: expected …, found …; disk block 77 now belongs to grower.1 (after remount)`
+  private static func sentence(_ finding: Finding) -> String {
+    var text = finding.kind.rawValue
+    if let file = finding.file { text += ": \(file)" + (finding.offset.map { " at byte \($0)" } ?? "") }
+    let comparison = [finding.expected.map { "expected \($0)" }, finding.found.map { "found \($0)" }].compactMap(\.self)
+    if !comparison.isEmpty { text += ": " + comparison.joined(separator: ", ") }
+    if let block = finding.block {
+      text += "; disk block \(block)" + (finding.blockOwner.map { " now belongs to \($0)" } ?? "")
+    }
+    if let context = finding.context { text += " (\(context))" }
+    return text
+  }
+
+  // MARK: - Numbers
+
+  private static func bytesText(_ bytes: UInt64) -> String { ReportNumber.short(bytes, .binary) + "B" }
+  private static func decimalBytes(_ bytes: UInt64) -> String { ReportNumber.short(bytes) + "B" }
+  private static func aligned(_ number: UInt64, _ width: Int) -> String { ReportNumber.aligned("\(number)", width) }
+}

@@ -1,0 +1,140 @@
+/// What one run did and what was found out about it: the figures, the verdicts, and the command that repeats it.
+///
+/// Plain values, integers throughout: counts, bytes and nanoseconds. What does not apply to a run is nil, and is absent
+/// from its report. The writers (`NormalReport`, `JSONReport`) only format; nothing is measured or judged there.
+package struct RunReport: Sendable, Equatable {
+  /// The command that offers the same load again.
+  package var command: String
+  package var seed: UInt64
+  /// From the first operation to the last, without making, checking and mounting an image.
+  package var elapsedNanoseconds: UInt64
+  /// Whether somebody stopped the run before its time.
+  package var isInterrupted = false
+  /// The jobs, each copy or each group of copies.
+  package var groups: [GroupReport] = []
+  /// How many operations completed, of all jobs. Overwrites and appends both are writes.
+  package var operations = PerOperation<UInt64>()
+  package var latencies = PerOperation<LatencySummary>()
+  package var writeback: WritebackFigures?
+  package var device: DeviceFigures?
+  package var verify: VerifyFigures?
+  /// The exit status of `e2fsck -fn`.
+  package var e2fsckExit: Int32?
+  /// The process's high-water mark of resident memory.
+  package var peakMemoryBytes: UInt64?
+  /// What did not hold; empty when all did.
+  package var findings: [Finding] = []
+
+  package init(command: String, seed: UInt64, elapsedNanoseconds: UInt64) {
+    self.command = command
+    self.seed = seed
+    self.elapsedNanoseconds = elapsedNanoseconds
+  }
+
+  /// What the process ends with. Lost data outranks a failed judge, that an I/O error, and that an interruption: who
+  /// stops a run that has lost data must still hear of it.
+  package var exitCode: ExitCode {
+    let codes = findings.map(\.kind.exitCode)
+    if codes.contains(.verificationMismatch) { return .verificationMismatch }
+    if codes.contains(.invariantFailed) { return .invariantFailed }
+    if codes.contains(.jobError) { return .jobError }
+    return isInterrupted ? .interrupted : .allHeld
+  }
+}
+
+/// What the command's exit status says.
+package enum ExitCode: Int32, Sendable {
+  case allHeld = 0
+  /// An I/O or job error.
+  case jobError = 1
+  case usage = 2
+  case verificationMismatch = 3
+  /// An invariant or a judge failed.
+  case invariantFailed = 4
+  /// The machine lacks something.
+  case environment = 5
+  case interrupted = 130
+}
+
+/// What a report tells operations apart by.
+package enum ReportedOperation: String, CaseIterable, Sendable {
+  case read, write, truncate, fsync
+}
+
+/// A value for each kind of operation that a run has.
+package struct PerOperation<Value: Sendable & Equatable>: Sendable, Equatable {
+  package var read: Value?
+  package var write: Value?
+  package var truncate: Value?
+  package var fsync: Value?
+
+  package init(read: Value? = nil, write: Value? = nil, truncate: Value? = nil, fsync: Value? = nil) {
+    self.read = read
+    self.write = write
+    self.truncate = truncate
+    self.fsync = fsync
+  }
+
+  package subscript(operation: ReportedOperation) -> Value? {
+    get {
+      switch operation {
+      case .read: read
+      case .write: write
+      case .truncate: truncate
+      case .fsync: fsync
+      }
+    }
+    set {
+      switch operation {
+      case .read: read = newValue
+      case .write: write = newValue
+      case .truncate: truncate = newValue
+      case .fsync: fsync = newValue
+      }
+    }
+  }
+
+  /// The operations that have a value, in the order of every report.
+  package var present: [(operation: ReportedOperation, value: Value)] {
+    ReportedOperation.allCases.compactMap { operation in self[operation].map { (operation, $0) } }
+  }
+}
+
+/// One job, or all copies of one, as fio reports them.
+package struct GroupReport: Sendable, Equatable {
+  package var name: String
+  /// fio's groupid: jobs that are reported as one share it.
+  package var groupID: Int
+  /// How many copies the figures are the sum of.
+  package var copies: Int
+  /// How many operations failed.
+  package var errors: UInt64
+  package var runtimeNanoseconds: UInt64
+  package var operations: PerOperation<OperationFigures>
+
+  package init(
+    name: String, groupID: Int, copies: Int, errors: UInt64, runtimeNanoseconds: UInt64,
+    operations: PerOperation<OperationFigures>
+  ) {
+    self.name = name
+    self.groupID = groupID
+    self.copies = copies
+    self.errors = errors
+    self.runtimeNanoseconds = runtimeNanoseconds
+    self.operations = operations
+  }
+}
+
+/// One kind of operation of one job.
+package struct OperationFigures: Sendable, Equatable {
+  package var count: UInt64
+  /// Bytes read or written; 0 for operations that move none.
+  package var bytes: UInt64
+  package var latency: LatencySummary?
+
+  package init(count: UInt64, bytes: UInt64, latency: LatencySummary? = nil) {
+    self.count = count
+    self.bytes = bytes
+    self.latency = latency
+  }
+}

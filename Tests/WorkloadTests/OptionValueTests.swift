@@ -1,0 +1,129 @@
+import Testing
+import Workload
+
+@Suite("Values of options")
+struct OptionValueTests {
+  private func bytes(_ text: String) throws(ValueProblem) -> UInt64? {
+    if case .number(let number) = try JobOption.Kind.bytes(0...UInt64.max).parse(text) { number } else { nil }
+  }
+
+  static let sizes: [(String, UInt64)] = [
+    ("0", 0), ("1", 1), ("512", 512), ("512b", 512), ("4k", 4096), ("4K", 4096), ("4kb", 4096), ("4KiB", 4096),
+    ("4ki", 4096), ("1m", 1 << 20), ("3MB", 3 << 20), ("1g", 1 << 30), ("2GiB", 2 << 30), ("1t", 1 << 40),
+    ("0x1000", 4096), ("0X10", 16), ("18446744073709551615", .max), ("16777215t", 16_777_215 << 40),
+  ]
+
+  @Test("sizes take suffixes that are powers of 1024, and hexadecimal", arguments: sizes)
+  func readsSizes(_ text: String, _ expected: UInt64) throws {
+    #expect(try bytes(text) == expected)
+  }
+
+  static let badSizes: [(String, ValueProblem)] = [
+    ("", .missing), ("k", .notANumber), ("-1", .notANumber), ("+1", .notANumber), ("1.5k", .notANumber),
+    ("0x", .notANumber), ("0xg", .notANumber), ("0x+1", .notANumber), ("٤k", .notANumber),
+    ("4q", .unknownSuffix("q", allowed: "k, m, g or t")), ("4 k", .unknownSuffix(" k", allowed: "k, m, g or t")),
+    ("50%", .percentageNotSupported), ("4k,64k", .perDirectionNotSupported),
+    ("18446744073709551616", .outOfRange(minimum: 0, maximum: .max - 1)),
+    ("16777216t", .outOfRange(minimum: 0, maximum: 16_777_215)),
+  ]
+
+  @Test("what is no size is refused with its reason", arguments: badSizes)
+  func refusesSizes(_ text: String, _ problem: ValueProblem) {
+    #expect(throws: problem) { try bytes(text) }
+  }
+
+  static let durations: [(String, UInt64)] = [
+    ("0", 0), ("10", 10_000_000_000), ("10s", 10_000_000_000), ("250ms", 250_000_000), ("7us", 7_000),
+    ("2m", 120_000_000_000), ("1h", 3_600_000_000_000), ("1d", 86_400_000_000_000),
+  ]
+
+  @Test("times are seconds unless a suffix says otherwise", arguments: durations)
+  func readsDurations(_ text: String, _ expected: UInt64) throws {
+    #expect(try JobOption.Kind.duration.parse(text) == .number(expected))
+  }
+
+  @Test("a time that has no place in nanoseconds is refused, and so is an unknown unit")
+  func refusesDurations() {
+    #expect(throws: ValueProblem.outOfRange(minimum: 0, maximum: .max / 86_400_000_000_000)) {
+      try JobOption.Kind.duration.parse("300000d")
+    }
+    #expect(throws: ValueProblem.unknownSuffix("x", allowed: "us, ms, s, m, h or d")) {
+      try JobOption.Kind.duration.parse("3x")
+    }
+  }
+
+  @Test("a boolean is 0 or 1, and 1 when only its name is given")
+  func booleans() throws {
+    #expect(try JobOption.Kind.boolean.parse(nil) == .flag(true))
+    #expect(try JobOption.Kind.boolean.parse("1") == .flag(true))
+    #expect(try JobOption.Kind.boolean.parse("0") == .flag(false))
+    #expect(throws: ValueProblem.notBoolean) { try JobOption.Kind.boolean.parse("yes") }
+    #expect(throws: ValueProblem.missing) { try JobOption.Kind.integer(0...1).parse(nil) }
+  }
+
+  static let badValues: [(JobOption.Name, String, ValueProblem)] = [
+    (.rw, "randwrite:8", .sequencerNotSupported),
+    (
+      .rw, "randwrit",
+      .notOneOf(["read", "write", "randread", "randwrite", "rw", "randrw"], nearest: "randwrite")
+    ),
+    (.rw, "trim", .notOneOf(["read", "write", "randread", "randwrite", "rw", "randrw"], nearest: nil)),
+    (.blockSize, "0", .outOfRange(minimum: 1, maximum: 1 << 30)),
+    (.copies, "0", .outOfRange(minimum: 1, maximum: 4096)),
+    (.copies, "two", .notANumber),
+    (.filename, "a::b", .emptyName),
+    (.filename, ":a", .emptyName),
+    (.filename, "a:b:a", .repeatedName("a")),
+    (.fileOperations, "write", .malformedWeight("write")),
+    (.fileOperations, "write:1:2", .malformedWeight("write:1:2")),
+    (.fileOperations, "write:-1", .malformedWeight("write:-1")),
+    (.fileOperations, "write:1000001", .malformedWeight("write:1000001")),
+    (.fileOperations, "write:1,", .malformedWeight("")),
+    (
+      .fileOperations, "trunkate:1",
+      .unknownOperation("trunkate", allowed: ["write", "append", "truncate", "fsync", "read"], nearest: "truncate")
+    ),
+    (.fileOperations, "read:1,read:2", .repeatedOperation("read")),
+    (.fileOperations, "read:0,write:0", .noWeight),
+  ]
+
+  @Test("values outside what an option allows are refused with the reason", arguments: badValues)
+  func refusesValues(_ name: JobOption.Name, _ text: String, _ problem: ValueProblem) {
+    #expect(throws: problem) { try JobOption.option(name).kind.parse(text) }
+  }
+
+  @Test("a mix of operations gives every operation its share of the points, whatever the order it was written in")
+  func mixes() throws {
+    let kind = JobOption.option(.fileOperations).kind
+    let value = try kind.parse("fsync:1, write:3,truncate:2,read:0")
+    #expect(try kind.parse("write:3,fsync:1,truncate:2") == value)
+    guard case .mix(let mix) = value else {
+      Issue.record("not a mix")
+      return
+    }
+    #expect(mix.total == 6)
+    #expect((0..<6).map { mix.operation(at: $0) } == [.write, .write, .write, .truncate, .truncate, .fsync])
+    #expect(mix.text == "write:3,truncate:2,fsync:1")
+    #expect(!mix.contains(.read))
+  }
+
+  @Test("every option stands in the table once, and its default is a value of it")
+  func table() throws {
+    #expect(JobOption.all.map(\.name).count == Set(JobOption.all.map(\.name)).count)
+    #expect(Set(JobOption.all.map(\.name)) == Set(JobOption.Name.allCases))
+    for option in JobOption.all {
+      if let text = option.defaultText { _ = try option.kind.parse(text) }
+      #expect(JobOption.named(option.name.rawValue)?.name == option.name)
+    }
+  }
+
+  static let nearest: [(String, String?)] = [
+    ("bs", "bs"), ("sb", "bs"), ("sizes", "size"), ("numjosb", "numjobs"), ("xyz", nil), ("", nil),
+    (String(repeating: "a", count: 10_000), nil),
+  ]
+
+  @Test("the nearest name is near, or there is none", arguments: nearest)
+  func nearestNames(_ name: String, _ expected: String?) {
+    #expect(nearestName(to: name, among: ["bs", "size", "numjobs"]) == expected)
+  }
+}

@@ -1,0 +1,257 @@
+import Testing
+
+@testable import Workload
+
+/// A report of a storm with every figure in it.
+func fullReport() -> RunReport {
+  let latency = LatencySummary(
+    count: 1_330_000, minimum: 2_100, maximum: 8_063_500, mean: 69_870, standardDeviation: 11_947
+  ) { UInt64($0 * 1_000) + 3_000 }
+  var report = RunReport(command: "blkdev-run --name=a", seed: .max, elapsedNanoseconds: 10_001_000_000)
+  report.operations = PerOperation(read: 256, write: 1_330_000, truncate: 12, fsync: 3)
+  report.latencies = PerOperation(read: latency, write: latency, truncate: latency, fsync: latency)
+  report.groups = [
+    GroupReport(
+      name: "writers", groupID: 0, copies: 4, errors: 0, runtimeNanoseconds: 10_001_000_000,
+      operations: PerOperation(
+        read: OperationFigures(count: 256, bytes: 1 << 20),
+        write: OperationFigures(count: 1_330_000, bytes: 5_447_680_000, latency: latency),
+        truncate: OperationFigures(count: 12, bytes: 0)))
+  ]
+  var writeback = WritebackFigures()
+  writeback.batches = 3
+  writeback.pages = 100
+  writeback.bytes = 409_600
+  writeback.largestBatchBytes = 131_072
+  writeback.lookups = 5
+  writeback.staleAfterFree = 2
+  writeback.staleAfterAllocation = 1
+  writeback.replannedPages = 9
+  report.writeback = writeback
+  var device = DeviceFigures()
+  device.reads = 1
+  device.writes = 2
+  device.flushes = 3
+  device.discards = 4
+  device.readBytes = 4096
+  device.writeBytes = 409_600
+  report.device = device
+  report.verify = VerifyFigures(bytes: 16 << 20, mismatches: 0)
+  report.e2fsckExit = 0
+  report.peakMemoryBytes = 48 << 20
+  return report
+}
+
+let aMismatch = Finding(
+  .contentMismatch, context: "after remount", file: "shared.0", offset: 4096, expected: "writer 1, operation 7",
+  found: "grower.1", block: 77, blockOwner: "grower.1")
+
+@Suite("The report as JSON")
+struct JSONReportTests {
+  @Test("is one document with every figure, in a fixed order, all integers")
+  func everyFigure() throws {
+    let text = JSONReport.text(fullReport())
+    let document = try JSONChecker.parse(text)
+    #expect(text == JSONReport.text(fullReport()))
+    #expect(document.keys == ["blkdev"])
+    let blkdev = try #require(document["blkdev"])
+    #expect(
+      blkdev.keys == [
+        "seed", "command", "elapsed_ns", "interrupted", "exit_code", "ops", "writeback", "device", "latency_ns",
+        "verify",
+        "e2fsck", "memory", "findings",
+      ])
+    #expect(blkdev["seed"] == .number("18446744073709551615"))
+    #expect(blkdev["elapsed_ns"] == .number("10001000000"))
+    #expect(blkdev["ops"]?.keys == ["read", "write", "truncate", "fsync"])
+    #expect(blkdev["ops"]?["write"] == .number("1330000"))
+    #expect(
+      blkdev["writeback"]?.keys == [
+        "batches", "pages", "bytes", "mean_batch_bytes", "largest_batch_bytes", "lookups", "stale_batches",
+        "stale_after_free", "stale_after_allocation", "replanned_pages",
+      ])
+    #expect(blkdev["writeback"]?["mean_batch_bytes"] == .number("136533"))
+    #expect(blkdev["writeback"]?["stale_batches"] == .number("3"))
+    #expect(
+      blkdev["device"]?.keys == ["reads", "writes", "flushes", "discards", "read_bytes", "write_bytes"])
+    #expect(blkdev["latency_ns"]?["truncate"]?.keys == ["p50", "p99", "p999", "max"])
+    #expect(blkdev["latency_ns"]?["read"]?["p50"] == .number("53000"))
+    #expect(blkdev["latency_ns"]?["read"]?["p999"] == .number("102900"))
+    #expect(
+      blkdev["verify"]
+        == .object([
+          .init(key: "bytes", value: .number("16777216")), .init(key: "mismatches", value: .number("0")),
+        ]))
+    #expect(blkdev["e2fsck"]?["exit"] == .number("0"))
+    #expect(blkdev["memory"]?["peak_bytes"] == .number("50331648"))
+    #expect(blkdev["findings"] == .array([]))
+  }
+
+  @Test("leaves out what does not apply")
+  func absent() throws {
+    var report = RunReport(command: "c", seed: 1, elapsedNanoseconds: 2)
+    report.operations.read = 0
+    report.writeback = WritebackFigures()
+    let blkdev = try #require(try JSONChecker.parse(JSONReport.text(report))["blkdev"])
+    #expect(
+      blkdev.keys == ["seed", "command", "elapsed_ns", "interrupted", "exit_code", "ops", "writeback", "findings"])
+    #expect(blkdev["ops"]?.keys == ["read"])
+    #expect(blkdev["writeback"]?["mean_batch_bytes"] == nil)
+  }
+
+  @Test("escapes what a name may contain")
+  func escapes() throws {
+    let odd = "quote \" backslash \\ newline \n tab \t bell \u{7} return \r slash / ü 🐟"
+    var report = RunReport(command: odd, seed: 1, elapsedNanoseconds: 2)
+    report.findings = [Finding(.checkFailed, context: odd), aMismatch]
+    let blkdev = try #require(try JSONChecker.parse(JSONReport.text(report))["blkdev"])
+    #expect(blkdev["command"] == .string(odd))
+    guard case .array(let findings)? = blkdev["findings"] else {
+      Issue.record("no findings")
+      return
+    }
+    #expect(findings[0]["context"] == .string(odd))
+    #expect(
+      findings[1].keys == ["kind", "context", "file", "offset", "expected", "found", "block", "block_owner"])
+    #expect(findings[1]["block_owner"] == .string("grower.1"))
+  }
+
+  static let notJSON = [
+    "", "{", "{\"a\":1,}", "{} {}", "[1 2]", "{\"a\":1,\"a\":2}", "01", "1.", "\"\u{1}\"", "\"\\x\"", "nul", "-",
+    "{a:1}", "\"",
+  ]
+
+  @Test("is checked by a reader that refuses what is not JSON", arguments: notJSON)
+  func checker(_ text: String) {
+    #expect(throws: JSONChecker.Failure.self) { try JSONChecker.parse(text) }
+  }
+}
+
+@Suite("The report in fio's shape")
+struct NormalReportTests {
+  @Test("has a block a job, a line a direction, percentiles, and then what fio has no words for")
+  func everyFigure() {
+    var report = fullReport()
+    report.findings = [aMismatch]
+    report.verify?.mismatches = 1
+    let expected = """
+      writers: (groupid=0, jobs=4): err= 0
+        read: IOPS=25, BW=102KiB/s (105kB/s)(1024KiB/10001msec)
+        write: IOPS=133k, BW=519MiB/s (545MB/s)(5195MiB/10001msec)
+           lat (usec): min=2, max=8063, avg=69.87, stdev=11.94
+          lat percentiles (usec):
+           |  1.00th=[  4],  5.00th=[  8], 10.00th=[ 13], 20.00th=[ 23],
+           | 30.00th=[ 33], 40.00th=[ 43], 50.00th=[ 53], 60.00th=[ 63],
+           | 70.00th=[ 73], 80.00th=[ 83], 90.00th=[ 93], 95.00th=[ 98],
+           | 99.00th=[102], 99.50th=[102], 99.90th=[102], 99.95th=[102],
+           | 99.99th=[102]
+        truncate: IOPS=1, count=12
+
+      Run status group 0 (all jobs):
+         READ: bw=102KiB/s (105kB/s), io=1024KiB (1049kB), run=10001-10001msec
+        WRITE: bw=519MiB/s (545MB/s), io=5195MiB (5448MB), run=10001-10001msec
+
+      Writeback:
+        batches=3, mean=133KiB, largest=128KiB, pages=100, bytes=400KiB, lookups=5
+        stale batches discarded=3: after a free=2, after allocations=1; pages planned again=9
+      Device:
+        reads=1 (4096B), writes=2 (400KiB), flushes=3, discards=4
+      Memory: peak=48.0MiB
+      Verified: 16.0MiB, mismatches=1
+      e2fsck -fn: exit 0
+      Verdict: 1 finding
+        content mismatch: shared.0 at byte 4096: expected writer 1, operation 7, found grower.1; disk block 77 now \
+      belongs to grower.1 (after remount)
+      Seed: 18446744073709551615
+      Repeat: blkdev-run --name=a
+
+      """
+    #expect(NormalReport.text(report) == expected)
+  }
+
+  @Test("says that all held, or that somebody stopped it")
+  func verdicts() {
+    var report = RunReport(command: "c", seed: 1, elapsedNanoseconds: 0)
+    #expect(NormalReport.text(report).contains("Verdict: all held\n"))
+    report.isInterrupted = true
+    #expect(NormalReport.text(report).contains("Verdict: all held (interrupted)\n"))
+  }
+
+  static let exits: [([Finding.Kind], Bool, ExitCode)] = [
+    ([], false, .allHeld), ([], true, .interrupted), ([.ioError], false, .jobError), ([.ioError], true, .jobError),
+    ([.checkFailed], false, .invariantFailed), ([.ioError, .invariantFailed], true, .invariantFailed),
+    ([.checkFailed, .contentMismatch], false, .verificationMismatch), ([.sizeMismatch], true, .verificationMismatch),
+    ([.fileMissing, .ioError], false, .verificationMismatch),
+  ]
+
+  @Test("the exit code is that of the worst finding, and lost data is the worst", arguments: exits)
+  func exitCodes(_ kinds: [Finding.Kind], _ interrupted: Bool, _ expected: ExitCode) {
+    var report = RunReport(command: "c", seed: 1, elapsedNanoseconds: 0)
+    report.findings = kinds.map { Finding($0) }
+    report.isInterrupted = interrupted
+    #expect(report.exitCode == expected)
+  }
+
+  static let numbers: [(UInt64, String, String)] = [
+    (0, "0", "0"), (999, "999", "999"), (9999, "9999", "9999"), (10_000, "10.0k", "9.77Ki"),
+    (12_345, "12.3k", "12.1Ki"),
+    (133_456, "133k", "130Ki"), (133_500, "134k", "130Ki"), (1_826_000, "1826k", "1783Ki"),
+    (1 << 20, "1049k", "1024Ki"), (1 << 30, "1074M", "1024Mi"), (19_990_000, "20.0M", "19.1Mi"),
+    (99_960, "100k", "97.6Ki"), (.max, "18447P", "16384Pi"),
+  ]
+
+  @Test("large numbers have four digits at most, as fio prints them", arguments: numbers)
+  func shortNumbers(_ number: UInt64, _ decimal: String, _ binary: String) {
+    #expect(ReportNumber.short(number) == decimal)
+    #expect(ReportNumber.short(number, .binary) == binary)
+  }
+
+  @Test("rates neither divide by zero nor overflow")
+  func rates() {
+    #expect(ReportNumber.perSecond(5, nanoseconds: 0) == 0)
+    #expect(ReportNumber.perSecond(.max, nanoseconds: 1) == .max)
+    #expect(ReportNumber.perSecond(.max, nanoseconds: 1_000_000_000) == .max)
+    #expect(ReportNumber.perSecond(3, nanoseconds: 2_000_000_000) == 1)
+  }
+}
+
+@Suite("The progress line")
+struct ProgressLineTests {
+  private func line(
+    _ marks: [ProgressLine.Mark], permille: Int? = 420, read: UInt64 = 0, write: UInt64 = 519 << 20,
+    reads: UInt64 = 0, writes: UInt64 = 133_000, remaining: UInt64? = 7
+  ) -> String {
+    ProgressLine(
+      marks: marks, openFiles: 8, permille: permille, readBytesPerSecond: read, writeBytesPerSecond: write,
+      readsPerSecond: reads, writesPerSecond: writes, remainingSeconds: remaining
+    ).text
+  }
+
+  @Test("has fio's shape")
+  func shape() {
+    let marks = [ProgressLine.Mark](repeating: .randomWrite, count: 8)
+    #expect(line(marks) == "Jobs: 8 (f=8): [w(8)][42.0%][w=519MiB/s][w=133k IOPS][eta 00m:07s]")
+    #expect(
+      line([.randomMixed, .randomMixed, .finished, .fsyncing], permille: 1000, read: 1 << 20, reads: 256, remaining: 0)
+        == "Jobs: 3 (f=8): [m(2),_(1),F(1)][100.0%][r=1024KiB/s,w=519MiB/s][r=256,w=133k IOPS][eta 00m:00s]")
+  }
+
+  @Test("says so when nothing tells how long it will take, and counts hours when there are some")
+  func unknownEnd() {
+    #expect(
+      line([.verifying], permille: nil, write: 0, writes: 0, remaining: nil)
+        == "Jobs: 1 (f=8): [V(1)][-.-%][w=0B/s][w=0 IOPS][eta --m:--s]")
+    #expect(line([.verifying], remaining: 7_384).hasSuffix("[eta 02h:03m:04s]"))
+  }
+
+  @Test("a copy's letter is fio's for its pattern, and a mix of operations is random and mixed")
+  func letters() throws {
+    let patterns = ["read", "write", "randread", "randwrite", "rw", "randrw"]
+    let marks = try patterns.map { pattern in
+      ProgressLine.Mark(running: try plan(arguments: ["--name=a", "--filename=x", "--rw=\(pattern)"]).jobs[0])
+    }
+    #expect(String(marks.map(\.rawValue)) == "RWrwMm")
+    let mixed = try plan(arguments: ["--name=a", "--target=fs", "--size=1m", "--fs_ops=truncate:1"]).jobs[0]
+    #expect(ProgressLine.Mark(running: mixed) == .randomMixed)
+  }
+}

@@ -1,0 +1,95 @@
+import Testing
+import Workload
+
+@Suite("Arguments of a run")
+struct RunArgumentsTests {
+  @Test("a value may stand behind the sign or in the next argument, and a boolean needs none")
+  func spellings() throws {
+    let jobs = try plan(arguments: [
+      "--ioengine", "null", "--size=1m", "--name=a", "--rw", "randwrite", "--direct", "--name", "b", "--direct", "0",
+      "--norandommap", "--bs", "8k",
+    ]).jobs
+    #expect(jobs.map(\.name) == ["a", "b"])
+    #expect(jobs.map(\.isDirect) == [true, false])
+    #expect(jobs.map(\.offsetsMayRepeat) == [false, true])
+    #expect(jobs.map(\.pattern) == [.randomWrite, .read])
+    #expect(jobs.map(\.blockSize) == [4096, 8192])
+    #expect(jobs.allSatisfy { $0.engine == .null && $0.size == 1 << 20 })
+  }
+
+  @Test("options before --name are defaults, which a job's own options override")
+  func commonOptions() throws {
+    let jobs = try plan(arguments: ["--ioengine=null", "--size=1m", "--bs=8k", "--name=a", "--bs=16k", "--name=b"]).jobs
+    #expect(jobs.map(\.blockSize) == [16384, 8192])
+  }
+
+  @Test("options on the command line override every section of a job file")
+  func overrides() throws {
+    let jobs = try plan("[global]\nioengine=null\nsize=1m\n[a]\nbs=8k\n[b]\n", ["job.fio", "--bs=16k", "--randseed=7"])
+      .jobs
+    #expect(jobs.map(\.blockSize) == [16384, 16384])
+    #expect(jobs.map(\.randomSeed) == [7, 7])
+  }
+
+  @Test("jobs of the command line follow those of the files")
+  func filesAndNames() throws {
+    let jobs = try plan("[a]\nioengine=null\nsize=1m\n", ["job.fio", "--name=b", "--ioengine=null", "--size=2m"]).jobs
+    #expect(jobs.map(\.name) == ["a", "b"])
+    #expect(jobs.map(\.size) == [1 << 20, 2 << 20])
+  }
+
+  @Test("options of the run stand anywhere, and job files too")
+  func runOptions() throws {
+    let arguments = try RunArguments([
+      "--keep", "a.fio", "--output-format=json", "--time_based", "b.fio", "--output", "out", "--unsafe-ignore-cookie",
+      "--", "--c.fio",
+    ])
+    #expect(arguments.jobFiles == ["a.fio", "b.fio", "--c.fio"])
+    #expect(arguments.options.keepsImage)
+    #expect(arguments.options.ignoresCookie)
+    #expect(arguments.options.outputFormat == .json)
+    #expect(arguments.options.outputPath == "out")
+    #expect(arguments.common.map(\.name) == [.timeBased])
+    #expect(!arguments.wantsHelp && !arguments.wantsVersion)
+  }
+
+  @Test("help and version are asked for by name", arguments: ["--help", "-h", "--version"])
+  func helpAndVersion(_ flag: String) throws {
+    let arguments = try RunArguments([flag])
+    #expect(arguments.wantsHelp == (flag != "--version"))
+    #expect(arguments.wantsVersion == (flag == "--version"))
+  }
+
+  static let bad: [([String], JobError)] = [
+    ([], .noJob),
+    (["--bs=4k"], .noJob),
+    (["--kepe"], .unknownOption("kepe", nearest: "keep", at: .commandLine)),
+    (["--output-fromat=json"], .unknownOption("output-fromat", nearest: "output-format", at: .commandLine)),
+    (["-bs=4k"], .unknownOption("-bs=4k", nearest: "--bs=4k", at: .commandLine)),
+    (["--bs"], .badValue(option: "bs", value: "", .missing, at: .commandLine)),
+    (["--bs", "--name=a"], .badValue(option: "bs", value: "", .missing, at: .commandLine)),
+    (["--name="], .badValue(option: "name", value: "", .missing, at: .commandLine)),
+    (
+      ["--output-format=jsno"],
+      .badValue(
+        option: "output-format", value: "jsno", .notOneOf(["normal", "json"], nearest: "json"), at: .commandLine)
+    ),
+    (["--keep=2"], .badValue(option: "keep", value: "2", .notBoolean, at: .commandLine)),
+    (["--loops=3"], .knownToFioOnly("loops", at: .commandLine)),
+  ]
+
+  @Test("wrong arguments are refused with the option and the reason", arguments: bad)
+  func refuses(_ arguments: [String], _ error: JobError) {
+    #expect(throws: error) { try plan(arguments: arguments) }
+  }
+
+  @Test("the help names every option, its default and every flag, in lines of at most 100 columns")
+  func help() {
+    let help = JobHelp.text
+    for option in JobOption.all { #expect(help.contains("  --\(option.name.rawValue)=")) }
+    for flag in RunOptions.Flag.allCases { #expect(help.contains("  --\(flag.rawValue)")) }
+    #expect(help.contains("(default 4k)"))
+    #expect(help.contains("override every section"))
+    #expect(help.split(separator: "\n").allSatisfy { $0.count <= 100 })
+  }
+}
