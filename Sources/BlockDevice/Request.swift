@@ -148,7 +148,8 @@ public protocol RequestHandler: AnyObject {
 
   /// Takes in `next`, which begins where this one ends. Returns false when the limits forbid it.
   func absorb(_ next: Request, _ geometry: Geometry) -> Bool {
-    guard mayMerge, next.mayMerge, operation == next.operation, isFUA == next.isFUA, operation == .read || operation == .write,
+    guard mayMerge, next.mayMerge, operation == next.operation, isFUA == next.isFUA,
+      operation == .read || operation == .write,
       offset + UInt64(transferByteCount) == next.offset,
       transferByteCount + next.transferByteCount <= geometry.maximumTransfer
     else { return false }

@@ -1,6 +1,6 @@
 internal import BlockDevice
 package import PageCache
-internal import Reactor
+package import Reactor
 internal import SystemPackage
 
 /// A seeded run: writers, appenders, truncators, punchers, fsync, readers and background writeback over a few small
@@ -48,6 +48,15 @@ package struct ToyStorm: Sendable {
     let hasFaults = hasFaults, operationCount = operationCount
     return simulateTraced(options, seed: seed) { volume in
       await volume.storm(operationCount: operationCount, hasFaults: hasFaults)
+    }
+  }
+
+  /// Runs it on any reactor, on a disk in memory and without faults or an oracle: the bytes alone are compared.
+  package func run(on reactor: Reactor) async throws -> [String] {
+    let operationCount = operationCount, options = options, seed = seed
+    return try await reactor.run {
+      let volume = try ToyVolume(inMemory: reactor, options, seed: seed)
+      return await volume.run { await $0.storm(operationCount: operationCount, hasFaults: false) }
     }
   }
 
@@ -118,7 +127,8 @@ extension ToyVolume {
       if random.oneIn(4) {
         try await truncate(file, to: length + random.below(2 * size))
       } else {
-        try await truncate(file, to: random.oneIn(2) ? random.below(length + 1) : random.below(length / size + 1) * size)
+        try await truncate(
+          file, to: random.oneIn(2) ? random.below(length + 1) : random.below(length / size + 1) * size)
       }
     case .puncher:
       let start = random.below(length + 1)

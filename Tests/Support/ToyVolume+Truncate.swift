@@ -8,7 +8,20 @@ extension ToyVolume {
     await file.lock.lock()
     defer { file.lock.unlock() }
     if file.isRemoved { throw ToyError.noSuchFile }
-    if byteCount < file.byteCount { try await shrink(file, to: byteCount) } else { grow(file, to: byteCount) }
+    if byteCount < file.byteCount {
+      try await shrink(file, to: byteCount)
+    } else {
+      try await cleanTail(file, before: byteCount)
+      grow(file, to: byteCount)
+    }
+  }
+
+  /// Before a file grows past its last page: what the disk holds behind the old end, left there by a crash or by
+  /// somebody else, must not become part of the file. A fill has zeroed it in memory; this makes it go to the disk.
+  func cleanTail(_ file: ToyFile, before newEnd: Int) async throws(PageCacheError) {
+    guard newEnd > file.byteCount, let tail = try await edgePage(file, at: file.byteCount) else { return }
+    file.space.markDirtyUnconditionally(tail)
+    file.space.unpin(tail)
   }
 
   private func grow(_ file: ToyFile, to byteCount: Int) {
@@ -23,7 +36,8 @@ extension ToyVolume {
     // What can fail comes first, and changes nothing.
     let tail = try await edgePage(file, at: byteCount)
     cutTail(file, tail, byteCount)
-    try await free(file, (byteCount + size - 1) / size..<max(file.map.pageCount, (byteCount + size - 1) / size)) { _ in }
+    try await free(file, (byteCount + size - 1) / size..<max(file.map.pageCount, (byteCount + size - 1) / size)) { _ in
+    }
   }
 
   /// The page in which `offset` lies, unless it begins there or is a hole: read, pinned, and to be unpinned.

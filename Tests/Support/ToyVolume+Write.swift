@@ -30,6 +30,7 @@ extension ToyVolume {
       // An append takes the size anew.
       var start = offset.map { $0 + done } ?? file.byteCount
       let end = min(start + count - done, (start / size + pages) * size)
+      if start / size > file.byteCount / size { try await cleanTail(file, before: start) }
       while start < end {
         let piece = start..<min(end, (start / size + 1) * size)
         try await writePage(file, piece, generation, &unused)

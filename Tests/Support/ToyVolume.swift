@@ -5,6 +5,7 @@
 package import BlockDevice
 package import PageCache
 package import Reactor
+internal import SystemPackage
 
 /// One file of a toy volume. Confined to the reactor.
 package final class ToyFile {
@@ -228,10 +229,48 @@ package actor ToyVolume {
     throw ToyError.neverHappened(what)
   }
 
+  /// Notes what a script expected and did not find.
+  package func expect(_ condition: Bool, _ what: String) {
+    if !condition { fail("not so: \(what)") }
+  }
+
+  /// Lets everything run that can.
+  package func settle() async {
+    for _ in 0..<200 { await pause(10_000) }
+  }
+
+  /// Decides what happens to requests from now on.
+  package func treat(_ script: @escaping (Request) -> SimulatedDevice.Treatment) { disk?.script = script }
+
+  /// Holds every request that matches.
+  package func hold(_ matches: @escaping (Request) -> Bool) { treat { matches($0) ? .hold : .proceed } }
+
+  /// Holds and delays nothing any more, and lets go of what is held.
+  package func release() {
+    disk?.script = nil
+    disk?.release()
+  }
+
+  /// How many requests are held.
+  package var heldCount: Int { disk?.heldCount ?? 0 }
+
+  /// Takes every page of a file out of the cache, as eviction does; they are clean.
+  package func dropPages(_ position: Int) {
+    files[position].space.detach(PageIndex(0)..<PageIndex(.max))
+  }
+
+  /// The page of a file, if it is cached.
+  package func page(_ position: Int, _ index: Int) -> Page? { files[position].space.page(at: PageIndex(UInt64(index))) }
+
   /// Lets that many nanoseconds pass.
   package func pause(_ nanoseconds: UInt64) async {
     await reactor.sleep(until: reactor.now.advanced(byNanoseconds: nanoseconds))
   }
+}
+
+extension SimulatedDevice.Treatment {
+  /// Completes the request with EIO; nothing is transferred.
+  package static var failWithIOError: Self { .fail(.ioError) }
 }
 
 /// Runs a script on a fresh volume in simulation and returns what is wrong: nothing, if all is well.
