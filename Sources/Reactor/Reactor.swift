@@ -123,8 +123,16 @@ extension Reactor {
   /// ten suspensions, measured.
   public nonisolated(nonsending) func run<T, E: Error>(_ body: () async throws(E) -> T) async throws(E) -> T {
     if isPreferred { return try await body() }
-    return try await withTaskExecutorPreference(self, operation: body)
+    return try await withTaskExecutorPreference(self) { () async throws(E) -> T in
+      // The preference alone moves nothing: `body` would begin on the stranger's thread and run there up to its first
+      // suspension.
+      await arrive()
+      return try await body()
+    }
   }
+
+  /// Moves the task to its preferred executor, this reactor.
+  @concurrent @inline(never) private nonisolated func arrive() async { checkIsolated() }
 
   /// Whether the current task runs its nonisolated parts on this reactor already.
   private var isPreferred: Bool {

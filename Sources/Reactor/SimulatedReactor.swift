@@ -44,6 +44,9 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
   private var hops = Deque<UnownedJob>()
   private var ready: [UnownedJob] = []
   private var held: [(job: UnownedJob, until: Int)] = []
+  /// Tasks that pass. A continuation resumed before its task has suspended would not suspend it at all, so they are
+  /// resumed by the loop.
+  private var passing: [Resumption] = []
   private var sources: [any EventSource] = []
   private var timers = TimerQueue()
   private var clock: UInt64 = 0
@@ -73,7 +76,7 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
   public override func attach(_ source: any EventSource) { sources.append(source) }
   public override func detach(_ source: any EventSource) { sources.removeAll { $0 === source } }
   public override func arm(_ timer: Timer, at deadline: Instant) { timers.arm(timer, at: deadline) }
-  public override func resumeNextTurn(_ resumption: Resumption) { resume(resumption) }
+  public override func resumeNextTurn(_ resumption: Resumption) { passing.append(resumption) }
   public override func cancelWait(_ number: UInt64) {
     precondition(isCurrent, "a task of the simulation was cancelled from another thread")
     interrupt(number, .cancelled)
@@ -128,6 +131,8 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
 
   /// Takes the next task to run; nil when the next step is another one.
   private func chooseJob() -> UnownedJob? {
+    for resumption in passing { resume(resumption) }
+    passing.removeAll(keepingCapacity: true)
     releaseHeld { $0.until <= steps }
     guard !ready.isEmpty else { return nil }
     // The end of the turn is one more choice; half as likely as a task, so that plugs fill at times.

@@ -79,7 +79,7 @@ internal import Glibc
         unsafe ready.removeFirst().runSynchronously(isolatedTo: serial, taskExecutor: task)
       }
       let isBusy = endTurn()
-      if ready.isEmpty && !isBusy { sleepUntilEvent() }
+      if ready.isEmpty && !isBusy && !isStopping { sleepUntilEvent() }
     }
     unsafe leave(to: outer)
   }

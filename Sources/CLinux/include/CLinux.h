@@ -18,4 +18,38 @@ int cl_wait_readable(int fd, int64_t timeout_ns);
 /// The reactor whose turn runs on this thread, or null.
 const void *cl_current_reactor(void);
 void cl_set_current_reactor(const void *reactor);
+
+/// What the kernel says about an open file or a path.
+struct cl_file_info {
+  uint64_t byte_count;
+  uint64_t device, inode;
+  bool is_regular, is_block_device, is_directory;
+  /// Whether the next two are known: STATX_DIOALIGN, since Linux 6.1 and not on every file system.
+  bool has_direct_alignment;
+  /// What direct transfers align memory and offsets to, in bytes; 0 when the file allows none.
+  uint32_t direct_memory_alignment, direct_offset_alignment;
+};
+/// Fills `info`; 0 or a negative errno. Size and alignment of a block device are those of its contents.
+int cl_file_info(int fd, struct cl_file_info *info);
+int cl_path_info(const char *path, struct cl_file_info *info);
+
+/// Opens an existing file, close-on-exec. A descriptor or a negative errno.
+int cl_open(const char *path, bool is_writable, bool is_direct, bool is_exclusive);
+/// Makes a new file for reading and writing, close-on-exec. A descriptor or a negative errno.
+int cl_create(const char *path);
+/// Locks the whole file for this open file description. 0 or a negative errno: -EAGAIN when somebody else holds a lock;
+/// then `holder` is that process, or -1 where the lock is of this kind too.
+int cl_claim(int fd, int *holder);
+/// Allocates the first bytes of a file and makes it that long. 0 or a negative errno.
+int cl_preallocate(int fd, uint64_t byte_count);
+/// fallocate with PUNCH_HOLE, or with ZERO_RANGE; the file keeps its size. 0 or a negative errno.
+int cl_punch_hole(int fd, uint64_t offset, uint64_t byte_count);
+int cl_zero_range(int fd, uint64_t offset, uint64_t byte_count);
+/// A close-on-exec pipe: fds[0] is read, without blocking if so asked. 0 or a negative errno.
+int cl_pipe(int fds[2], bool is_nonblocking);
+/// Ignores SIGXFSZ, unless the process handles it: writing beyond RLIMIT_FSIZE is then an error like any other.
+void cl_ignore_file_size_signal(void);
+
+/// RWF_DSYNC: this write is complete only when it is durable.
+enum { CL_RWF_DSYNC = 2 };
 #endif
