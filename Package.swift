@@ -64,7 +64,7 @@ let package = Package(
       ], swiftSettings: settings),
 
     .target(
-      name: "Support", dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", system], path: "Tests/Support",
+      name: "Support", dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system], path: "Tests/Support",
       swiftSettings: settings),
     tests("ReactorTests", ["Reactor", "Support"]),
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux"]),

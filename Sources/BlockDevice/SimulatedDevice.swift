@@ -111,6 +111,8 @@ public final class SimulatedDevice: BlockDevice {
   fileprivate final class Flight: TimerHandler {
     unowned let device: SimulatedDevice
     private var current: Request?
+    /// Itself, while it has a request: its timer does not keep it alive.
+    private var inFlight: Flight?
     private lazy var timer = Timer(handler: self)
     private var treatment = Treatment.proceed
     /// The bytes as they were at the start, where the seed says that they are taken then.
@@ -126,6 +128,7 @@ public final class SimulatedDevice: BlockDevice {
 
     func begin(_ request: Request, treatment: Treatment) {
       current = request
+      inFlight = self
       self.treatment = treatment
       covered = device.durableWriteCount + device.volatileWrites.count
       early = nil
@@ -168,6 +171,7 @@ public final class SimulatedDevice: BlockDevice {
       device.reactor.note(UInt64(request.operation.rawValue) &+ request.offset &* 8 &+ UInt64(request.segmentCount))
       request.forEachMerged { device.observer?($0, .completed) }
       current = nil
+      inFlight = nil
       early = nil
       device.flights.append(self)
       device.sink?.completed(request, result: result)

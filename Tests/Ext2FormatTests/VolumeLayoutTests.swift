@@ -16,8 +16,8 @@ struct VolumeLayoutTests {
   func denseGroups() throws {
     let layout = try Sample.layout(Sample.superblock(groups: 5, revision: 0))
     #expect(layout.backupGroups.map(\.rawValue) == [1, 2, 3, 4])
-    #expect(layout.superblockByteOffset(layout.group(0)) == 1024)
-    #expect(layout.superblockByteOffset(layout.group(2)) == 2 * 32768 * 4096)
+    let offsets: [UInt64] = [1024, 32768 * 4096, 2 * 32768 * 4096]
+    #expect(layout.groups.prefix(3).compactMap(layout.superblockByteOffset) == offsets)
   }
 
   @Test("blocks, groups and bits convert both ways", arguments: [10, 12, 16])

@@ -68,7 +68,7 @@ final class InodeTable {
   private func decode(_ number: InodeNumber, from table: MetadataBlock, at offset: Int) throws(Ext2Error) -> Inode {
     do throws(FormatError) {
       let record = try table.withBytes { bytes throws(FormatError) in
-        try InodeRecord(decoding: bytes.extracting(offset..<offset + groups.layout.inodeSize))
+        try InodeRecord(decoding: bytes, at: offset, inodeSize: groups.layout.inodeSize)
       }
       guard !record.isUnused else {
         throw FormatError.invalid(
@@ -148,8 +148,7 @@ final class InodeTable {
     inode.record.sectorCount = inode.tree.sectorCount
     if inode.type == .regular { inode.record.size = inode.space.fileByteCount }
     table.withMutableBytes { bytes in
-      var record = bytes._mutatingExtracting(offset..<offset + groups.layout.inodeSize)
-      inode.record.encode(into: &record, isNew: isNew)
+      inode.record.encode(into: &bytes, at: offset, inodeSize: groups.layout.inodeSize, isNew: isNew)
     }
     metadata.markDirty(table)
   }

@@ -1,0 +1,46 @@
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Files that a test makes and that go when it ends.
+public enum TemporaryFile {
+  /// The folder for them: memory where there is some.
+  public static let folder = unsafe access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
+
+  public static func with<R>(byteCount: Int, _ body: (String) throws -> R) throws -> R {
+    try with(contents: []) { path in
+      guard unsafe truncate(path, byteCount) == 0 else { throw Errno(rawValue: errno) }
+      return try body(path)
+    }
+  }
+
+  public static func with<R>(contents: [UInt8], _ body: (String) throws -> R) throws -> R {
+    var template = Array("\(folder)/blkdev-test-XXXXXX".utf8CString)
+    let descriptor = unsafe mkstemp(&template)
+    guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+    let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    defer { unsafe unlink(path) }
+    let file = FileDescriptor(rawValue: descriptor)
+    try file.closeAfter { _ = try file.writeAll(contents) }
+    return try body(path)
+  }
+
+  public static func read(_ path: String) throws -> [UInt8] {
+    let file = try FileDescriptor.open(FilePath(path), .readOnly)
+    return try file.closeAfter {
+      let size = Int(try file.seek(offset: 0, from: .end))
+      var bytes = [UInt8](repeating: 0, count: size)
+      var done = 0
+      while done < size {
+        let count = try unsafe bytes.withUnsafeMutableBytes { buffer in
+          unsafe try file.read(fromAbsoluteOffset: Int64(done), into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+        }
+        guard count > 0 else { break }
+        done += count
+      }
+      return bytes
+    }
+  }
+}
