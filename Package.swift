@@ -33,7 +33,9 @@ let package = Package(
     .executable(name: "blkdev-run", targets: ["blkdev-run"]),
     .library(name: "Reactor", targets: ["Reactor"]),
     .library(name: "BlockDevice", targets: ["BlockDevice"]),
+    .library(name: "PageCache", targets: ["PageCache"]),
     .library(name: "Ext2", targets: ["Ext2"]),
+    .library(name: "FaultLab", targets: ["FaultLab"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -55,7 +57,7 @@ let package = Package(
         "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2", system, logging,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
-    module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2", "Ext2Format"]),
+    module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging]),
     .executableTarget(
       name: "blkdev-run",
       dependencies: [

@@ -53,6 +53,8 @@ public final class RequestQueue {
   public internal(set) var counters = DeviceCounters()
   /// Called after each completed request, on the reactor: what waits for a block to be out of flight looks again.
   public var onWriteCompleted: (() -> Void)?
+  /// Told of each request in the step that submits it: an oracle that knows who owns what.
+  public var onSubmit: ((Request) -> Void)?
 
   let places: [Request]
   var idle: [Request]
@@ -108,6 +110,7 @@ public final class RequestQueue {
     outstandingCount += 1
     deadlines.watch(request)
     request.error = refusal(of: request)
+    onSubmit?(request)
     plug(request)
   }
 

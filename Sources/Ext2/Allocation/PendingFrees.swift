@@ -69,7 +69,14 @@ final class PendingFrees {
     queue.onWriteCompleted = { [unowned self] in if !runs.isEmpty { work.wakeAll() } }
   }
 
-  var isEmpty: Bool { runs.isEmpty }
+  var isEmpty: Bool { runs.isEmpty && freeing == nil }
+  private var freeing: Run?
+
+  /// Whether a block waits to be freed.
+  func contains(_ block: BlockNumber) -> Bool {
+    func covers(_ run: Run) -> Bool { block >= run.first && block < run.first.advanced(by: run.count) }
+    return runs.contains(where: covers) || freeing.map(covers) ?? false
+  }
 
   /// Adds blocks that no tree links any more, in the step that dropped them. A run does not cross a group.
   func add(_ first: BlockNumber, count: Int) {
@@ -85,19 +92,24 @@ final class PendingFrees {
     if !runs.isEmpty { work.wakeAll() }
   }
 
-  /// Waits until some pending block has become free. Returns false when nothing is pending.
+  /// Waits until some pending block has become free. Returns false when nothing is pending, or what is pending cannot be
+  /// made durable.
   func waitForSome() async -> Bool {
-    guard !runs.isEmpty else { return false }
+    guard !isEmpty else { return false }
     work.wakeAll()
     isPressed = true
+    hasCommitFailed = false
     await freed.wait()
-    return true
+    return !hasCommitFailed
   }
+  /// Somebody waits for blocks: with ordered frees a commit is worth its price.
   private var isPressed = false
+  private var hasCommitFailed = false
 
   /// Waits until nothing is pending.
   func drain() async {
-    while !runs.isEmpty && isRunning {
+    hasCommitFailed = false
+    while !isEmpty && isRunning && !hasCommitFailed {
       isPressed = true
       work.wakeAll()
       await freed.wait()
@@ -177,7 +189,10 @@ final class PendingFrees {
     var hasFreed = false
     for _ in 0..<runs.count {
       guard let run = runs.popFirst() else { break }
+      freeing = run
       if await free(run) { hasFreed = true } else { runs.append(run) }
+      freeing = nil
+      if hasFreed { freed.wakeAll() }
     }
     return hasFreed
   }
@@ -228,6 +243,7 @@ final class PendingFrees {
   private func commitNow() async {
     if let commit, await commit() { return }
     // The volume cannot be made durable: whoever waits for space gets none.
+    hasCommitFailed = true
     freed.wakeAll()
   }
 

@@ -22,6 +22,7 @@ public actor Volume {
   private var isMounted = true
   var handles: [Int: OpenFile] = [:]
   private var lastHandle = 0
+  var oracle: OwnershipOracle?
 
   private init(core: VolumeCore) {
     reactor = core.reactor
@@ -152,7 +153,10 @@ public actor Volume {
 
   /// What was done since the mount.
   public var counters: VolumeCounters {
-    VolumeCounters(writeback: core.cache.writeback.counters, device: core.queue.counters)
+    var counters = VolumeCounters()
+    counters.writeback = core.cache.writeback.counters
+    counters.device = core.queue.counters
+    return counters
   }
 
   /// Sizes and free space; blocks that wait to be freed count as used.

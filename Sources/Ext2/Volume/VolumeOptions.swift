@@ -28,6 +28,8 @@ public struct VolumeOptions: Sendable {
 
 /// What a mounted volume has done so far.
 public struct VolumeCounters: Equatable, Sendable {
+  /// Nothing yet.
+  public init() {}
   /// Writeback: batches, stale batches by cause, lookups.
   public var writeback = WritebackCounters()
   /// The device: requests dispatched after merging.
