@@ -54,14 +54,14 @@ let package = Package(
     module(
       "Workload",
       [
-        "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2", system,
+        "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2", system, logging,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
     module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging]),
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
-        "Workload", "FaultLab", "Ext2", "BlockDevice", "Reactor", system, logging,
+        "CLinux", "Workload", "FaultLab", "Ext2", "BlockDevice", "Reactor", system, logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -74,7 +74,7 @@ let package = Package(
     tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
     tests("Ext2FormatTests", ["Ext2Format"]),
     tests("Ext2Tests", ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
-    tests("WorkloadTests", ["Workload", "Support"]),
+    tests("WorkloadTests", ["Workload", "Reactor", "Support", logging]),
   ],
   swiftLanguageModes: [.v6]
 )

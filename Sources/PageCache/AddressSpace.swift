@@ -20,7 +20,7 @@ public final class AddressSpace {
   var batchesInFlight: [WriteBatch] = []
   /// Calls of fsync that collect errors.
   var activeFlushes: [FlushCall] = []
-  /// Counts batches: whoever waits for those so far need not wait for later ones.
+  /// Counts batches: the mutant of fsync that ignores earlier ones knows them by it.
   var batchNumber: UInt64 = 0
   /// Where background writeback goes on.
   var backgroundCursor = PageIndex(0)
@@ -136,6 +136,8 @@ public final class AddressSpace {
     releaseBudget(page)
     cache.removeFromCleanList(page)
     page.isAttached = false
+    // Fsync does not wait for the write of a page that left.
+    if page.isUnderWriteback { batchDone.wakeAll() }
     page.isFilling = false
     pages.remove(at: page.index)
     page.wakeWaiters()

@@ -54,6 +54,8 @@ final class BackgroundWriteback {
         await work.wait()
       }
     }
+    // The list holds the files, and they hold the cache.
+    while let space = spaces.popFirst() { space.isListedDirty = false }
     isRunning = false
     ended.wakeAll()
   }

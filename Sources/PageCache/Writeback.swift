@@ -119,12 +119,7 @@ public final class Writeback {
         case .perPage: try await writeAdmittedFirst(page, &pass, limit: 1)
         }
       } catch {
-        // The page cannot be mapped. It fails alone, and the pass goes on.
-        if page.isAttached && page.isDirty && !page.isUnderWriteback {
-          page.dispatchedDirtiedAt = page.dirtiedAt
-          page.attemptedAt = cache.flushCalls
-          becameFailed(page, of: pass.space, error)
-        }
+        cannotBeMapped(page, of: pass.space, error)
         pass.cursor = page.index + 1
       }
     }
@@ -152,7 +147,8 @@ public final class Writeback {
     while count > 0, count < batchPageLimit, page.index + count == space.cachedExtent?.end ?? extent.end,
       let next = space.pages[page.index + count], isCollectable(next, pass)
     {
-      guard let further = try await self.extent(at: next.index, pass),
+      // What is wrong further on is reported when its own turn comes.
+      guard let further = try? await self.extent(at: next.index, pass),
         further.cookie == extent.cookie, further.block(of: next.index) == extent.block(of: page.index) + count
       else { break }
       let more = run(from: next.index, to: further.end, pass)
@@ -274,6 +270,8 @@ public final class Writeback {
     request.owner = space.owner
     request.ownerPage = plan.first.rawValue
     request.isFileData = true
+    // A page that is to be written alone must not share its fate with a neighbour's request either.
+    request.mayMerge = !pages[0].mustGoAlone && !pages[0].isFailed
     request.context = batch
     count(pages.count)
     pass.dispatched += pages.count
@@ -343,21 +341,35 @@ public final class Writeback {
     case .nothing: cache.queue.giveBack(request)
     case .unmapped(let page):
       cache.queue.giveBack(request)
-      page.dispatchedDirtiedAt = page.dirtiedAt
-      page.attemptedAt = cache.flushCalls
-      becameFailed(page, of: pass.space, .unmapped(owner: pass.space.owner, page: page.index))
+      cannotBeMapped(page, of: pass.space, .unmapped(owner: pass.space.owner, page: page.index))
     case .needsRead(let page):
       cache.queue.giveBack(request)
-      _ = try await pass.space.mapper.lookUp(page.index, limit: 1)
+      // Not necessarily the page that the pass saw before admission: the error is this one's.
+      do throws(PageCacheError) { _ = try await pass.space.mapper.lookUp(page.index, limit: 1) } catch {
+        cannotBeMapped(page, of: pass.space, error)
+      }
     }
   }
 
   // MARK: Failures
 
+  /// A page whose block cannot be found fails alone, and the pass goes on; unless it went meanwhile.
+  private func cannotBeMapped(_ page: Page, of space: AddressSpace, _ error: PageCacheError) {
+    guard page.isAttached && page.isDirty && !page.isUnderWriteback else { return }
+    page.dispatchedDirtiedAt = page.dirtiedAt
+    page.attemptedAt = cache.flushCalls
+    becameFailed(page, of: space, error)
+  }
+
+  /// Remembers the page whose failure, or whose deadline, comes first of those that cannot be written now.
+  func noteStuck(_ page: Page, of space: AddressSpace) {
+    if cache.budget.stuck == 0 { firstStuck = (space.owner, page.index) }
+  }
+
   /// A page's write failed when it was alone. It stays dirty, and background writeback leaves it alone for a while:
   /// one second, then twice as long each time, a minute at most.
   func becameFailed(_ page: Page, of space: AddressSpace, _ error: PageCacheError) {
-    if cache.budget.stuck == 0 { firstStuck = (space.owner, page.index) }
+    noteStuck(page, of: space)
     page.mustGoAlone = false
     page.retryDelayNanoseconds = min(max(1_000_000_000, page.retryDelayNanoseconds * 2), 60_000_000_000)
     page.retryAt = cache.reactor.now.advanced(byNanoseconds: page.retryDelayNanoseconds)

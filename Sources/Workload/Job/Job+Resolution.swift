@@ -87,6 +87,7 @@ extension VolumeOptions {
     imageBytes = settings.number(.imageSize)
     writeback = settings.choice(.writeback)
     frees = settings.choice(.frees)
+    allocation = settings.choice(.allocation)
     cacheBytes = settings.integer(.cacheSize)
     dirtyLimitBytes = settings.number(.dirtyLimit) ?? Self.defaultDirtyLimit(cacheBytes: cacheBytes)
     dirtyBackgroundBytes =

@@ -71,6 +71,7 @@ package struct VolumeOptions: Sendable, Equatable {
   package var imageBytes: UInt64?
   package var writeback: WritebackChoice
   package var frees: FreesChoice
+  package var allocation: AllocationChoice
   /// Bytes of cached pages.
   package var cacheBytes: UInt64
   /// Dirty bytes at which writers wait. At most `cacheBytes`.

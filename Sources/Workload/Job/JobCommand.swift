@@ -59,6 +59,7 @@ extension VolumeOptions {
     case .imageSize: return imageBytes.map(bytesText)
     case .writeback: return writeback.rawValue
     case .frees: return frees.rawValue
+    case .allocation: return allocation.rawValue
     case .cacheSize: return bytesText(cacheBytes)
     case .dirtyLimit:
       return dirtyLimitBytes == Self.defaultDirtyLimit(cacheBytes: cacheBytes) ? nil : bytesText(dirtyLimitBytes)

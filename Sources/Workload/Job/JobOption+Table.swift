@@ -53,6 +53,9 @@ extension JobOption {
       .frees, .choice(FreesChoice.allCases.map(\.rawValue)), default: "plain",
       "a freed block may be reused once no write to it is out, or also once its release is durable"),
     JobOption(
+      .allocation, .choice(AllocationChoice.allCases.map(\.rawValue)), default: "first-fit",
+      "where new blocks are looked for: from the start of the file's group, or after the last block that was taken"),
+    JobOption(
       .cacheSize, .bytes((1 << 20)...fileSizes.upperBound), default: "64m", "memory for the pages of files"),
     JobOption(
       .dirtyLimit, .bytes((64 << 10)...fileSizes.upperBound),

@@ -22,7 +22,7 @@ package struct JobOption: Sendable {
     case queueDepth = "queue_depth"
     case image
     case imageSize = "image_size"
-    case writeback, frees
+    case writeback, frees, allocation
     case cacheSize = "cache_size"
     case dirtyLimit = "dirty_limit"
     case dirtyBackground = "dirty_background"

@@ -52,6 +52,14 @@ package enum FreesChoice: String, CaseIterable, Sendable {
   case ordered
 }
 
+/// Where a file's next block is looked for when none is wanted more than others.
+package enum AllocationChoice: String, CaseIterable, Sendable {
+  /// From the start of the file's group.
+  case firstFit = "first-fit"
+  /// After the block that was allocated last, by anybody.
+  case nextFit = "next-fit"
+}
+
 /// One operation of `fs_ops`.
 package enum FileOperation: String, CaseIterable, Sendable {
   /// Overwrite one block at random inside the file.

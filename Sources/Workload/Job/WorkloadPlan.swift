@@ -80,6 +80,7 @@ extension Job {
     if volume.imageBytes != other.imageBytes { throw differs(.imageSize) }
     if volume.writeback != other.writeback { throw differs(.writeback) }
     if volume.frees != other.frees { throw differs(.frees) }
+    if volume.allocation != other.allocation { throw differs(.allocation) }
     if volume.cacheBytes != other.cacheBytes { throw differs(.cacheSize) }
     if volume.dirtyLimitBytes != other.dirtyLimitBytes { throw differs(.dirtyLimit) }
     if volume.dirtyBackgroundBytes != other.dirtyBackgroundBytes { throw differs(.dirtyBackground) }

@@ -1,0 +1,37 @@
+// Signals as something to read, so that no handler runs in the middle of anything.
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+int cl_interruption_fd(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
+  if (error) return -error;
+  int fd = signalfd(-1, &set, SFD_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+int cl_read_interruption(int fd) {
+  struct signalfd_siginfo info;
+  ssize_t count;
+  do count = read(fd, &info, sizeof info);
+  while (count < 0 && errno == EINTR);
+  return count == sizeof info ? (int)info.ssi_signo : -EIO;
+}
+
+int cl_wait_either_readable(int first, int second) {
+  struct pollfd p[2] = {{first, POLLIN, 0}, {second, POLLIN, 0}};
+  int result;
+  do result = poll(p, 2, -1);
+  while (result < 0 && errno == EINTR);
+  if (result < 0) return -errno;
+  return p[0].revents ? 0 : 1;
+}

@@ -1,0 +1,58 @@
+internal import Glibc
+internal import SystemPackage
+
+/// Files of this machine that a run makes for itself.
+enum HostFile {
+  /// A folder of our own for scratch files, below TMPDIR or /tmp.
+  static func makeFolder() throws(RunError) -> String {
+    let parent = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? ""
+    var template = Array("\(parent.isEmpty ? "/tmp" : parent)/blkdev-run-XXXXXX".utf8CString)
+    guard unsafe mkdtemp(&template) != nil else {
+      throw .file(path: parent.isEmpty ? "/tmp" : parent, step: "make a scratch folder", errno: errno)
+    }
+    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Removes a folder of `makeFolder` with the files in it that we know of.
+  static func remove(folder: String, files: [String]) {
+    for file in files { _ = unsafe unlink(file) }
+    _ = unsafe rmdir(folder)
+  }
+
+  /// Opens a file, calls `body`, and closes it.
+  static func with<R>(
+    _ path: String, _ mode: FileDescriptor.AccessMode, create: Bool = false,
+    _ body: (FileDescriptor) throws(Errno) -> R
+  ) throws(RunError) -> R {
+    do throws(Errno) {
+      let file = try openFile(path, mode, create: create)
+      defer { try? file.close() }
+      return try body(file)
+    } catch { throw .file(path: path, step: "open, read or write", errno: error.rawValue) }
+  }
+
+  private static func openFile(
+    _ path: String, _ mode: FileDescriptor.AccessMode, create: Bool
+  ) throws(Errno) -> FileDescriptor {
+    do {
+      return try FileDescriptor.open(
+        FilePath(path), mode, options: create ? [.create, .truncate] : [], permissions: create ? .ownerReadWrite : nil)
+    } catch let error as Errno { throw error } catch { throw .ioError }
+  }
+
+  static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+
+  /// The size of a file, in bytes.
+  static func byteCount(of path: String) throws(RunError) -> UInt64 {
+    var information = stat()
+    guard unsafe stat(path, &information) == 0 else { throw .file(path: path, step: "stat", errno: errno) }
+    return UInt64(max(0, information.st_size))
+  }
+
+  /// The process's high-water mark of resident memory, in bytes (getrusage, ru_maxrss).
+  static var peakMemoryBytes: UInt64 {
+    var usage = rusage()
+    _ = unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return UInt64(max(0, usage.ru_maxrss)) * 1024
+  }
+}

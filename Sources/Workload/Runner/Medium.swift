@@ -1,0 +1,106 @@
+internal import BlockDevice
+internal import Reactor
+internal import SystemPackage
+
+/// Where the bytes of the run's device are between two mounts.
+enum Medium: Sendable {
+  /// In a file, opened anew for each mount.
+  case file(path: String, isDirect: Bool)
+  /// In memory or in a simulated disk, which stays.
+  case resident(ResidentDevice)
+
+  /// The device, for one mount.
+  func open(isReadOnly: Bool) throws(RunError) -> sending any BlockDevice {
+    switch self {
+    case .file(let path, let isDirect):
+      do { return try FileDevice(path: path, options: .init(isDirect: isDirect, isReadOnly: isReadOnly)) } catch {
+        throw .device(error)
+      }
+    case .resident(let resident):
+      nonisolated(unsafe) let device = resident.device
+      return unsafe device
+    }
+  }
+}
+
+/// A device that outlives its mounts. Only its reactor touches the device, which makes this Sendable.
+final class ResidentDevice: @unchecked Sendable {
+  let device: any BlockDevice
+  private let reactor: Reactor
+  private static let chunk = 1 << 20
+
+  init(_ device: any BlockDevice, on reactor: Reactor) {
+    self.device = device
+    self.reactor = reactor
+  }
+
+  /// Fills the zeroed device from a file; what is zero there is not written.
+  func load(from path: String) async throws(RunError) {
+    try await transfer { queue, buffer, offset async throws(RunError) in
+      let bytes = try HostFile.with(path, .readOnly) { file throws(Errno) in
+        try readAll(file, at: offset, count: buffer.byteCount)
+      }
+      guard bytes.contains(where: { $0 != 0 }) else { return }
+      buffer.withMutableBytes { target in
+        for index in bytes.indices { target.storeBytes(of: bytes[index], toByteOffset: index, as: UInt8.self) }
+      }
+      do throws(DeviceError) { try await queue.write(buffer, at: offset) } catch { throw .device(error) }
+    }
+  }
+
+  /// Writes the device's bytes to a new file, which stays sparse where they are zero.
+  func store(to path: String) async throws(RunError) {
+    let size = Int64(device.geometry.byteCount)
+    try HostFile.with(path, .writeOnly, create: true) { file throws(Errno) in try resize(file, to: size) }
+    try await transfer { queue, buffer, offset async throws(RunError) in
+      do throws(DeviceError) { try await queue.read(buffer, at: offset) } catch { throw .device(error) }
+      let bytes = buffer.withBytes { span in unsafe span.withUnsafeBytes { unsafe Array($0) } }
+      guard bytes.contains(where: { $0 != 0 }) else { return }
+      try HostFile.with(path, .writeOnly) { file throws(Errno) in try writeAll(bytes, to: file, at: offset) }
+    }
+  }
+
+  private func transfer(
+    _ body: (RequestQueue, Buffer, UInt64) async throws(RunError) -> Void
+  ) async throws(RunError) {
+    let queue: RequestQueue
+    do { queue = try RequestQueue(device: device, reactor: reactor) } catch { throw .device(error) }
+    defer { queue.close() }
+    var offset: UInt64 = 0
+    while offset < device.geometry.byteCount {
+      let count = Int(min(UInt64(Self.chunk), device.geometry.byteCount - offset))
+      try await body(queue, Buffer(byteCount: count), offset)
+      offset += UInt64(count)
+    }
+  }
+}
+
+// SystemPackage throws untyped errors, all of which are Errno.
+private func typed<R>(_ body: () throws -> R) throws(Errno) -> R {
+  do { return try body() } catch let error as Errno { throw error } catch { throw .ioError }
+}
+
+private func readAll(_ file: FileDescriptor, at offset: UInt64, count: Int) throws(Errno) -> [UInt8] {
+  try typed {
+    var bytes = [UInt8](repeating: 0, count: count)
+    var done = 0
+    while done < count {
+      let part = try unsafe bytes.withUnsafeMutableBytes { target in
+        unsafe try file.read(
+          fromAbsoluteOffset: Int64(offset) + Int64(done), into: UnsafeMutableRawBufferPointer(rebasing: target[done...]))
+      }
+      // Past the end of the file there is nothing but zeroes.
+      if part == 0 { break }
+      done += part
+    }
+    return bytes
+  }
+}
+
+private func writeAll(_ bytes: [UInt8], to file: FileDescriptor, at offset: UInt64) throws(Errno) {
+  try typed { _ = try file.writeAll(toAbsoluteOffset: Int64(offset), bytes) }
+}
+
+private func resize(_ file: FileDescriptor, to size: Int64) throws(Errno) {
+  try typed { try file.resize(to: size) }
+}

@@ -1,0 +1,43 @@
+package import BlockDevice
+package import Ext2
+
+/// Why there is no report: the run could not begin, or could not be brought to its end.
+package enum RunError: Error, Sendable {
+  /// A program that makes or judges images is not installed.
+  case missingTool(String)
+  /// Such a program failed to do its work.
+  case toolFailed(String, exitCode: Int32, output: String)
+  /// A file of this machine could not be made, read or written: which step, and the errno.
+  case file(path: String, step: String, errno: Int32)
+  /// The device could not be opened, or failed while an image was loaded or fetched.
+  case device(DeviceError)
+  /// The volume could not be mounted, or its files not be opened or laid out.
+  case volume(Ext2Error)
+  /// A job does not fit the device: its block size, or its size.
+  case unfit(job: String, reason: String)
+  /// Nothing could move any more, in simulation: what each task waited for.
+  case deadlock(String)
+
+  /// What the command ends with.
+  package var exitCode: ExitCode {
+    switch self {
+    case .missingTool, .toolFailed, .file: .environment
+    case .device, .unfit, .volume: .jobError
+    case .deadlock: .invariantFailed
+    }
+  }
+}
+
+extension RunError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .missingTool(let name): "\(name) is not installed; type: sudo apt-get install -y e2fsprogs"
+    case .toolFailed(let name, let exitCode, let output): "\(name) ended with \(exitCode): \(output)"
+    case .file(let path, let step, let errno): "\(path): \(step): errno \(errno)"
+    case .device(let error): "\(error)"
+    case .volume(let error): "\(error)"
+    case .unfit(let job, let reason): "job \(job): \(reason)"
+    case .deadlock(let waits): waits
+    }
+  }
+}

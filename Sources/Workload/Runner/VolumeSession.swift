@@ -1,0 +1,255 @@
+// A run on the files of a volume, on its reactor:
+//
+//   load ─> mount ─> open, lay out ─> work ─> sync ─> compare ─> unmount ─> mount cold ─> compare ─> unmount ─> store
+//                                      │
+//                                      └ a task for each job, copy and place of its iodepth, and one for the progress
+//
+// What it compares with is in Model/; a file's changes take turns there, everything else runs at once.
+internal import BlockDevice
+internal import Ext2
+internal import PageCache
+internal import Reactor
+
+/// One run on a volume. Everything of it runs on the reactor.
+actor VolumeSession {
+  nonisolated let reactor: Reactor
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
+  let plan: WorkloadPlan
+  let control: RunControl
+  private let medium: Medium
+  let seed: UInt64
+  /// The files of the run, each once, in the order in which the jobs name them.
+  private(set) var models: [FileModel] = []
+  var comparison: ContentComparison
+  private(set) var copies: [JobCopy] = []
+  /// For each copy, its own openings of its files, beside the number of the file's model.
+  private(set) var openings: [[Opening]] = []
+  private(set) var startedAt = Instant(nanoseconds: 0)
+  var findings: [Finding] = []
+  var verify = VerifyFigures(bytes: 0, mismatches: 0)
+  /// When the simulated processor is free again.
+  var processorIsFreeAt = Instant(nanoseconds: 0)
+  var operationCount: UInt64 = 0
+  private let progressWait: WaitQueue
+  private var meter: ProgressMeter
+
+  struct Opening {
+    let file: File
+    let model: Int
+  }
+
+  init(_ plan: WorkloadPlan, on reactor: Reactor, _ medium: Medium, _ control: RunControl) {
+    self.plan = plan
+    self.reactor = reactor
+    self.medium = medium
+    self.control = control
+    seed = plan.jobs[0].randomSeed ?? 0
+    comparison = ContentComparison(stamp: ContentStamp(seed: seed), names: [])
+    progressWait = WaitQueue(reactor, "the time of the next progress line")
+    meter = ProgressMeter()
+  }
+
+  var isSimulated: Bool { plan.jobs[0].engine == .simulated }
+
+  /// The whole run but for making and judging the image. `storePath`: where an image in memory goes for the judge.
+  func run(loadPath: String, storePath: String?) async throws(RunError) -> RunReport {
+    if case .resident(let device) = medium { try await device.load(from: loadPath) }
+    let volume = try await mount(isReadOnly: false)
+    do {
+      try await open(volume)
+    } catch {
+      try? await volume.unmount()
+      throw error
+    }
+    startedAt = reactor.now
+    await work()
+    var report = RunReport(
+      command: plan.commandLine, seed: seed, elapsedNanoseconds: reactor.now.nanoseconds(since: startedAt))
+    report.isInterrupted = control.isStopRequested
+    for copy in copies { copy.mark = .verifying }
+    tellProgress()
+    do { try await volume.synchronize() } catch { note(error, context: "sync after the run") }
+    await compareFiles(of: volume, context: "after the run")
+    do { try await volume.unmount() } catch { note(error, context: "unmount") }
+    report.count(await volume.counters)
+    await compareCold()
+    copies.fill(&report, startedAt: startedAt)
+    report.verify = verify
+    report.findings = findings
+    if case .resident(let device) = medium, let storePath { try await device.store(to: storePath) }
+    return report
+  }
+
+  // MARK: The volume and its files
+
+  private func mount(isReadOnly: Bool) async throws(RunError) -> Volume {
+    let device = try medium.open(isReadOnly: isReadOnly && !isResident)
+    do {
+      return try await Volume.mount(device, on: reactor, options: options(isReadOnly: isReadOnly))
+    } catch { throw .volume(error) }
+  }
+
+  private var isResident: Bool { if case .resident = medium { true } else { false } }
+
+  private func options(isReadOnly: Bool) -> Ext2.VolumeOptions {
+    var options = Ext2.VolumeOptions()
+    options.isReadOnly = isReadOnly
+    options.seed = seed
+    options.logger = control.logger
+    options.queue = RequestQueue.Configuration(tagCount: plan.jobs[0].queueDepth)
+    options.cache.ignoresCookie = plan.options.ignoresCookie
+    guard let volume = plan.volume else { return options }
+    options.frees = FreesName(rawValue: volume.frees.rawValue) ?? options.frees
+    options.allocation = AllocationPolicyName(rawValue: volume.allocation.rawValue) ?? options.allocation
+    options.cache.policy = WritebackPolicyName(rawValue: volume.writeback.rawValue) ?? options.cache.policy
+    options.cache.cacheByteCount = Int(volume.cacheBytes)
+    options.cache.dirtyLimitByteCount = Int(volume.dirtyLimitBytes)
+    options.cache.backgroundByteCount = Int(volume.dirtyBackgroundBytes)
+    options.cache.batchByteCount = volume.batchBytes
+    return options
+  }
+
+  /// Opens every file of every copy, makes those that are missing, and lays out what is read before it is written.
+  private func open(_ volume: Volume) async throws(RunError) {
+    do throws(Ext2Error) {
+      for (jobIndex, job) in plan.jobs.enumerated() {
+        for copy in 0..<job.copies {
+          var own: [Opening] = []
+          for name in job.fileNames(copy: copy) { own.append(try await open(name, volume)) }
+          try await layOut(own, job)
+          var blocks: [UInt64] = []
+          for opening in own {
+            let bytes = job.bytesPerFile ?? models[opening.model].byteCount
+            blocks.append(bytes / UInt64(job.blockSize))
+          }
+          guard blocks.allSatisfy({ $0 > 0 }) else {
+            throw .badOption("job \(job.name): a file is smaller than one block of \(job.blockSize) bytes")
+          }
+          copies.append(JobCopy(job, jobIndex: jobIndex, copy: copy, blocksPerFile: blocks))
+          openings.append(own)
+        }
+      }
+    } catch { throw .volume(error) }
+    comparison = ContentComparison(stamp: ContentStamp(seed: seed), names: models.map(\.name))
+  }
+
+  private func open(_ name: String, _ volume: Volume) async throws(Ext2Error) -> Opening {
+    let file = try await volume.open(name, create: plan.jobs.contains(where: \.writes))
+    if let known = models.firstIndex(where: { $0.name == name }) { return Opening(file: file, model: known) }
+    let size = try await file.status().byteCount
+    models.append(
+      FileModel(reactor, id: UInt32(models.count), name: name, unitSize: unitSize(of: name), byteCount: size))
+    return Opening(file: file, model: models.count - 1)
+  }
+
+  /// The largest unit, up to a page, that the blocks of all jobs on this file are whole multiples of.
+  private func unitSize(of name: String) -> Int {
+    let sizes = plan.jobs.filter { job in (0..<job.copies).contains { job.fileNames(copy: $0).contains(name) } }
+      .map(\.blockSize)
+    var unit = 4096
+    while unit > 512, sizes.contains(where: { $0 % unit != 0 }) { unit /= 2 }
+    return unit
+  }
+
+  /// Writes the files of a job that reads, or overwrites only, as far as they are shorter than the job's share.
+  private func layOut(_ own: [Opening], _ job: Job) async throws(Ext2Error) {
+    let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.pattern.reads
+    guard mustExist, let share = job.bytesPerFile else { return }
+    for opening in own {
+      let model = models[opening.model]
+      while model.byteCount < share {
+        let count = min(256 << 10, share - model.byteCount)
+        await model.changes.lock()
+        defer { model.changes.unlock() }
+        _ = try await write(model.byteCount..<model.byteCount + count, opening)
+      }
+    }
+  }
+
+  /// Writes a range of a file with a new generation of its content, under the file's `changes`. Returns the bytes done.
+  func write(_ range: Range<UInt64>, _ opening: Opening, isAppend: Bool = false) async throws(Ext2Error) -> Int {
+    let model = models[opening.model]
+    let generation = model.nextGeneration()
+    var bytes = [UInt8](repeating: 0, count: range.count)
+    comparison.stamp.fill(
+      &bytes, 0..<bytes.count, file: model.id, position: range.lowerBound, generation: generation)
+    model.begin(.write(range, generation: generation))
+    do throws(Ext2Error) {
+      let done =
+        isAppend ? try await opening.file.append(bytes) : try await opening.file.write(bytes, at: range.lowerBound)
+      model.end(.write(range.lowerBound..<range.lowerBound + UInt64(done), generation: generation))
+      return done
+    } catch {
+      // A write that throws has changed nothing: it returns what it did before an error.
+      model.cancel()
+      throw error
+    }
+  }
+
+  // MARK: The work
+
+  private func work() async {
+    await withTaskGroup(of: Void.self) { group in
+      for (index, copy) in copies.enumerated() {
+        for task in 0..<copy.job.depth {
+          group.addTask(name: "\(copy.name)/\(task)") { await self.work(index, task) }
+        }
+      }
+      if control.onProgress != nil && !isSimulated { group.addTask(name: "progress") { await self.showProgress() } }
+    }
+  }
+
+  /// Whether a copy's next operation may begin.
+  func mayGoOn(_ copy: JobCopy) -> Bool {
+    if control.isStopRequested { return false }
+    if let runtime = copy.job.runtimeNanoseconds, reactor.now.nanoseconds(since: startedAt) >= runtime { return false }
+    return copy.takeTurn()
+  }
+
+  /// One of a copy's tasks has ended; the last one syncs the files, if the job asks for it.
+  func endTask(_ index: Int) async {
+    let copy = copies[index]
+    guard copy.endTask() else { return }
+    if copy.job.fsyncsAtEnd && !copy.hasFailed {
+      copy.mark = .fsyncing
+      for opening in openings[index] {
+        do { try await synchronize(opening, copy) } catch { fail(copy, error, "end_fsync", opening) }
+      }
+    }
+    copy.end(at: reactor.now)
+    if copies.allSatisfy({ $0.endedAt != nil }) { progressWait.wakeAll() }
+  }
+
+  // MARK: The progress
+
+  private func showProgress() async {
+    while copies.contains(where: { $0.endedAt == nil }) {
+      tellProgress()
+      _ = await progressWait.waitInterruptibly(until: reactor.now.advanced(byNanoseconds: 500_000_000))
+    }
+  }
+
+  /// Tells whoever looks how far the run is. In simulation the tasks call it now and then, and no task of its own does:
+  /// whether somebody looks must not change the run.
+  func tellProgress() {
+    guard let onProgress = control.onProgress else { return }
+    onProgress(meter.line(copies, openFiles: models.count, startedAt: startedAt, now: reactor.now))
+  }
+
+  // MARK: The second mount
+
+  /// Mounts the volume anew, with nothing in memory, and compares every byte again.
+  private func compareCold() async {
+    do throws(RunError) {
+      let volume = try await mount(isReadOnly: true)
+      await compareFiles(of: volume, context: "after remount")
+      do throws(Ext2Error) { try await volume.unmount() } catch { note(error, context: "unmount after remount") }
+    } catch {
+      if case .volume(let error) = error {
+        note(error, context: "remount")
+      } else {
+        findings.append(Finding(.ioError, context: "remount", found: "\(error)"))
+      }
+    }
+  }
+}

@@ -1,0 +1,94 @@
+internal import BlockDevice
+internal import Logging
+internal import Reactor
+
+/// Runs a plan from its first job to its report.
+package enum WorkloadRunner {
+  /// How long a simulated disk takes for a request, in nanoseconds: a solid-state disk behind a hypervisor.
+  static let simulatedLatency: ClosedRange<UInt64> = 20_000...200_000
+
+  /// Runs the plan on a reactor of its own. Every job has a seed (`WorkloadPlan.seeded`).
+  ///
+  /// Throws when there can be no report. Everything else that goes wrong is a finding of the report.
+  package static func run(_ plan: WorkloadPlan, control: RunControl) async throws(RunError) -> RunReport {
+    precondition(plan.jobs.allSatisfy { $0.randomSeed != nil }, "a plan is seeded before it runs")
+    switch plan.jobs[0].target {
+    case .device:
+      return try await onReactor(plan) { reactor async throws(RunError) in
+        try await DeviceSession(plan, on: reactor, control).run()
+      }
+    case .fileSystem:
+      let image = try VolumeImage(plan)
+      var report: RunReport
+      do throws(RunError) {
+        report = try await onReactor(plan) { reactor async throws(RunError) in
+          try await runVolume(plan, image, reactor, control)
+        }
+        let verdict = try image.check()
+        report.e2fsckExit = verdict.exitCode
+        if verdict.exitCode != 0 {
+          report.findings.append(Finding(.checkFailed, context: "exit \(verdict.exitCode)", found: verdict.output))
+        }
+      } catch {
+        image.remove()
+        throw error
+      }
+      if plan.options.keepsImage {
+        control.logger.notice("the image is kept: \(image.judgedPath)")
+      } else {
+        image.remove()
+      }
+      // In simulation everything in the report follows from the seed.
+      if plan.jobs[0].engine != .simulated { report.peakMemoryBytes = HostFile.peakMemoryBytes }
+      return report
+    }
+  }
+
+  private static func runVolume(
+    _ plan: WorkloadPlan, _ image: VolumeImage, _ reactor: Reactor, _ control: RunControl
+  ) async throws(RunError) -> RunReport {
+    let medium: Medium
+    if plan.jobs[0].engine == .libaio {
+      medium = .file(path: image.path, isDirect: plan.jobs[0].isDirect)
+    } else {
+      medium = .resident(try residentDevice(image, reactor))
+    }
+    let session = VolumeSession(plan, on: reactor, medium, control)
+    return try await session.run(loadPath: image.path, storePath: image.judgedPath)
+  }
+
+  private static func residentDevice(_ image: VolumeImage, _ reactor: Reactor) throws(RunError) -> ResidentDevice {
+    let geometry = Geometry(byteCount: try HostFile.byteCount(of: image.path) / 4096 * 4096)
+    guard let simulated = reactor as? SimulatedReactor else {
+      return ResidentDevice(MemoryDevice(geometry: geometry), on: reactor)
+    }
+    let device = SimulatedDevice(reactor: simulated, geometry: geometry, keepsDurable: false)
+    device.latency = simulatedLatency
+    return ResidentDevice(device, on: reactor)
+  }
+
+  /// Calls `body` on the reactor that the plan's engine needs.
+  private static func onReactor(
+    _ plan: WorkloadPlan, _ body: @escaping @Sendable (Reactor) async throws(RunError) -> RunReport
+  ) async throws(RunError) -> RunReport {
+    guard plan.jobs[0].engine == .simulated else {
+      let reactor = ThreadReactor()
+      defer { reactor.stop() }
+      return try await reactor.run { () async throws(RunError) in try await body(reactor) }
+    }
+    return try simulate(seed: plan.jobs[0].randomSeed ?? 0, body)
+  }
+
+  private static func simulate(
+    seed: UInt64, _ body: @escaping @Sendable (Reactor) async throws(RunError) -> RunReport
+  ) throws(RunError) -> RunReport {
+    let reactor = SimulatedReactor(seed: seed)
+    do {
+      return try reactor.run(name: "the run") { try await body(reactor) }
+    } catch let error as RunError {
+      throw error
+    } catch {
+      throw .deadlock("\(error)")
+    }
+  }
+}

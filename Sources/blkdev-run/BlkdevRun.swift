@@ -1,0 +1,43 @@
+// The command: parse, call, print. One file a verb; `run` is meant when no verb is given.
+internal import ArgumentParser
+internal import Glibc
+internal import SystemPackage
+
+struct BlkdevRun: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "blkdev-run", abstract: "Runs workloads on block devices and on ext2 volumes, and judges what is left.",
+    subcommands: [RunVerb.self], defaultSubcommand: RunVerb.self)
+
+  /// Runs the command with these arguments, without the program's name, and returns its exit status.
+  static func status(of arguments: [String]) -> Int32 {
+    do {
+      try runCommand(arguments)
+      return 0
+    } catch {
+      return report(error)
+    }
+  }
+
+  /// Job files and options without a verb, `--help` among them, belong to `run`.
+  private static func runCommand(_ arguments: [String]) throws {
+    let first = arguments.first ?? ""
+    let isVerb = first == "help" || configuration.subcommands.contains { verb in verb._commandName == first }
+    var command = try parseAsRoot(isVerb ? arguments : ["run"] + arguments)
+    try command.run()
+  }
+
+  private static func report(_ error: any Error) -> Int32 {
+    let status = exitCode(for: error).rawValue
+    let message = fullMessage(for: error)
+    if !message.isEmpty {
+      print(message, to: status == 0 ? FileDescriptor.standardOutput : FileDescriptor.standardError)
+    }
+    // The parser's own number for wrong usage is 64.
+    return status == EX_USAGE ? 2 : status
+  }
+}
+
+@main
+enum Program {
+  static func main() { exit(BlkdevRun.status(of: Array(CommandLine.arguments.dropFirst()))) }
+}

@@ -1,0 +1,44 @@
+internal import CLinux
+internal import Glibc
+internal import SystemPackage
+internal import Workload
+
+/// ⌃C and SIGTERM: the first stops the run cleanly, the second ends the process at once.
+///
+/// The signals are blocked and read from a descriptor by the main thread, which does nothing else while a run goes on:
+/// no handler, and nothing shared but the run's stop request.
+struct Interruption {
+  private let signals: Int32
+
+  /// To be made before other threads exist.
+  init() { signals = cl_interruption_fd() }
+
+  /// Starts `body` and waits for its end, which it returns; a signal meanwhile stops the run.
+  func wait(for control: RunControl, _ body: @escaping @Sendable () async -> Int32) -> Int32 {
+    let ended = cl_eventfd()
+    guard signals >= 0, ended >= 0 else {
+      print("blkdev-run: the operating system gives no descriptor", to: .standardError)
+      return ExitCode.environment.rawValue
+    }
+    start(body, thenSignal: ended)
+    var count = 0
+    while cl_wait_either_readable(ended, signals) == 1 {
+      _ = cl_read_interruption(signals)
+      count += 1
+      if count > 1 { _exit(ExitCode.interrupted.rawValue) }
+      control.requestStop()
+      print("\nblkdev-run: stopping (again to end at once)", to: .standardError)
+    }
+    var status: UInt64 = 1
+    _ = unsafe read(ended, &status, 8)
+    return Int32(truncatingIfNeeded: status - 1)
+  }
+
+  // Outside of any actor: the main thread waits, so nothing may be meant to run on it.
+  private nonisolated func start(_ body: @escaping @Sendable () async -> Int32, thenSignal descriptor: Int32) {
+    Task.detached {
+      var status = UInt64(await body()) + 1
+      _ = unsafe write(descriptor, &status, 8)
+    }
+  }
+}

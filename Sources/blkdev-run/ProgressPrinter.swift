@@ -1,0 +1,25 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+internal import SystemPackage
+internal import Workload
+
+/// Shows the progress of a run on the terminal, on one line that is written over, at most ten times a second.
+final class ProgressPrinter: Sendable {
+  private let lastShownNanoseconds = Atomic<UInt64>(0)
+
+  /// Nil when stderr is no terminal.
+  init?() {
+    if isatty(FileDescriptor.standardError.rawValue) == 0 { return nil }
+  }
+
+  func show(_ line: ProgressLine) {
+    let now = cl_monotonic_ns()
+    guard now - lastShownNanoseconds.load(ordering: .relaxed) >= 100_000_000 else { return }
+    lastShownNanoseconds.store(now, ordering: .relaxed)
+    print("\r\(line.text)\u{1B}[K", to: .standardError, terminator: "")
+  }
+
+  /// Takes the line away.
+  func clear() { print("\r\u{1B}[K", to: .standardError, terminator: "") }
+}

@@ -1,0 +1,88 @@
+internal import ArgumentParser
+internal import Logging
+internal import SystemPackage
+internal import Workload
+
+/// `blkdev-run run`: reads job files and options in fio's language, runs them, and prints a report.
+///
+/// Its arguments are fio's, so they are read by `RunArguments` and not by the argument parser.
+struct RunVerb: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Run jobs (the default): blkdev-run --help tells more.", helpNames: [])
+
+  @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+
+  func run() throws {
+    // Before anything else: threads that exist already would not have the signals blocked.
+    let interruption = Interruption()
+    guard let plan = try readPlan() else { return }
+    let output = try openOutput(plan.options.outputPath)
+    let progress = ProgressPrinter()
+    var show: (@Sendable (ProgressLine) -> Void)?
+    if let progress { show = { line in progress.show(line) } }
+    let control = RunControl(
+      logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show)
+    let status = interruption.wait(for: control) { () async -> Int32 in
+      let code: Workload.ExitCode = await perform(plan, control, output, progress)
+      return code.rawValue
+    }
+    if status != 0 { throw ArgumentParser.ExitCode(status) }
+  }
+
+  /// The plan that the arguments describe; nil when they only ask for the help or the version, which is printed.
+  private func readPlan() throws -> WorkloadPlan? {
+    do {
+      let parsed = try RunArguments(arguments)
+      if parsed.wantsHelp {
+        print(JobHelp.text, to: .standardOutput, terminator: "")
+        return nil
+      }
+      if parsed.wantsVersion {
+        print("blkdev-run \(Version.current)", to: .standardOutput)
+        return nil
+      }
+      var files: [JobFile] = []
+      for path in parsed.jobFiles {
+        guard let text = readText(path) else { throw ended(.usage, "\(path): the job file cannot be read") }
+        files.append(try JobFile(path: path, text: text))
+      }
+      // A seed of 32 bits is short to type.
+      return try WorkloadPlan(parsed, files: files).seeded(with: UInt64.random(in: 0...UInt64(UInt32.max)))
+    } catch let error as JobError { throw ended(.usage, "\(error)") }
+  }
+
+  private func openOutput(_ path: String?) throws -> FileDescriptor {
+    guard let path else { return .standardOutput }
+    guard let file = openForWriting(path) else { throw ended(.jobError, "\(path): cannot be written") }
+    return file
+  }
+
+  private func ended(_ code: Workload.ExitCode, _ message: String) -> ArgumentParser.ExitCode {
+    print("blkdev-run: \(message)", to: .standardError)
+    return ArgumentParser.ExitCode(code.rawValue)
+  }
+}
+
+/// Runs the plan and prints its report. Returns what the command ends with.
+private func perform(
+  _ plan: WorkloadPlan, _ control: RunControl, _ output: FileDescriptor, _ progress: ProgressPrinter?
+) async -> Workload.ExitCode {
+  do {
+    let report = try await WorkloadRunner.run(plan, control: control)
+    progress?.clear()
+    let text =
+      switch plan.options.outputFormat {
+      case .normal: NormalReport.text(report)
+      case .json: JSONReport.text(report)
+      }
+    guard print(text, to: output, terminator: "") else {
+      print("blkdev-run: the report could not be written", to: .standardError)
+      return .jobError
+    }
+    return report.exitCode
+  } catch {
+    progress?.clear()
+    print("blkdev-run: \(error)", to: .standardError)
+    return error.exitCode
+  }
+}
