@@ -12,10 +12,8 @@ final class DeadlineWatch: TimerHandler {
 
   init(_ reactor: Reactor) { self.reactor = reactor }
 
-  /// Sets the deadline of a request that was submitted at `now`.
-  func watch(_ request: Request, timeoutNanoseconds: UInt64, now: Instant) {
-    let deadline = now.advanced(byNanoseconds: timeoutNanoseconds)
-    request.flight.deadline = deadline
+  /// A request has this deadline.
+  func watch(_ deadline: Instant) {
     if timer.deadline == nil { reactor.arm(timer, at: deadline) }
   }
 

@@ -78,6 +78,7 @@ public final class RequestQueue {
   private let waiting: FixedRing
   private var backlogCount = 0
   private let freeTags: FixedRing
+  private var turnDeadline: Instant?
   let deadlines: DeadlineWatch
 
   /// Opens the queue on `device` and attaches it to the reactor.
@@ -123,6 +124,7 @@ public final class RequestQueue {
     request.handler = handler
     request.phase = .plugged
     outstanding += 1
+    request.flight.deadline = deadlineOfTurn()
     if let refusal = refusal(of: request) { request.failure = refusal }
     submitObserver?(request)
     plug(request)
@@ -172,7 +174,7 @@ public final class RequestQueue {
 
   /// Dispatches what is plugged, as far as there are tags.
   private func unplug() {
-    watchDeadlines()
+    turnDeadline = nil
     backlogCount = waiting.count
     while backlogCount > 0 {
       let request = places[waiting.first]
@@ -201,13 +203,14 @@ public final class RequestQueue {
     backlogCount -= 1
   }
 
-  /// Sets the deadlines of what this turn plugged: the clock is read once a turn.
-  private func watchDeadlines() {
-    guard let timeout = configuration.timeoutNanoseconds, backlogCount < waiting.count else { return }
-    let now = reactor.now
-    for index in backlogCount..<waiting.count {
-      deadlines.watch(places[waiting[index]], timeoutNanoseconds: timeout, now: now)
+  /// The deadline of what this turn submits: the clock is read once a turn.
+  private func deadlineOfTurn() -> Instant? {
+    if turnDeadline == nil, let timeout = configuration.timeoutNanoseconds {
+      let deadline = reactor.now.advanced(byNanoseconds: timeout)
+      deadlines.watch(deadline)
+      turnDeadline = deadline
     }
+    return turnDeadline
   }
 
   // MARK: Completing
