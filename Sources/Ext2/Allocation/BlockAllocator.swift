@@ -143,7 +143,7 @@ final class BlockAllocator {
     _ respectsWindows: Bool
   ) -> Range<Int>? {
     // Right at the goal, however few: the file goes on where it ended.
-    if let first = usableRun(bytes, from: range.lowerBound, in: range, base, inode, respectsWindows),
+    if let first = usableRun(bytes, from: range.lowerBound, in: range, base, inode, count, respectsWindows),
       first.lowerBound == range.lowerBound
     {
       return cut(first, count)
@@ -151,7 +151,8 @@ final class BlockAllocator {
     // Then where a whole window fits, else the longest run.
     var longest: Range<Int>?
     var start = range.lowerBound
-    while start < range.upperBound, let run = usableRun(bytes, from: start, in: range, base, inode, respectsWindows) {
+    while start < range.upperBound, let run = usableRun(bytes, from: start, in: range, base, inode, count, respectsWindows)
+    {
       if run.count >= wanted { return cut(run, count) }
       if run.count > longest?.count ?? 0 { longest = run }
       start = run.upperBound
@@ -163,9 +164,10 @@ final class BlockAllocator {
     run.lowerBound..<min(run.upperBound, run.lowerBound + count)
   }
 
-  /// The next run of free bits, outside other files' windows, whose blocks are nobody's home in memory.
+  /// The next run of free bits, outside other files' windows. Its first `count` blocks, which are what may be taken, are
+  /// nobody's home in memory.
   private func usableRun(
-    _ bytes: RawSpan, from start: Int, in range: Range<Int>, _ base: UInt32, _ inode: InodeNumber,
+    _ bytes: RawSpan, from start: Int, in range: Range<Int>, _ base: UInt32, _ inode: InodeNumber, _ count: Int,
     _ respectsWindows: Bool
   ) -> Range<Int>? {
     var start = start
@@ -182,7 +184,7 @@ final class BlockAllocator {
         continue
       }
       // A block marked free that is somebody's metadata is corruption: it is left alone.
-      if let taken = run.first(where: { metadata.holds(BlockNumber(rawValue: base + UInt32($0))) }) {
+      if let taken = run.prefix(count).first(where: { metadata.holds(BlockNumber(rawValue: base + UInt32($0))) }) {
         if taken > run.lowerBound { return run.lowerBound..<taken }
         start = taken + 1
         continue
