@@ -168,7 +168,8 @@ public final class Writeback {
   private func extent(at index: PageIndex, _ pass: Pass) async throws(PageCacheError) -> MappedExtent? {
     let space = pass.space, mapper = space.mapper
     if let cached = space.cachedExtent, cached.covers(index) {
-      if cached.cookie.isCurrent(mapper) { return cached }
+      // An experiment that ignores cookies ignores them here too: to reuse an extent is the other use of a comparison.
+      if cached.cookie.isCurrent(mapper) || cache.configuration.ignoresCookie { return cached }
       if switchedOff.contains(.oldCookieOfCachedExtent) {
         return MappedExtent(
           index: cached.index, block: cached.block, count: cached.count, cookie: ValidityCookie(sampling: mapper))

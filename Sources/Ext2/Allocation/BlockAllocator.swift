@@ -46,6 +46,10 @@ final class BlockAllocator {
     }
   }
 
+  /// Where a file goes on that was cut, or that skips blocks; nil: near its neighbours. With next-fit it leaves what it
+  /// gave up to others, so that the same place in the file comes to lie elsewhere on the disk.
+  var goalAfterGap: BlockNumber? { policy == .nextFit ? lastAllocated : nil }
+
   /// Forgets a file's window: it was truncated, or nobody writes it any more.
   func dropWindow(of inode: InodeNumber) {
     windows[inode] = nil

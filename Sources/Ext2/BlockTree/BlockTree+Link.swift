@@ -102,6 +102,7 @@ extension BlockTree {
     if let last = preparation.lastLinked ?? lastLinked, index == last.index || index == last.index + 1 {
       return last.block.advanced(by: 1)
     }
+    if let goal = allocator.goalAfterGap { return goal }
     switch slot {
     case .inode(let position):
       for earlier in stride(from: min(position, 12) - 1, through: 0, by: -1) where pointers[earlier] != 0 {
