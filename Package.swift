@@ -61,7 +61,7 @@ let package = Package(
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
-        "CLinux", "Workload", "FaultLab", "Ext2", "BlockDevice", "Reactor", system, logging,
+        "CLinux", "Workload", "FaultLab", "PageCache", "Ext2", "BlockDevice", "Reactor", system, logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -69,7 +69,8 @@ let package = Package(
       name: "Support", dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system], path: "Tests/Support",
       swiftSettings: settings),
     tests("ReactorTests", ["Reactor", "Support"]),
-    tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux"]),
+    .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+    tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
     tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
     tests("Ext2FormatTests", ["Ext2Format"]),
     tests("Ext2Tests", ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),

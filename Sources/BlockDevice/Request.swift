@@ -41,6 +41,8 @@ public protocol RequestHandler: AnyObject {
   public var ownerPage: UInt64 = 0
   /// Whether it carries a file's data, as opposed to metadata.
   public var isFileData = false
+  /// Whether it may share a transfer, and its end, with adjacent requests.
+  public var mayMerge = true
 
   // The pieces of memory, those of merged requests included, with neighbours joined.
   let segments: UnsafeMutablePointer<Segment>
@@ -146,7 +148,8 @@ public protocol RequestHandler: AnyObject {
 
   /// Takes in `next`, which begins where this one ends. Returns false when the limits forbid it.
   func absorb(_ next: Request, _ geometry: Geometry) -> Bool {
-    guard operation == next.operation, isFUA == next.isFUA, operation == .read || operation == .write,
+    guard mayMerge, next.mayMerge, operation == next.operation, isFUA == next.isFUA,
+      operation == .read || operation == .write,
       offset + UInt64(transferByteCount) == next.offset,
       transferByteCount + next.transferByteCount <= geometry.maximumTransfer
     else { return false }
@@ -200,6 +203,7 @@ public protocol RequestHandler: AnyObject {
     owner = 0
     ownerPage = 0
     isFileData = false
+    mayMerge = true
     deadline = nil
     handler = nil
     resumption = nil

@@ -31,8 +31,11 @@ extension AddressSpace {
     while let first = filling.first {
       let mapping: Mapping
       do { mapping = try await mapper.lookUp(first.index, limit: filling.count) } catch {
-        for page in filling { fail(page, error) }
-        throw error
+        // The others are read by whoever wants them: only the first is known to have no mapping.
+        for page in filling.dropFirst() { abandon(page) }
+        fail(first, error)
+        if first.index == index { throw error }
+        return
       }
       switch mapping {
       case .hole(let count):

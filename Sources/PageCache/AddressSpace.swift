@@ -20,7 +20,7 @@ public final class AddressSpace {
   var batchesInFlight: [WriteBatch] = []
   /// Calls of fsync that collect errors.
   var activeFlushes: [FlushCall] = []
-  /// Counts batches: whoever waits for those so far need not wait for later ones.
+  /// Counts batches: the mutant of fsync that ignores earlier ones knows them by it.
   var batchNumber: UInt64 = 0
   /// Where background writeback goes on.
   var backgroundCursor = PageIndex(0)
@@ -30,6 +30,8 @@ public final class AddressSpace {
   /// Whether the space is in the list of those that background writeback visits.
   var isListedDirty = false
   var dirtySince = Instant(nanoseconds: 0)
+  /// Pages of a failed batch wait to be written one by one.
+  var hasRetries = false
 
   /// The empty space of an inode with that size.
   public init(cache: PageCache, owner: UInt64, mapper: any BlockMapper, fileByteCount: UInt64) {
@@ -136,6 +138,8 @@ public final class AddressSpace {
     releaseBudget(page)
     cache.removeFromCleanList(page)
     page.isAttached = false
+    // Fsync does not wait for the write of a page that left.
+    if page.isUnderWriteback { batchDone.wakeAll() }
     page.isFilling = false
     pages.remove(at: page.index)
     page.wakeWaiters()

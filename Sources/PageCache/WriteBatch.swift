@@ -61,6 +61,7 @@ final class WriteBatch: RequestHandler {
     isTimedOut = true
     let error = PageCacheError.device(.timedOut(.write, offset: request.offset))
     for page in pages where page.isAttached {
+      space.cache.writeback.noteStuck(page, of: space)
       space.setFailed(page, page.isFailed, isTimedOut: true)
       report(page, error)
       page.wakeWaiters()
@@ -79,6 +80,8 @@ final class WriteBatch: RequestHandler {
     let cache = space.cache
     if cache.configuration.marksFailedPagesClean {
       report(page, error)
+      // It counts as written: its next failure is a new one.
+      page.hasReportedError = false
       settle(page)
       return
     }
@@ -92,6 +95,7 @@ final class WriteBatch: RequestHandler {
     page.dirtiedAt = min(page.dirtiedAt, dirtiedAt)
     if pages.count > 1 {
       page.mustGoAlone = true
+      space.hasRetries = true
     } else {
       cache.writeback.becameFailed(page, of: space, error)
     }

@@ -15,22 +15,22 @@ extension Writeback {
     repeat {
       var walk = pass
       await write(&walk)
-      await waitForBatches(of: space, after: before, through: space.batchNumber, call)
-    } while nextPage(pass) != nil
+      await waitForBatches(of: space, after: before, call)
+    } while nextPage(pass) != nil && !cache.configuration.switchedOff.contains(.fsyncWaitsForWriteback)
     space.activeFlushes.removeAll { $0 === call }
     return call.firstError
   }
 
-  /// Waits until the batches so far are complete or past their deadline.
-  private func waitForBatches(of space: AddressSpace, after first: UInt64, through last: UInt64, _ call: FlushCall)
-    async
-  {
+  /// Waits until every batch that holds a page of the call is complete or past its deadline, whoever dispatched it: the
+  /// pages of a failed batch may go out again with background writeback before the call looks.
+  private func waitForBatches(of space: AddressSpace, after first: UInt64, _ call: FlushCall) async {
     let ignoresEarlier = cache.configuration.switchedOff.contains(.fsyncWaitsForWriteback)
     func isAwaited(_ batch: WriteBatch) -> Bool {
-      batch.number <= last && !batch.isTimedOut && !(ignoresEarlier && batch.number <= first)
+      !batch.isTimedOut && !(ignoresEarlier && batch.number <= first)
+        && batch.pages.contains { $0.isAttached && $0.dispatchedDirtiedAt < call.horizon }
     }
     while space.batchesInFlight.contains(where: isAwaited) { await space.batchDone.wait() }
-    for batch in space.batchesInFlight where batch.number <= last && batch.isTimedOut {
+    for batch in space.batchesInFlight where batch.isTimedOut {
       for page in batch.pages where page.isAttached && page.dispatchedDirtiedAt < call.horizon {
         call.note(.device(.timedOut(.write, offset: page.index.rawValue &* UInt64(page.byteCount))))
       }

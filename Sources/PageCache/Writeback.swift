@@ -119,12 +119,7 @@ public final class Writeback {
         case .perPage: try await writeAdmittedFirst(page, &pass, limit: 1)
         }
       } catch {
-        // The page cannot be mapped. It fails alone, and the pass goes on.
-        if page.isAttached && page.isDirty && !page.isUnderWriteback {
-          page.dispatchedDirtiedAt = page.dirtiedAt
-          page.attemptedAt = cache.flushCalls
-          becameFailed(page, of: pass.space, error)
-        }
+        cannotBeMapped(page, of: pass.space, error)
         pass.cursor = page.index + 1
       }
     }
@@ -152,7 +147,8 @@ public final class Writeback {
     while count > 0, count < batchPageLimit, page.index + count == space.cachedExtent?.end ?? extent.end,
       let next = space.pages[page.index + count], isCollectable(next, pass)
     {
-      guard let further = try await self.extent(at: next.index, pass),
+      // What is wrong further on is reported when its own turn comes.
+      guard let further = try? await self.extent(at: next.index, pass),
         further.cookie == extent.cookie, further.block(of: next.index) == extent.block(of: page.index) + count
       else { break }
       let more = run(from: next.index, to: further.end, pass)
@@ -168,8 +164,7 @@ public final class Writeback {
   private func extent(at index: PageIndex, _ pass: Pass) async throws(PageCacheError) -> MappedExtent? {
     let space = pass.space, mapper = space.mapper
     if let cached = space.cachedExtent, cached.covers(index) {
-      // An experiment that ignores cookies ignores them here too: to reuse an extent is the other use of a comparison.
-      if cached.cookie.isCurrent(mapper) || cache.configuration.ignoresCookie { return cached }
+      if isCurrent(cached.cookie, mapper) { return cached }
       if switchedOff.contains(.oldCookieOfCachedExtent) {
         return MappedExtent(
           index: cached.index, block: cached.block, count: cached.count, cookie: ValidityCookie(sampling: mapper))
@@ -212,9 +207,12 @@ public final class Writeback {
 
   // MARK: Validate and dispatch: one step
 
-  private func isValid(_ plan: Plan, _ space: AddressSpace) -> Bool {
-    plan.cookie.isCurrent(space.mapper) || cache.configuration.ignoresCookie || switchedOff.contains(.cookieComparison)
+  /// The comparison that all of this is about; experiments leave it out, here and nowhere else.
+  private func isCurrent(_ cookie: ValidityCookie, _ mapper: any BlockMapper) -> Bool {
+    cookie.isCurrent(mapper) || cache.configuration.ignoresCookie || switchedOff.contains(.cookieComparison)
   }
+
+  private func isValid(_ plan: Plan, _ space: AddressSpace) -> Bool { isCurrent(plan.cookie, space.mapper) }
 
   /// Dispatches a batch whose cookie is current. A stale one is discarded and planned again at once from what is in
   /// memory, with the same admission: so an admission costs at most one discard, and a steady appender cannot starve
@@ -275,6 +273,8 @@ public final class Writeback {
     request.owner = space.owner
     request.ownerPage = plan.first.rawValue
     request.isFileData = true
+    // A page that is to be written alone must not share its fate with a neighbour's request either.
+    request.mayMerge = !pages[0].mustGoAlone && !pages[0].isFailed
     request.context = batch
     count(pages.count)
     pass.dispatched += pages.count
@@ -344,9 +344,7 @@ public final class Writeback {
     case .nothing: cache.queue.giveBack(request)
     case .unmapped(let page):
       cache.queue.giveBack(request)
-      page.dispatchedDirtiedAt = page.dirtiedAt
-      page.attemptedAt = cache.flushCalls
-      becameFailed(page, of: pass.space, .unmapped(owner: pass.space.owner, page: page.index))
+      cannotBeMapped(page, of: pass.space, .unmapped(owner: pass.space.owner, page: page.index))
     case .needsRead(let page):
       cache.queue.giveBack(request)
       _ = try await pass.space.mapper.lookUp(page.index, limit: 1)
@@ -355,10 +353,23 @@ public final class Writeback {
 
   // MARK: Failures
 
+  /// A page whose block cannot be found fails alone, and the pass goes on; unless it went meanwhile.
+  private func cannotBeMapped(_ page: Page, of space: AddressSpace, _ error: PageCacheError) {
+    guard page.isAttached && page.isDirty && !page.isUnderWriteback else { return }
+    page.dispatchedDirtiedAt = page.dirtiedAt
+    page.attemptedAt = cache.flushCalls
+    becameFailed(page, of: space, error)
+  }
+
+  /// Remembers the page whose failure, or whose deadline, comes first of those that cannot be written now.
+  func noteStuck(_ page: Page, of space: AddressSpace) {
+    if cache.budget.stuck == 0 { firstStuck = (space.owner, page.index) }
+  }
+
   /// A page's write failed when it was alone. It stays dirty, and background writeback leaves it alone for a while:
   /// one second, then twice as long each time, a minute at most.
   func becameFailed(_ page: Page, of space: AddressSpace, _ error: PageCacheError) {
-    if cache.budget.stuck == 0 { firstStuck = (space.owner, page.index) }
+    noteStuck(page, of: space)
     page.mustGoAlone = false
     page.retryDelayNanoseconds = min(max(1_000_000_000, page.retryDelayNanoseconds * 2), 60_000_000_000)
     page.retryAt = cache.reactor.now.advanced(byNanoseconds: page.retryDelayNanoseconds)

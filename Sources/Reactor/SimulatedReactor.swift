@@ -41,6 +41,17 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
     }
   }
 
+  /// More steps were taken than an experiment may: something goes round in circles.
+  public struct StepLimit: Error, CustomStringConvertible {
+    /// How many steps.
+    public let steps: Int
+    /// What each waiting task waits for.
+    public let waits: [String]
+    public var description: String { "no end after \(steps) steps: \(waits.joined(separator: "; "))" }
+  }
+
+  /// Steps after which `run` gives up.
+  public var stepLimit = 10_000_000
   private var hops = Deque<UnownedJob>()
   private var ready: [UnownedJob] = []
   private var held: [(job: UnownedJob, until: Int)] = []
@@ -121,13 +132,17 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
         unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: task)
       } else if let result = outcome.result {
         return try result.get()
+      } else if steps >= stepLimit {
+        throw StepLimit(steps: steps, waits: currentWaits)
       } else if let job = chooseJob() {
         unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: task)
       } else if !moveOn() {
-        throw Deadlock(waits: waitRecords.sorted { $0.key < $1.key }.map(\.value), nanoseconds: clock)
+        throw Deadlock(waits: currentWaits, nanoseconds: clock)
       }
     }
   }
+
+  private var currentWaits: [String] { waitRecords.sorted { $0.key < $1.key }.map(\.value) }
 
   /// Takes the next task to run; nil when the next step is another one.
   private func chooseJob() -> UnownedJob? {

@@ -46,9 +46,10 @@ actor Stage {
     queue.submit(request, handler: handler)
   }
 
-  /// Waits until every request is complete.
+  /// Waits until every request is complete, ten seconds at most.
   func drain() async {
-    while queue.outstandingCount > 0 {
+    let limit = reactor.now.advanced(byNanoseconds: 10_000_000_000)
+    while queue.outstandingCount > 0, reactor.now < limit {
       let deadline = reactor.now.advanced(byNanoseconds: 10_000)
       await reactor.sleep(until: deadline)
     }

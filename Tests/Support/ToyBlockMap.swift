@@ -1,6 +1,6 @@
 internal import BlockDevice
 package import PageCache
-package import Reactor
+internal import Reactor
 internal import SystemPackage
 
 /// Where the pages of one toy file live: an array in memory that behaves as a tree of pointer blocks would, some of

@@ -145,7 +145,10 @@ package final class ToyBlocks {
       }
       return true
     }
-    if !hasPending { freed.wakeAll() }
+    if !hasPending {
+      freed.wakeAll()
+      discardWork.wakeAll()
+    }
   }
 
   // MARK: Discards
@@ -183,6 +186,7 @@ package final class ToyBlocks {
       clear(block)
     }
     freed.wakeAll()
+    discardWork.wakeAll()
   }
 
   // MARK: The oracle

@@ -14,14 +14,16 @@ extension ToyVolume {
       // The size is taken anew after each suspension.
       let end = min(offset + count, (start / size + 1) * size, file.byteCount)
       guard start < end else { break }
-      if let wrong = difference(file, page) { fail("a reader of file \(file.number) found page \(start / size) \(wrong)") }
+      if let wrong = difference(file, page) {
+        fail("a reader of file \(file.number) found page \(start / size) \(wrong)")
+      }
       bytes.append(contentsOf: contents(page)[start % size..<start % size + end - start])
     }
     return bytes
   }
 
   func contents(_ page: Page) -> [UInt8] {
-    page.withBytes { span in (0..<span.byteCount).map { unsafe span.unsafeLoad(fromByteOffset: $0, as: UInt8.self) } }
+    page.withBytes { span in unsafe span.withUnsafeBytes { unsafe Array($0) } }
   }
 
   /// What a page has to contain by the model: zeroes past the end of the file.
@@ -37,7 +39,8 @@ extension ToyVolume {
 
   /// After an fsync that threw nothing: every page that has not changed since its call is durable.
   func checkPromise(_ file: ToyFile, changesThrough promised: Int) {
-    guard let disk, options.checksDurability, !file.isRemoved else { return }
+    // A page that is clean though its write failed is durable nowhere, and Linux does not say so a second time.
+    guard let disk, options.checksDurability, !options.marksFailedPagesClean, !file.isRemoved else { return }
     let size = options.pageByteCount
     for page in 0..<(file.byteCount + size - 1) / size
     where page < file.changedAt.count && file.changedAt[page] <= promised {

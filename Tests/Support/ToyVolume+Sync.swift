@@ -14,7 +14,10 @@ extension ToyVolume {
   /// Opens a file: what it has not seen of errors yet begins here. Returns the handle's number.
   package func open(_ position: Int) -> Int {
     let file = files[position]
-    handles.append(ToyHandle(file: file, cursor: file.space.errors.sample(), volumeCursor: flushErrors.sample()))
+    handles.append(
+      ToyHandle(
+        file: file, cursor: file.space.errors.sample(), volumeCursor: flushErrors.sample(),
+        knownFlushFailures: flushFailures))
     return handles.count - 1
   }
 
@@ -28,7 +31,10 @@ extension ToyVolume {
     error = error ?? flushError
     let reported = file.space.errors.check(&handles[handle].cursor)
     let flushReported = flushErrors.check(&handles[handle].volumeCursor)
+    let isAllFlushed = handles[handle].knownFlushFailures == flushFailures
+    handles[handle].knownFlushFailures = flushFailures
     if let error = error ?? reported ?? flushReported { throw error }
+    if !isAllFlushed { fail("an opener of file \(file.number) was not told of a failed flush") }
     checkPromise(file, changesThrough: promised)
   }
 
@@ -45,6 +51,7 @@ extension ToyVolume {
     request.prepare(.flush, at: 0)
     do throws(DeviceError) { try await queue.perform(request) } catch {
       ticket.error = .device(error)
+      flushFailures += 1
       if !options.switchedOff.contains(.failedFlushIsRemembered) { flushErrors.record(.device(error)) }
     }
     if joinable === ticket { joinable = nil }
@@ -57,7 +64,7 @@ extension ToyVolume {
   func runDiscards() async {
     while runsDiscards || blocks.hasPending {
       guard let range = blocks.nextDiscard() else {
-        if runsDiscards { await blocks.discardWork.wait() } else { await blocks.freed.wait() }
+        await blocks.discardWork.wait()
         continue
       }
       let request = await queue.admit()

@@ -8,13 +8,26 @@ extension ToyVolume {
     await file.lock.lock()
     defer { file.lock.unlock() }
     if file.isRemoved { throw ToyError.noSuchFile }
-    if byteCount < file.byteCount { try await shrink(file, to: byteCount) } else { grow(file, to: byteCount) }
+    if byteCount < file.byteCount {
+      try await shrink(file, to: byteCount)
+    } else {
+      try await cleanTail(file, before: byteCount)
+      grow(file, to: byteCount)
+    }
+  }
+
+  /// Before a file grows past its last page: what the disk holds behind the old end, left there by a crash or by
+  /// somebody else, must not become part of the file. A fill has zeroed it in memory; this makes it go to the disk.
+  func cleanTail(_ file: ToyFile, before newEnd: Int) async throws(PageCacheError) {
+    guard newEnd > file.byteCount, let tail = try await edgePage(file, at: file.byteCount) else { return }
+    file.space.markDirtyUnconditionally(tail)
+    file.space.unpin(tail)
   }
 
   private func grow(_ file: ToyFile, to byteCount: Int) {
     changes += 1
     file.noteChange(file.model.count..<byteCount, options.pageByteCount, at: changes)
-    file.model.append(contentsOf: repeatElement(0, count: byteCount - file.model.count))
+    file.model.append(contentsOf: [UInt8](repeating: 0, count: byteCount - file.model.count))
     file.space.fileByteCount = UInt64(byteCount)
   }
 
@@ -23,7 +36,8 @@ extension ToyVolume {
     // What can fail comes first, and changes nothing.
     let tail = try await edgePage(file, at: byteCount)
     cutTail(file, tail, byteCount)
-    try await free(file, (byteCount + size - 1) / size..<max(file.map.pageCount, (byteCount + size - 1) / size)) { _ in }
+    try await free(file, (byteCount + size - 1) / size..<max(file.map.pageCount, (byteCount + size - 1) / size)) { _ in
+    }
   }
 
   /// The page in which `offset` lies, unless it begins there or is a hole: read, pinned, and to be unpinned.
@@ -46,8 +60,10 @@ extension ToyVolume {
   }
 
   private func zero(_ file: ToyFile, _ page: Page, _ range: Range<Int>) {
-    page.withMutableBytes { span in
-      for offset in range { span.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self) }
+    _ = unsafe page.withMutableBytes { span in
+      unsafe span.withUnsafeMutableBytes { memory in
+        unsafe UnsafeMutableRawBufferPointer(rebasing: memory[range]).initializeMemory(as: UInt8.self, repeating: 0)
+      }
     }
     file.space.markDirtyUnconditionally(page)
     file.space.unpin(page)
@@ -78,7 +94,7 @@ extension ToyVolume {
     if firstWhole < endWhole {
       try await free(file, firstWhole..<endWhole) { run in
         let bytes = (run.lowerBound * size..<run.upperBound * size).clamped(to: 0..<file.model.count)
-        file.model.replaceSubrange(bytes, with: repeatElement(0, count: bytes.count))
+        file.model.replaceSubrange(bytes, with: [UInt8](repeating: 0, count: bytes.count))
         file.noteChange(bytes, size, at: self.changes)
       }
     }
@@ -90,7 +106,7 @@ extension ToyVolume {
     changes += 1
     func clear(_ bytes: Range<Int>) {
       guard !bytes.isEmpty else { return }
-      file.model.replaceSubrange(bytes, with: repeatElement(0, count: bytes.count))
+      file.model.replaceSubrange(bytes, with: [UInt8](repeating: 0, count: bytes.count))
       file.noteChange(bytes, size, at: changes)
     }
     let leftEnd = min(range.upperBound, (range.lowerBound / size + 1) * size)

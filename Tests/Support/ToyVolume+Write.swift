@@ -30,6 +30,7 @@ extension ToyVolume {
       // An append takes the size anew.
       var start = offset.map { $0 + done } ?? file.byteCount
       let end = min(start + count - done, (start / size + pages) * size)
+      if start / size > file.byteCount / size { try await cleanTail(file, before: start) }
       while start < end {
         let piece = start..<min(end, (start / size + 1) * size)
         try await writePage(file, piece, generation, &unused)
@@ -78,8 +79,8 @@ extension ToyVolume {
       blocks.link(block, file: file.number, page: piece.lowerBound / size)
     }
     page.withMutableBytes { span in
-      for (index, byte) in bytes.enumerated() {
-        span.storeBytes(of: byte, toByteOffset: piece.lowerBound % size + index, as: UInt8.self)
+      unsafe span.withUnsafeMutableBytes { memory in
+        unsafe UnsafeMutableRawBufferPointer(rebasing: memory[(piece.lowerBound % size)...]).copyBytes(from: bytes)
       }
     }
     let isUsed = file.space.finishWriting(page)
@@ -90,7 +91,7 @@ extension ToyVolume {
     changes += 1
     if grown > 0 {
       file.noteChange(file.model.count..<piece.upperBound, size, at: changes)
-      file.model.append(contentsOf: repeatElement(0, count: grown))
+      file.model.append(contentsOf: [UInt8](repeating: 0, count: grown))
     }
     file.model.replaceSubrange(piece, with: bytes)
     file.noteChange(piece, size, at: changes)

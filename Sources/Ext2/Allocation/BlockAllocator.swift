@@ -23,7 +23,7 @@ final class BlockAllocator {
   let groups: GroupTable
   let metadata: MetadataCache
   let pendingFrees: PendingFrees
-  private let policy: AllocationPolicyName
+  let policy: AllocationPolicyName
   private var windows: [InodeNumber: Range<UInt32>] = [:]
   private var windowSizes: [InodeNumber: Int] = [:]
   private var lastAllocated: BlockNumber
@@ -45,10 +45,6 @@ final class BlockAllocator {
     case .nextFit: lastAllocated
     }
   }
-
-  /// Where a file goes on that was cut, or that skips blocks; nil: near its neighbours. With next-fit it leaves what it
-  /// gave up to others, so that the same place in the file comes to lie elsewhere on the disk.
-  var goalAfterGap: BlockNumber? { policy == .nextFit ? lastAllocated : nil }
 
   /// Forgets a file's window: it was truncated, or nobody writes it any more.
   func dropWindow(of inode: InodeNumber) {
@@ -128,11 +124,18 @@ final class BlockAllocator {
     let bits = layout.blockCount(of: group)
     let base = layout.firstBlock(of: group).rawValue
     let wanted = max(count, windowSizes[inode] ?? Self.smallestWindow)
-    guard
-      let run = bitmap.withBytes({ bytes in
-        choose(bytes, startBit..<bits, base, inode, wanted: wanted, count, respectsWindows)
-      })
-    else { return nil }
+    var start = startBit
+    var chosen: Range<Int>?
+    while start < bits, chosen == nil {
+      let found = bitmap.withBytes { bytes in
+        choose(bytes, start..<bits, base, inode, wanted: wanted, count, respectsWindows)
+      }
+      guard let run = found else { return nil }
+      // A block marked free that is somebody's metadata is corruption: it is left alone.
+      let free = run.prefix { !metadata.holds(BlockNumber(rawValue: base + UInt32($0))) }
+      if free.isEmpty { start = run.lowerBound + 1 } else { chosen = free }
+    }
+    guard let run = chosen else { return nil }
     bitmap.withMutableBytes { bytes in Bitmap.set(run, in: &bytes) }
     metadata.markDirty(bitmap)
     groups.changeFreeBlocks(of: group, by: -run.count)
@@ -147,7 +150,7 @@ final class BlockAllocator {
     _ respectsWindows: Bool
   ) -> Range<Int>? {
     // Right at the goal, however few: the file goes on where it ended.
-    if let first = usableRun(bytes, from: range.lowerBound, in: range, base, inode, count, respectsWindows),
+    if let first = usableRun(bytes, from: range.lowerBound, in: range, base, inode, respectsWindows),
       first.lowerBound == range.lowerBound
     {
       return cut(first, count)
@@ -155,8 +158,7 @@ final class BlockAllocator {
     // Then where a whole window fits, else the longest run.
     var longest: Range<Int>?
     var start = range.lowerBound
-    while start < range.upperBound, let run = usableRun(bytes, from: start, in: range, base, inode, count, respectsWindows)
-    {
+    while start < range.upperBound, let run = usableRun(bytes, from: start, in: range, base, inode, respectsWindows) {
       if run.count >= wanted { return cut(run, count) }
       if run.count > longest?.count ?? 0 { longest = run }
       start = run.upperBound
@@ -168,10 +170,9 @@ final class BlockAllocator {
     run.lowerBound..<min(run.upperBound, run.lowerBound + count)
   }
 
-  /// The next run of free bits, outside other files' windows. Its first `count` blocks, which are what may be taken, are
-  /// nobody's home in memory.
+  /// The next run of free bits, outside other files' windows.
   private func usableRun(
-    _ bytes: RawSpan, from start: Int, in range: Range<Int>, _ base: UInt32, _ inode: InodeNumber, _ count: Int,
+    _ bytes: RawSpan, from start: Int, in range: Range<Int>, _ base: UInt32, _ inode: InodeNumber,
     _ respectsWindows: Bool
   ) -> Range<Int>? {
     var start = start
@@ -185,12 +186,6 @@ final class BlockAllocator {
           return run.lowerBound..<Int(other.lowerBound - base)
         }
         start = Int(other.upperBound - base)
-        continue
-      }
-      // A block marked free that is somebody's metadata is corruption: it is left alone.
-      if let taken = run.prefix(count).first(where: { metadata.holds(BlockNumber(rawValue: base + UInt32($0))) }) {
-        if taken > run.lowerBound { return run.lowerBound..<taken }
-        start = taken + 1
         continue
       }
       return run

@@ -22,6 +22,7 @@ public struct Explorer: Sendable {
     var outcome = ScenarioOutcome(seed: scenario.seed)
     let image = images[scenario.blockSize] ?? []
     let reactor = SimulatedReactor(seed: scenario.seed)
+    reactor.stepLimit = 1_000_000
     do {
       let found = try reactor.run { try await Self.run(scenario, image, reactor) }
       outcome.findings = found.findings

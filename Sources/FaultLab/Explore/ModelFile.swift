@@ -12,6 +12,9 @@ final class ModelFile {
   /// Bytes that were changed or removed since the promise: they may be old, new, or anything between.
   var unsettled: [Range<Int>] = []
   var isPromised = false
+  /// A truncate or a punch took blocks away since the promise. With plain frees a cut may then show the file through
+  /// pointers to blocks that were used again: ext2 orders nothing on the disk.
+  var hasLostBlocks = false
   /// Taken around each change and its note in the model, so that the model knows their order. Fsync, writeback, reads and
   /// other files go on beside it.
   let lock: AsyncLock
@@ -32,6 +35,7 @@ final class ModelFile {
   func noteTruncate(to size: Int) {
     if size < expected.count {
       unsettled.append(size..<expected.count)
+      hasLostBlocks = true
       expected.removeLast(expected.count - size)
     } else {
       expected += [UInt8](repeating: 0, count: size - expected.count)
@@ -42,10 +46,12 @@ final class ModelFile {
     guard !range.isEmpty else { return }
     expected.replaceSubrange(range, with: repeatElement(0, count: range.count))
     unsettled.append(range)
+    hasLostBlocks = true
   }
   func notePromise(_ contents: [UInt8]) {
     promised = contents
     isPromised = true
+    hasLostBlocks = false
     unsettled = []
   }
 

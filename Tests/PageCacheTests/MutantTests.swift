@@ -1,0 +1,29 @@
+import PageCache
+import Support
+import Testing
+
+/// One rule of the protocol switched off, and what has to notice it.
+struct Mutant: Sendable, CustomTestStringConvertible {
+  let name: String
+  let rule: SwitchedOffRules
+  var testDescription: String { name }
+
+  /// The rules that the page cache and the toy volume apply. Walks, metadata and eviction belong to the file system.
+  static let all: [Mutant] = SwitchedOffRules.all
+    .filter { ![.walkComparison, .lateMetadataCopy, .evictorFrees].contains($0.rule) }
+    .map { Mutant(name: $0.name, rule: $0.rule) }
+}
+
+@Suite("Mutants of the writeback protocol")
+struct MutantTests {
+  @Test("a storm or a script notices when a rule is switched off", arguments: Mutant.all)
+  func isKilled(_ mutant: Mutant) {
+    for seed in UInt64(0)..<3_000 {
+      if let first = ToyStorm(seed: seed, switchedOff: mutant.rule).run().failures.first {
+        print("mutant | \(mutant.name) | seed \(seed) | \(first)")
+        return
+      }
+    }
+    Issue.record("no test notices \(mutant.name)")
+  }
+}
