@@ -1,6 +1,14 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .strictMemorySafety(),
+]
+
 // What tools/bench measures, in a package of its own: whoever depends on the product does not pay for it.
 let package = Package(
   name: "benchmarks",
@@ -16,13 +24,16 @@ let package = Package(
         .product(name: "BlockDevice", package: "blkdev"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
-      swiftSettings: [
-        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-        .enableUpcomingFeature("ExistentialAny"),
-        .enableUpcomingFeature("InternalImportsByDefault"),
-        .enableUpcomingFeature("MemberImportVisibility"),
-        .strictMemorySafety(),
-      ]),
+      swiftSettings: settings),
+    .executableTarget(
+      name: "writeback-bench",
+      dependencies: [
+        .product(name: "Reactor", package: "blkdev"),
+        .product(name: "BlockDevice", package: "blkdev"),
+        .product(name: "PageCache", package: "blkdev"),
+        .product(name: "Ext2", package: "blkdev"),
+      ],
+      swiftSettings: settings),
     .executableTarget(
       name: "device-twin", linkerSettings: [.linkedLibrary("aio")]),
   ],
