@@ -23,7 +23,7 @@ final class BlockAllocator {
   let groups: GroupTable
   let metadata: MetadataCache
   let pendingFrees: PendingFrees
-  private let policy: AllocationPolicyName
+  let policy: AllocationPolicyName
   private var windows: [InodeNumber: Range<UInt32>] = [:]
   private var windowSizes: [InodeNumber: Int] = [:]
   private var lastAllocated: BlockNumber
@@ -124,11 +124,18 @@ final class BlockAllocator {
     let bits = layout.blockCount(of: group)
     let base = layout.firstBlock(of: group).rawValue
     let wanted = max(count, windowSizes[inode] ?? Self.smallestWindow)
-    guard
-      let run = bitmap.withBytes({ bytes in
-        choose(bytes, startBit..<bits, base, inode, wanted: wanted, count, respectsWindows)
-      })
-    else { return nil }
+    var start = startBit
+    var chosen: Range<Int>?
+    while start < bits, chosen == nil {
+      let found = bitmap.withBytes { bytes in
+        choose(bytes, start..<bits, base, inode, wanted: wanted, count, respectsWindows)
+      }
+      guard let run = found else { return nil }
+      // A block marked free that is somebody's metadata is corruption: it is left alone.
+      let free = run.prefix { !metadata.holds(BlockNumber(rawValue: base + UInt32($0))) }
+      if free.isEmpty { start = run.lowerBound + 1 } else { chosen = free }
+    }
+    guard let run = chosen else { return nil }
     bitmap.withMutableBytes { bytes in Bitmap.set(run, in: &bytes) }
     metadata.markDirty(bitmap)
     groups.changeFreeBlocks(of: group, by: -run.count)
@@ -163,7 +170,7 @@ final class BlockAllocator {
     run.lowerBound..<min(run.upperBound, run.lowerBound + count)
   }
 
-  /// The next run of free bits, outside other files' windows, whose blocks are nobody's home in memory.
+  /// The next run of free bits, outside other files' windows.
   private func usableRun(
     _ bytes: RawSpan, from start: Int, in range: Range<Int>, _ base: UInt32, _ inode: InodeNumber,
     _ respectsWindows: Bool
@@ -179,12 +186,6 @@ final class BlockAllocator {
           return run.lowerBound..<Int(other.lowerBound - base)
         }
         start = Int(other.upperBound - base)
-        continue
-      }
-      // A block marked free that is somebody's metadata is corruption: it is left alone.
-      if let taken = run.first(where: { metadata.holds(BlockNumber(rawValue: base + UInt32($0))) }) {
-        if taken > run.lowerBound { return run.lowerBound..<taken }
-        start = taken + 1
         continue
       }
       return run

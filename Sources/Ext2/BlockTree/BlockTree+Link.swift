@@ -97,11 +97,13 @@ extension BlockTree {
   }
 
   /// Where the block for `index` is wanted: after the one before it, near the pointer that will name it, or at the
-  /// start of the inode's group (fs/ext2/inode.c, ext2_find_goal).
+  /// start of the inode's group (fs/ext2/inode.c, ext2_find_goal). With next-fit a file that does not simply go on goes
+  /// where nobody has been for longest.
   private func goal(for index: UInt64, _ slot: Slot, _ preparation: Preparation) -> BlockNumber {
     if let last = preparation.lastLinked ?? lastLinked, index == last.index || index == last.index + 1 {
       return last.block.advanced(by: 1)
     }
+    if allocator.policy == .nextFit { return allocator.startingGoal(for: inode) }
     switch slot {
     case .inode(let position):
       for earlier in stride(from: min(position, 12) - 1, through: 0, by: -1) where pointers[earlier] != 0 {
