@@ -28,6 +28,7 @@ extension RequestQueue {
     let record = reactor.willWait("a place in the queue")
     let place = await suspend {
       admissionWaiters.append(AdmissionWaiter(admissionClass: admissionClass, resumption: $0))
+      admissionWaiterCount += 1
     }
     reactor.didWait(record)
     return places[place]
@@ -49,13 +50,13 @@ extension RequestQueue {
   /// Gives an admission back unused, or ends the use of a place.
   public func giveBack(_ request: Request) {
     request.reset()
-    idle.append(request)
-    admitWaiters()
+    idle.append(request.place)
+    if admissionWaiterCount > 0 { admitWaiters() }
   }
 
   private func mayHavePlace(_ admissionClass: AdmissionClass) -> Bool {
     switch admissionClass {
-    case .writeback: !idle.isEmpty
+    case .writeback: idle.count > 0
     case .ordinary: idle.count > configuration.writebackReserve
     case .readAhead: idle.count > max(configuration.writebackReserve, configuration.placeCount / 4)
     }
@@ -63,11 +64,11 @@ extension RequestQueue {
 
   /// Whether a waiter who could have the place comes before a newcomer of this class.
   private func isSomebodyFirst(_ admissionClass: AdmissionClass) -> Bool {
-    admissionWaiters.contains { mayHavePlace($0.admissionClass) }
+    admissionWaiterCount > 0 && admissionWaiters.contains { mayHavePlace($0.admissionClass) }
   }
 
   private func takePlace() -> Request {
-    let request = idle.removeLast()
+    let request = places[idle.removeLast()]
     request.phase = .admitted
     return request
   }
@@ -75,9 +76,9 @@ extension RequestQueue {
   private func admitWaiters() {
     while let index = admissionWaiters.firstIndex(where: { mayHavePlace($0.admissionClass) }) {
       let waiter = admissionWaiters.remove(at: index)
+      admissionWaiterCount -= 1
       let request = takePlace()
-      guard let place = places.firstIndex(where: { $0 === request }) else { return }
-      reactor.resume(waiter.resumption, returning: place)
+      reactor.resume(waiter.resumption, returning: request.place)
     }
   }
 }
