@@ -74,7 +74,7 @@ let package = Package(
     tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
     tests("Ext2FormatTests", ["Ext2Format"]),
     tests("Ext2Tests", ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
-    tests("WorkloadTests", ["Workload", "Reactor", "Support", logging]),
+    tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
   ],
   swiftLanguageModes: [.v6]
 )
