@@ -95,7 +95,7 @@ final class VolumeCore {
       inodes.release(inode)
     }
     if options.frees == .ordered && !pendingFrees.isEmpty { _ = await commit() }
-    await pendingFrees.drain()
+    if let error = await pendingFrees.drain() { firstError = firstError ?? error }
     groups.encode(into: metadata)
     if let error = await metadata.writeAll() { firstError = firstError ?? error }
     do { try await flushes.flush() } catch { firstError = firstError ?? error }
@@ -104,13 +104,13 @@ final class VolumeCore {
   }
 
   /// Makes the metadata durable as it is now: blocks that were freed before may be used again then.
-  private func commit() async -> Bool {
+  private func commit() async -> Ext2Error? {
     let number = pendingFrees.beginCommit()
     groups.encode(into: metadata)
-    if await metadata.writeAll() != nil { return false }
-    do { try await flushes.flush() } catch { return false }
+    if let error = await metadata.writeAll() { return error }
+    do { try await flushes.flush() } catch { return error }
     pendingFrees.endCommit(number)
-    return true
+    return nil
   }
 
   /// Makes one file durable: its pages, its pointer blocks, its place in the inode table, then a flush. With `dataOnly`
