@@ -61,7 +61,7 @@ let package = Package(
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
-        "CLinux", "Workload", "FaultLab", "Ext2", "BlockDevice", "Reactor", system, logging,
+        "CLinux", "Workload", "FaultLab", "PageCache", "Ext2", "BlockDevice", "Reactor", system, logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 

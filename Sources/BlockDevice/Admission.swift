@@ -49,13 +49,13 @@ extension RequestQueue {
   /// Gives an admission back unused, or ends the use of a place.
   public func giveBack(_ request: Request) {
     request.reset()
-    idle.append(request)
-    admitWaiters()
+    idle.append(request.place)
+    if !admissionWaiters.isEmpty { admitWaiters() }
   }
 
   private func mayHavePlace(_ admissionClass: AdmissionClass) -> Bool {
     switch admissionClass {
-    case .writeback: !idle.isEmpty
+    case .writeback: idle.count > 0
     case .ordinary: idle.count > configuration.writebackReserve
     case .readAhead: idle.count > max(configuration.writebackReserve, configuration.placeCount / 4)
     }
@@ -63,11 +63,11 @@ extension RequestQueue {
 
   /// Whether a waiter who could have the place comes before a newcomer of this class.
   private func isSomebodyFirst(_ admissionClass: AdmissionClass) -> Bool {
-    admissionWaiters.contains { mayHavePlace($0.admissionClass) }
+    !admissionWaiters.isEmpty && admissionWaiters.contains { mayHavePlace($0.admissionClass) }
   }
 
   private func takePlace() -> Request {
-    let request = idle.removeLast()
+    let request = places[idle.removeLast()]
     request.phase = .admitted
     return request
   }
@@ -76,8 +76,7 @@ extension RequestQueue {
     while let index = admissionWaiters.firstIndex(where: { mayHavePlace($0.admissionClass) }) {
       let waiter = admissionWaiters.remove(at: index)
       let request = takePlace()
-      guard let place = places.firstIndex(where: { $0 === request }) else { return }
-      reactor.resume(waiter.resumption, returning: place)
+      reactor.resume(waiter.resumption, returning: request.place)
     }
   }
 }

@@ -6,15 +6,14 @@ internal import Reactor
 /// device lets go of it.
 final class DeadlineWatch: TimerHandler {
   unowned let reactor: Reactor
-  weak var queue: RequestQueue?
+  /// Owned by the queue. Not weak: objects that are weakly referenced count their references more slowly.
+  unowned var queue: RequestQueue?
   private(set) lazy var timer = Timer(handler: self)
 
   init(_ reactor: Reactor) { self.reactor = reactor }
 
-  func watch(_ request: Request) {
-    guard let timeout = queue?.configuration.timeoutNanoseconds else { return }
-    let deadline = reactor.now.advanced(byNanoseconds: timeout)
-    request.deadline = deadline
+  /// A request has this deadline.
+  func watch(_ deadline: Instant) {
     if timer.deadline == nil { reactor.arm(timer, at: deadline) }
   }
 
@@ -22,18 +21,18 @@ final class DeadlineWatch: TimerHandler {
     guard let queue else { return }
     let now = reactor.now
     for request in queue.places {
-      if let deadline = request.deadline, deadline <= now {
-        request.deadline = nil
+      if let deadline = request.flight.deadline, deadline <= now {
+        request.flight.deadline = nil
         queue.timeOut(request)
       }
     }
-    if let next = queue.places.lazy.compactMap(\.deadline).min() { reactor.arm(timer, at: next) }
+    if let next = queue.places.lazy.compactMap(\.flight.deadline).min() { reactor.arm(timer, at: next) }
   }
 }
 
 extension RequestQueue {
   fileprivate func timeOut(_ request: Request) {
-    request.hasTimedOut = true
+    request.flight.hasTimedOut = true
     if let handler = request.handler {
       handler.requestTimedOut(request)
     } else if let resumption = request.resumption.take() {

@@ -3,7 +3,12 @@ public import Reactor
 /// Bytes in memory as a device: they are copied when a request is submitted, and it completes at the next reap.
 public final class MemoryDevice: BlockDevice {
   public let geometry: Geometry
-  public weak var sink: (any CompletionSink)?
+  public var sink: (any CompletionSink)? {
+    get { target }
+    set { target = newValue }
+  }
+  /// Not weak: an object that is weakly referenced counts all its references more slowly. The queue clears it.
+  private unowned var target: (any CompletionSink)?
   private let storage: Storage
   private var started: [Request] = []
   private var completed: [Request] = []
@@ -40,11 +45,11 @@ public final class MemoryDevice: BlockDevice {
     started.removeAll(keepingCapacity: true)
   }
   public func reap() -> Bool {
-    guard !completed.isEmpty else { return false }
+    guard !completed.isEmpty, let sink = target else { return false }
     let count = completed.count
     for index in 0..<count {
       let request = completed[index]
-      sink?.completed(request, result: request.remainingByteCount)
+      sink.completed(request, result: request.remainingByteCount)
     }
     completed.removeFirst(count)
     return true
@@ -54,7 +59,12 @@ public final class MemoryDevice: BlockDevice {
 /// A device that does nothing, at once: the floor under every measurement. Reads leave the memory as it was.
 public final class NullDevice: BlockDevice {
   public let geometry: Geometry
-  public weak var sink: (any CompletionSink)?
+  public var sink: (any CompletionSink)? {
+    get { target }
+    set { target = newValue }
+  }
+  /// Not weak: an object that is weakly referenced counts all its references more slowly. The queue clears it.
+  private unowned var target: (any CompletionSink)?
   private var started: [Request] = []
   private var completed: [Request] = []
 
@@ -69,11 +79,11 @@ public final class NullDevice: BlockDevice {
   public var hasUnsubmitted: Bool { !started.isEmpty }
   public func submit() { swap(&started, &completed) }
   public func reap() -> Bool {
-    guard !completed.isEmpty else { return false }
+    guard !completed.isEmpty, let sink = target else { return false }
     let count = completed.count
     for index in 0..<count {
       let request = completed[index]
-      sink?.completed(request, result: request.remainingByteCount)
+      sink.completed(request, result: request.remainingByteCount)
     }
     completed.removeFirst(count)
     return true

@@ -50,21 +50,36 @@ public final class RequestQueue {
   /// How the queue was made.
   public let configuration: Configuration
   /// What was dispatched since the queue opened.
-  public internal(set) var counters = DeviceCounters()
+  public var counters: DeviceCounters { counts }
   /// Called after each completed request, on the reactor: what waits for a block to be out of flight looks again.
-  public var onWriteCompleted: (() -> Void)?
+  public var onWriteCompleted: (() -> Void)? {
+    get { writeObserver }
+    set { writeObserver = newValue }
+  }
   /// Told of each request in the step that submits it: an oracle that knows who owns what.
-  public var onSubmit: ((Request) -> Void)?
+  public var onSubmit: ((Request) -> Void)? {
+    get { submitObserver }
+    set { submitObserver = newValue }
+  }
+  /// Requests that were submitted and are not complete.
+  public var outstandingCount: Int { outstanding }
+
+  // Nothing stored that changes is public, for the reason given at `Request`.
+  private var counts = DeviceCounters()
+  private var writeObserver: (() -> Void)?
+  private var submitObserver: ((Request) -> Void)?
+  private var outstanding = 0
 
   let places: [Request]
-  var idle: [Request]
+  /// Places nobody has. These lists hold indices of `places`.
+  let idle: FixedRing
   var admissionWaiters = Deque<AdmissionWaiter>()
-  private var plugged = Deque<Request>()
-  private var backlog = Deque<Request>()
-  private var freeTags: [Int]
+  /// What waits for a tag: first the backlog of earlier turns, then what this turn plugged.
+  private let waiting: FixedRing
+  private var backlogCount = 0
+  private let freeTags: FixedRing
+  private var turnDeadline: Instant?
   let deadlines: DeadlineWatch
-  /// Requests that were submitted and are not complete.
-  public private(set) var outstandingCount = 0
 
   /// Opens the queue on `device` and attaches it to the reactor.
   public init(device: any BlockDevice, reactor: Reactor, configuration: Configuration = Configuration())
@@ -77,11 +92,12 @@ public final class RequestQueue {
     self.configuration = configuration
     geometry = device.geometry
     let segmentCapacity = min(geometry.maximumSegments, 1024)
-    places = (0..<configuration.placeCount).map { _ in Request(segmentCapacity: segmentCapacity) }
-    idle = places.reversed()
-    freeTags = (0..<configuration.tagCount).reversed()
-    plugged.reserveCapacity(configuration.placeCount)
-    backlog.reserveCapacity(configuration.placeCount)
+    places = (0..<configuration.placeCount).map { Request(place: $0, segmentCapacity: segmentCapacity) }
+    idle = FixedRing(capacity: configuration.placeCount)
+    for place in places.indices.reversed() { idle.append(place) }
+    waiting = FixedRing(capacity: configuration.placeCount)
+    freeTags = FixedRing(capacity: configuration.tagCount)
+    for tag in (0..<configuration.tagCount).reversed() { freeTags.append(tag) }
     deadlines = DeadlineWatch(reactor)
     deadlines.queue = self
     device.sink = self
@@ -107,10 +123,10 @@ public final class RequestQueue {
     precondition(request.phase == .admitted, "a request is submitted once after each admission")
     request.handler = handler
     request.phase = .plugged
-    outstandingCount += 1
-    deadlines.watch(request)
-    request.error = refusal(of: request)
-    onSubmit?(request)
+    outstanding += 1
+    request.flight.deadline = deadlineOfTurn()
+    if let refusal = refusal(of: request) { request.failure = refusal }
+    submitObserver?(request)
     plug(request)
   }
 
@@ -123,76 +139,100 @@ public final class RequestQueue {
     guard size <= geometry.byteCount, offset <= geometry.byteCount - size else {
       return .outOfBounds(operation, offset: offset, byteCount: size, deviceByteCount: geometry.byteCount)
     }
-    let block = UInt64(geometry.logicalBlockSize)
-    guard size > 0, size % block == 0, offset % block == 0, areSegmentsAligned(request) else {
+    let mask = UInt64(geometry.logicalBlockSize - 1)
+    guard size > 0, (size | offset) & mask == 0, areSegmentsAligned(request) else {
       return .misaligned(operation, offset: offset, byteCount: size, alignment: geometry.logicalBlockSize)
     }
     return nil
   }
 
   private func areSegmentsAligned(_ request: Request) -> Bool {
+    // Both are powers of two: one mask each for all segments.
+    var addresses = 0, sizes = 0
     for index in 0..<request.segmentCount {
       let segment = unsafe request.segments[index]
-      if unsafe Int(bitPattern: segment.base) % geometry.memoryAlignment != 0
-        || segment.byteCount % geometry.logicalBlockSize != 0
-      {
-        return false
-      }
+      unsafe addresses |= Int(bitPattern: segment.base)
+      unsafe sizes |= segment.byteCount
     }
-    return true
+    return addresses & (geometry.memoryAlignment - 1) == 0 && sizes & (geometry.logicalBlockSize - 1) == 0
   }
 
   private func plug(_ request: Request) {
-    var index = plugged.count
+    var index = waiting.count
     if configuration.order == .ascending {
       // Walking back from the end keeps equal offsets in their order, and costs one step for ascending arrivals.
-      while index > 0, plugged[index - 1].operation == request.operation, plugged[index - 1].offset > request.offset {
+      while index > backlogCount {
+        let previous = places[waiting[index - 1]]
+        guard previous.operation == request.operation, previous.offset > request.offset else { break }
         index -= 1
       }
     }
-    plugged.insert(request, at: index)
+    waiting.insert(request.place, at: index)
   }
 
   // MARK: Dispatching
 
   /// Dispatches what is plugged, as far as there are tags.
   private func unplug() {
-    while let request = plugged.popFirst() { backlog.append(request) }
-    while let request = backlog.first {
-      if request.error != nil {
-        backlog.removeFirst()
+    turnDeadline = nil
+    backlogCount = waiting.count
+    while backlogCount > 0 {
+      let request = places[waiting.first]
+      if request.failure != nil {
+        takeFirst()
         finish(request)
         continue
       }
-      guard let tag = freeTags.popLast() else { return }
-      backlog.removeFirst()
-      while let next = backlog.first, next.error == nil, request.absorb(next, geometry) {
+      guard freeTags.count > 0 else { return }
+      takeFirst()
+      while backlogCount > 0 {
+        let next = places[waiting.first]
+        guard next.failure == nil, request.absorb(next, geometry) else { break }
         next.phase = .dispatched
-        backlog.removeFirst()
+        takeFirst()
       }
-      request.tag = tag
+      request.flight.tag = freeTags.removeLast()
       request.phase = .dispatched
-      counters.count(request)
+      counts.count(request)
       device.start(request)
     }
+  }
+
+  private func takeFirst() {
+    waiting.removeFirst()
+    backlogCount -= 1
+  }
+
+  /// The deadline of what this turn submits: the clock is read once a turn.
+  private func deadlineOfTurn() -> Instant? {
+    if turnDeadline == nil, let timeout = configuration.timeoutNanoseconds {
+      let deadline = reactor.now.advanced(byNanoseconds: timeout)
+      deadlines.watch(deadline)
+      turnDeadline = deadline
+    }
+    return turnDeadline
   }
 
   // MARK: Completing
 
   private func finish(_ request: Request) {
-    let error = request.error
     let isWrite = request.operation.isWrite
-    var next: Request? = request
-    while let done = next {
-      next = done.follower
-      done.error = error
-      complete(done)
+    if request.follower == nil {
+      complete(request)
+    } else {
+      let failure = request.failure
+      var next: Request? = request
+      while let done = next {
+        next = done.follower
+        if let failure { done.failure = failure }
+        complete(done)
+      }
     }
-    if isWrite { onWriteCompleted?() }
+    if isWrite { writeObserver?() }
   }
 
   private func complete(_ request: Request) {
-    outstandingCount -= 1
+    outstanding -= 1
     if let handler = request.handler {
       handler.requestCompleted(request)
       giveBack(request)
@@ -217,7 +257,7 @@ public final class RequestQueue {
 
 extension RequestQueue: EventSource {
   public var awaitsEndOfTurn: Bool {
-    !plugged.isEmpty || (!backlog.isEmpty && !freeTags.isEmpty) || device.hasUnsubmitted
+    waiting.count > backlogCount || (backlogCount > 0 && freeTags.count > 0) || device.hasUnsubmitted
   }
 
   @discardableResult public func endTurn() -> Bool {
@@ -226,8 +266,8 @@ extension RequestQueue: EventSource {
       unplug()
       device.submit()
     }
-    let hasReaped = outstandingCount > 0 && device.reap()
-    if hasReaped && !backlog.isEmpty {
+    let hasReaped = outstanding > 0 && device.reap()
+    if hasReaped && backlogCount > 0 {
       unplug()
       device.submit()
     }
@@ -241,18 +281,19 @@ extension RequestQueue: CompletionSink {
   public func completed(_ request: Request, result: Int) {
     guard let tag = request.tag else { preconditionFailure("a device completed a request twice") }
     if result < 0 {
-      request.error = .io(request.operation, offset: request.remainingOffset, Errno(rawValue: Int32(clamping: -result)))
+      request.failure = .io(
+        request.operation, offset: request.remainingOffset, Errno(rawValue: Int32(clamping: -result)))
     } else if request.operation == .read || request.operation == .write, result < request.remainingByteCount {
       let whole = result / geometry.logicalBlockSize * geometry.logicalBlockSize
-      request.attemptsWithoutProgress = whole == 0 ? request.attemptsWithoutProgress + 1 : 0
-      if request.attemptsWithoutProgress < 2 {
+      request.flight.attemptsWithoutProgress = whole == 0 ? request.flight.attemptsWithoutProgress + 1 : 0
+      if request.flight.attemptsWithoutProgress < 2 {
         request.advance(by: whole)
         device.start(request)
         return
       }
-      request.error = .io(request.operation, offset: request.remainingOffset, .ioError)
+      request.failure = .io(request.operation, offset: request.remainingOffset, .ioError)
     }
-    request.tag = nil
+    request.flight.tag = nil
     freeTags.append(tag)
     finish(request)
   }

@@ -30,6 +30,8 @@ public final class AddressSpace {
   /// Whether the space is in the list of those that background writeback visits.
   var isListedDirty = false
   var dirtySince = Instant(nanoseconds: 0)
+  /// Pages of a failed batch wait to be written one by one.
+  var hasRetries = false
 
   /// The empty space of an inode with that size.
   public init(cache: PageCache, owner: UInt64, mapper: any BlockMapper, fileByteCount: UInt64) {

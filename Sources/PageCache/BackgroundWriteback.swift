@@ -65,7 +65,8 @@ final class BackgroundWriteback {
     var wrote = false
     for _ in 0..<spaces.count {
       guard !isStopping, let space = spaces.popFirst() else { break }
-      if isPressed || isExpired(space) || cache.budget.stuck > 0 {
+      if isPressed || isExpired(space) || space.hasRetries || cache.budget.stuck > 0 {
+        space.hasRetries = false
         var pass = Writeback.Pass(space: space, cursor: space.backgroundCursor, limit: chunk)
         await cache.writeback.write(&pass)
         if pass.dispatched > 0 { wrote = true }

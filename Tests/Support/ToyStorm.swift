@@ -51,9 +51,13 @@ package struct ToyStorm: Sendable {
     }
   }
 
-  /// Runs it on any reactor, on a disk in memory and without faults or an oracle: the bytes alone are compared.
+  /// Runs it on any reactor, on a disk in memory and without faults, deadlines or an oracle: the bytes alone are compared.
   package func run(on reactor: Reactor) async throws -> [String] {
-    let operationCount = operationCount, options = options, seed = seed
+    let operationCount = operationCount, seed = seed
+    var timeless = options
+    // On a real clock a deadline would make the outcome depend on the machine.
+    timeless.timeoutNanoseconds = nil
+    let options = timeless
     return try await reactor.run {
       let volume = try ToyVolume(inMemory: reactor, options, seed: seed)
       return await volume.run { await $0.storm(operationCount: operationCount, hasFaults: false) }

@@ -286,6 +286,8 @@ package func simulateTraced(
   _ options: ToyOptions, seed: UInt64, _ script: @escaping @Sendable (isolated ToyVolume) async throws -> Void
 ) -> (failures: [String], trace: UInt64) {
   let reactor = SimulatedReactor(seed: seed)
+  // Far more than any run takes: a mutant may go round in circles without letting the clock move.
+  reactor.stepLimit = 1_000_000
   do {
     let failures = try reactor.run {
       let volume = try ToyVolume(simulated: reactor, options)

@@ -113,15 +113,12 @@ final class FallocateWorker {
   }
 
   /// Calls `body` with the tag and the result (0 or a negative errno) of each finished command.
-  func reap(_ body: (Int, Int) -> Void) -> Int {
-    var reaped = 0
+  func reap(_ body: (Int, Int) -> Void) {
     while inPipeCount > 0, let record = Record.read(from: resultsOut) {
       inPipeCount -= 1
-      reaped += 1
       body(record.tag, record.result)
     }
     feed()
-    return reaped
   }
 
   /// Waits until a result can be reaped.

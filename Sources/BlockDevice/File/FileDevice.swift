@@ -42,12 +42,17 @@ public final class FileDevice: BlockDevice {
   }
 
   public let geometry: Geometry
-  public weak var sink: (any CompletionSink)?
+  public var sink: (any CompletionSink)? {
+    get { target }
+    set { target = newValue }
+  }
   /// The file's path, as it was given.
   public let path: String
   /// Why transfers go through the page cache, as the rest of a sentence; nil when they are direct.
   public let bufferedReason: String?
 
+  /// Not weak: an object that is weakly referenced counts all its references more slowly. The queue clears it.
+  private unowned var target: (any CompletionSink)?
   private let signalsCompletions: Bool
   private var file: BackingFile?
   private var aio: AIOContext?
@@ -57,7 +62,9 @@ public final class FileDevice: BlockDevice {
   private var requests: [Request?] = []
   /// What a write by forced unit access did before its fdatasync, by tag; -1 while it is not at its fdatasync.
   private var doneBeforeSync: [Int] = []
-  /// Completions that did not come from the kernel: refusals. They are told at the next reap.
+  /// Requests that will not complete through the kernel's ring: refused, or at the helper thread.
+  private var outsideCount = 0
+  /// What was refused; it is told at the next reap.
   private var refusals: [(request: Request, result: Int)] = []
   /// Whether the kernel refuses `RWF_DSYNC` here. Tests set it.
   package var refusesDurableWrites = false
@@ -121,10 +128,14 @@ public final class FileDevice: BlockDevice {
 
   private func delegate(_ command: FallocateCommand, _ tag: Int, _ request: Request) {
     requests[tag] = request
+    outsideCount += 1
     let result =
       worker?.start(command, tag: tag, offset: request.remainingOffset, byteCount: request.remainingByteCount)
       ?? -EIO
-    if result != 0 { refusals.append((request, Int(result))) }
+    if result != 0 {
+      requests[tag] = nil
+      refusals.append((request, Int(result)))
+    }
   }
 
   public var hasUnsubmitted: Bool { aio?.hasPending ?? false }
@@ -148,43 +159,48 @@ public final class FileDevice: BlockDevice {
     } else if doneBeforeSync[tag] >= 0 && errno == EINVAL {
       delegate(.dataSync, tag, request)
     } else {
+      outsideCount += 1
       refusals.append((request, -Int(errno)))
     }
   }
 
   public func reap() -> Bool {
-    guard let aio, let sink else { return false }
-    let kernels = aio.reap { complete($0, $1, aio, sink) }
-    return reapOthers(sink) || kernels > 0
+    guard let aio, let sink = target else { return false }
+    let count = aio.reap { complete($0, $1, aio, sink) }
+    return (outsideCount > 0 && reapOutside(sink)) || count > 0
   }
 
   public func waitForCompletion() {
-    guard let aio, let sink else { return }
-    if reapOthers(sink) { return }
+    guard let aio, let sink = target else { return }
     if aio.hasPending { submit() }
-    let isWorkerBusy = worker?.outstandingCount ?? 0 > 0
-    if aio.inFlightCount == 0 {
-      if isWorkerBusy { worker?.wait() }
-      _ = reapOthers(sink)
-    } else {
+    if outsideCount == 0 {
+      _ = aio.collect(minimum: 1, timeoutNanoseconds: nil) { complete($0, $1, aio, sink) }
+    } else if !reapOutside(sink) {
       // With both at work, neither may be waited for alone: a millisecond of the one, then a look at the other.
-      _ = aio.collect(minimum: 1, timeoutNanoseconds: isWorkerBusy ? 1_000_000 : nil) { complete($0, $1, aio, sink) }
-      if isWorkerBusy { _ = reapOthers(sink) }
+      if aio.inFlightCount > 0 {
+        _ = aio.collect(minimum: 1, timeoutNanoseconds: 1_000_000) { complete($0, $1, aio, sink) }
+      } else {
+        worker?.wait()
+      }
+      _ = reapOutside(sink)
     }
   }
 
-  /// Reports what did not come from the kernel's ring.
-  private func reapOthers(_ sink: any CompletionSink) -> Bool {
-    var hasReaped = !refusals.isEmpty
-    while let refusal = refusals.popLast() { report(refusal.request, refusal.result, sink) }
+  /// Reports what did not come from the kernel's ring. Returns whether there was any.
+  private func reapOutside(_ sink: any CompletionSink) -> Bool {
+    let before = outsideCount
+    while let refusal = refusals.popLast() {
+      outsideCount -= 1
+      report(refusal.request, refusal.result, sink)
+    }
     if let worker, worker.outstandingCount > 0 {
-      let count = worker.reap { tag, result in
+      worker.reap { tag, result in
         guard let request = requests[tag].take() else { return }
+        outsideCount -= 1
         report(request, result < 0 ? result : request.remainingByteCount, sink)
       }
-      if count > 0 { hasReaped = true }
     }
-    return hasReaped
+    return outsideCount < before
   }
 
   /// Takes one of the kernel's completions: reports it, or goes on with the fdatasync that the write still lacks.

@@ -127,7 +127,7 @@ struct Directory {
     if let preparation = place.preparation {
       _ = inode.tree.link(preparation)
       inode.record.size += UInt64(format.blockSize)
-      inode.hasUnsyncedShape = true
+      inode.noteShapeChange()
     }
     let isInserted = place.block.withMutableBytes { bytes in
       (try? format.insert(name.span, inode: target, type: type, into: &bytes, block: place.block.number)) ?? false

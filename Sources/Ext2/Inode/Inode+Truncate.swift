@@ -26,7 +26,7 @@ extension Inode {
   }
 
   private func grow(to size: UInt64, _ tableBlock: MetadataBlock) {
-    if size != space.fileByteCount { hasUnsyncedShape = true }
+    if size != space.fileByteCount { noteShapeChange() }
     space.fileByteCount = size
     noteLargeFile()
     touchContents()
@@ -45,7 +45,7 @@ extension Inode {
       space.markDirtyUnconditionally(tail)
     }
     space.fileByteCount = size
-    hasUnsyncedShape = true
+    noteShapeChange()
     touchContents()
     table.encode(self, into: tableBlock)
     try await free(firstFreed..<UInt64.max, tableBlock, ticket)
@@ -119,7 +119,7 @@ extension Inode {
       edge.page.withMutableBytes { bytes in bytes.zero(at: edge.bytes.lowerBound, count: edge.bytes.count) }
       if space.finishWriting(edge.page) { used += 1 }
     }
-    hasUnsyncedShape = true
+    noteShapeChange()
     touchContents()
     table.encode(self, into: tableBlock)
     if !whole.isEmpty { try await free(whole, tableBlock, ticket) }

@@ -119,9 +119,9 @@ extension Inode {
     let end = position + UInt64(done)
     if end > space.fileByteCount {
       space.fileByteCount = end
-      hasUnsyncedShape = true
+      noteShapeChange()
     }
-    if isShapeChanged { hasUnsyncedShape = true }
+    if isShapeChanged { noteShapeChange() }
     noteLargeFile()
     touchContents()
     table.encode(self, into: tableBlock)

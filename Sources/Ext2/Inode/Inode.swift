@@ -19,8 +19,10 @@ final class Inode {
   var referenceCount = 0
   /// False once its bit is clear: its place in the table may be another inode's.
   var isLive = true
-  /// The size or the pointers changed since the inode was last made durable.
-  var hasUnsyncedShape = false
+  /// Counts changes of the size and the pointers: what fdatasync must make durable too.
+  private(set) var shapeChanges: UInt64 = 0
+  /// How many of them are durable.
+  private var durableShapeChanges: UInt64 = 0
 
   init(_ number: InodeNumber, _ record: InodeRecord, _ table: InodeTable) {
     self.number = number
@@ -39,6 +41,12 @@ final class Inode {
   /// The size in bytes.
   var byteCount: UInt64 { type == .regular ? space.fileByteCount : record.size }
   var blockSize: Int { table.groups.layout.blockSize }
+
+  var hasUnsyncedShape: Bool { shapeChanges != durableShapeChanges }
+  /// Notes a change of the size or the pointers, in the step that makes it.
+  func noteShapeChange() { shapeChanges &+= 1 }
+  /// The first `count` changes of its shape are durable.
+  func noteDurableShape(_ count: UInt64) { durableShapeChanges = max(durableShapeChanges, count) }
 
   /// Notes a change of contents, in the step that makes it.
   func touchContents() {

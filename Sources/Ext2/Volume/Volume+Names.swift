@@ -84,7 +84,7 @@ extension Volume {
     record.linkCount = 1
     record.generation = core.nextGeneration()
     let inode = inodes.enter(number, record)
-    inode.hasUnsyncedShape = true
+    inode.noteShapeChange()
     inodes.encode(inode, into: table, isNew: true)
     directory.insert(name, number, .regular, at: place, parentTable)
     return inode

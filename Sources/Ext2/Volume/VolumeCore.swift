@@ -89,6 +89,7 @@ final class VolumeCore {
   /// Writes all data and metadata and flushes the device. Goes on past errors and returns the first.
   func sync() async -> Ext2Error? {
     var firstError: Ext2Error?
+    let shapes = inodes.all.map { (inode: $0, changes: $0.shapeChanges) }
     for inode in inodes.all where inode.space.isBusy {
       let inode = inodes.reference(inode)
       if let error = await cache.writeback.writeAll(of: inode.space) { firstError = firstError ?? Ext2Error(error) }
@@ -99,7 +100,7 @@ final class VolumeCore {
     groups.encode(into: metadata)
     if let error = await metadata.writeAll() { firstError = firstError ?? error }
     do { try await flushes.flush() } catch { firstError = firstError ?? error }
-    if firstError == nil { for inode in inodes.all where !inode.space.isBusy { inode.hasUnsyncedShape = false } }
+    if firstError == nil { for shape in shapes { shape.inode.noteDurableShape(shape.changes) } }
     return firstError
   }
 
@@ -117,6 +118,7 @@ final class VolumeCore {
   /// the inode is left out unless its size or its blocks changed.
   func synchronise(_ inode: Inode, dataOnly: Bool) async -> Ext2Error? {
     var firstError: Ext2Error?
+    let shape = inode.shapeChanges
     if let error = await cache.writeback.writeAll(of: inode.space) { firstError = Ext2Error(error) }
     let number = inode.number
     let table = inodes.location(of: number).block
@@ -126,9 +128,8 @@ final class VolumeCore {
         firstError = firstError ?? error
       }
     }
-    let hadError = firstError != nil
     do { try await flushes.flush() } catch { firstError = firstError ?? error }
-    if !hadError && firstError == nil && needsInode { inode.hasUnsyncedShape = inode.space.isBusy }
+    if firstError == nil && needsInode { inode.noteDurableShape(shape) }
     return firstError
   }
 }

@@ -1,0 +1,59 @@
+import Support
+import Testing
+
+@testable import Workload
+
+@Suite("A run on a raw device")
+struct DeviceRunTests {
+  static let engines = ["null", "mem", "sim"]
+  static let patterns = ["read", "write", "randread", "randwrite", "rw", "randrw"]
+
+  @Test("does its size once, in every pattern on every engine", arguments: engines, patterns)
+  func patterns(engine: String, pattern: String) async throws {
+    let report = try await runJobs([
+      "--name=a", "--ioengine=\(engine)", "--rw=\(pattern)", "--size=1m", "--iodepth=4", "--numjobs=2", "--end_fsync",
+    ])
+    #expect(report.exitCode == .allHeld && report.findings.isEmpty)
+    #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 512)
+    #expect((report.operations.read ?? 0 > 0) == (pattern.contains("read") || pattern.hasSuffix("rw")))
+    #expect((report.operations.write ?? 0 > 0) == (pattern.contains("write") || pattern.hasSuffix("rw")))
+    #expect(report.operations.fsync == 2)
+    #expect(report.device?.flushes ?? 0 > 0)
+    #expect(report.groups.count == 2)
+    #expect(report.writeback == nil && report.verify == nil && report.e2fsckExit == nil)
+  }
+
+  @Test("reaches every block of a file once in a random pass, through libaio")
+  func file() async throws {
+    let written = try TemporaryFile.with(byteCount: 1 << 20) { path in path }
+    let report = try await runJobs([
+      "--name=a", "--filename=\(written)", "--size=1m", "--rw=randwrite", "--iodepth=8", "--fsync=16",
+      "--fdatasync=5", "--direct",
+    ])
+    defer { TemporaryFile.remove(written) }
+    #expect(report.findings.isEmpty)
+    #expect(report.device?.writeBytes == 1 << 20)
+    #expect(report.operations.fsync == 16 + 48)
+    let bytes = try TemporaryFile.read(written)
+    #expect(bytes.count == 1 << 20)
+    #expect((0..<256).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
+  }
+
+  @Test("ends with its run time, and with it alone when it is time based")
+  func runtime() async throws {
+    let report = try await runJobs([
+      "--name=a", "--ioengine=sim", "--size=64k", "--rw=randrw", "--norandommap", "--runtime=20ms", "--time_based",
+    ])
+    #expect((20_000_000...21_000_000).contains(report.elapsedNanoseconds))
+    #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) > 16)
+    #expect(report.latencies.read?.maximum ?? 0 >= 20_000)
+  }
+
+  @Test("says what does not fit", arguments: [
+    ["--filename=/nonexistent/x", "--size=1m"], ["--ioengine=mem", "--size=1m", "--bs=2m"],
+  ])
+  func unfit(arguments: [String]) async throws {
+    let error = await #expect(throws: RunError.self) { try await runJobs(["--name=a", "--rw=write"] + arguments) }
+    #expect(error?.exitCode == .jobError)
+  }
+}

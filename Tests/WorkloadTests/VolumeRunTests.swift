@@ -1,0 +1,117 @@
+import Logging
+import Support
+import Synchronization
+import Testing
+
+@testable import Workload
+
+@Suite("A run on a volume", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
+struct VolumeRunTests {
+  static let engines = ["mem", "sim", "libaio"]
+
+  @Test("does its size once, in every pattern on every engine, and all is held", arguments: engines, DeviceRunTests.patterns)
+  func patterns(engine: String, pattern: String) async throws {
+    let report = try await runJobs([
+      "--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=8m", "--rw=\(pattern)", "--size=256k",
+      "--iodepth=4", "--numjobs=2", "--fsync=20", "--end_fsync",
+    ])
+    #expect(report.findings.isEmpty)
+    #expect(report.exitCode == .allHeld)
+    #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 128)
+    #expect(report.e2fsckExit == 0)
+    #expect(report.verify?.mismatches == 0)
+    // Twice each byte of both files, and what was read during the run.
+    #expect(report.verify?.bytes ?? 0 >= 4 * 256 << 10)
+    #expect(report.device?.writes ?? 0 > 0)
+  }
+
+  @Test("holds in a storm, with blocks of odd sizes too", arguments: engines, ["16k", "3000", "512"])
+  func storm(engine: String, blockSize: String) async throws {
+    let runtime = engine == "sim" ? "150ms" : "300ms"
+    let report = try await runJobs(smallStorm(engine: engine, runtime: runtime, more: ["--bs=\(blockSize)"]))
+    #expect(report.findings.isEmpty)
+    #expect(report.operations.present.count == 4)
+    #expect(report.e2fsckExit == 0)
+    #expect((report.peakMemoryBytes == nil) == (engine == "sim"))
+  }
+
+  @Test("gives the same report for the same seed, bit for bit, and another for another")
+  func deterministic() async throws {
+    let arguments = smallStorm(engine: "sim", runtime: "100ms")
+    let first = JSONReport.text(try await runJobs(arguments))
+    #expect(first == JSONReport.text(try await runJobs(arguments)))
+    #expect(first != JSONReport.text(try await runJobs(arguments + ["--randseed=2"])))
+  }
+
+  @Test("that ignores cookies is caught by the comparison, which names file, offset, bytes and owner")
+  func ignoredCookie() async throws {
+    var caught: RunReport?
+    for seed in 1...20 where caught == nil {
+      let report = try await runJobs(
+        ["--unsafe-ignore-cookie"] + smallStorm(engine: "sim", runtime: "300ms", more: ["--randseed=\(seed)"]))
+      #expect(report.writeback?.staleBatches == 0)
+      if !report.findings.isEmpty { caught = report }
+    }
+    let report = try #require(caught)
+    #expect([.verificationMismatch, .invariantFailed].contains(report.exitCode))
+    let finding = try #require(report.findings.first { $0.kind == .contentMismatch })
+    #expect(finding.file != nil && finding.offset != nil && finding.block != nil)
+    #expect(finding.expected?.isEmpty == false && finding.found?.isEmpty == false)
+    #expect(finding.blockOwner?.isEmpty == false)
+    #expect(report.verify?.mismatches ?? 0 > 0)
+  }
+
+  @Test("that is stopped ends soon, leaves a clean image, and says that it was interrupted", arguments: ["mem", "sim"])
+  func stopped(engine: String) async throws {
+    let control = quietControl()
+    control.requestStop()
+    let report = try await runJobs(smallStorm(engine: engine, runtime: "1h"), control: control)
+    #expect(report.isInterrupted && report.exitCode == .interrupted)
+    #expect(report.findings.isEmpty && report.e2fsckExit == 0)
+  }
+
+  @Test("that is stopped in the middle compares what was written until then")
+  func stoppedInTheMiddle() async throws {
+    // Whoever watches the progress stops the run as soon as it has done something.
+    let box = ControlBox()
+    let control = RunControl(logger: quietControl().logger) { line in if line.writesPerSecond > 0 { box.stop() } }
+    box.control.store(Unmanaged.passUnretained(control).toOpaque().hashValue, ordering: .relaxed)
+    box.target = control
+    let report = try await runJobs(smallStorm(engine: "sim", runtime: "1h"), control: control)
+    #expect(report.exitCode == .interrupted && report.operations.write ?? 0 > 0 && report.e2fsckExit == 0)
+  }
+
+  @Test("on a full volume ends with the error, and nothing that was acknowledged is lost")
+  func full() async throws {
+    let report = try await runJobs([
+      "--name=a", "--target=fs", "--ioengine=sim", "--image_size=2m", "--rw=write", "--bs=64k", "--size=8m",
+    ])
+    #expect(report.exitCode == .jobError)
+    #expect(report.findings.allSatisfy { $0.kind == .ioError && $0.found == "no space left on the volume" })
+    #expect(report.verify?.mismatches == 0 && report.e2fsckExit == 0)
+    #expect(report.verify?.bytes ?? 0 > 1 << 20)
+  }
+
+  @Test("works on an image that is there, and finds its own files again")
+  func image() async throws {
+    let path = try TemporaryFile.keep(contents: try Images.make(blockSize: 1024, byteCount: 8 << 20))
+    defer { TemporaryFile.remove(path) }
+    let common = ["--name=a", "--target=fs", "--image=\(path)", "--size=1m"]
+    let first = try await runJobs(common + ["--rw=write"])
+    #expect(first.findings.isEmpty && first.operations.write == 256)
+    let second = try await runJobs(common + ["--rw=randread"])
+    #expect(second.findings.isEmpty && second.operations.read == 256 && second.operations.write == nil)
+    #expect(try Images.check(TemporaryFile.read(path)) == nil)
+  }
+
+  @Test("refuses an image that is no volume")
+  func noVolume() async throws {
+    let path = try TemporaryFile.keep(contents: [UInt8](repeating: 0, count: 1 << 20))
+    defer { TemporaryFile.remove(path) }
+    let error = await #expect(throws: RunError.self) {
+      try await runJobs(["--name=a", "--target=fs", "--image=\(path)", "--size=64k", "--rw=write"])
+    }
+    #expect(error?.exitCode == .jobError)
+    #expect(try TemporaryFile.read(path).allSatisfy { $0 == 0 })
+  }
+}
