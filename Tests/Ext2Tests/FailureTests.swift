@@ -91,6 +91,7 @@ struct FailureTests {
       try await file.write(stamped(1, count: 4 * Self.size), at: 0)
       await rig.fail { $0.isMetadataWrite && $0.owner == 0 }
       await #expect(throws: Ext2Error.self) { try await rig.volume.synchronize() }
+      await rig.settle()
       await rig.serve()
       try await rig.volume.synchronize()
       for file in [file, other] {
@@ -200,13 +201,12 @@ struct FailureTests {
       try await rig.volume.synchronize()
       let free = await rig.volume.statistics.freeBlockCount
       try await file.write(stamped(1, count: 4 * Self.size), at: 0)
-      await rig.treat { $0.isDataWrite ? .delay(50_000_000) : .proceed }
+      await rig.hold(\.isDataWrite)
       #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil)
       try await file.truncate(to: 0)
       #expect(await rig.volume.statistics.freeBlockCount < free)
-      await rig.treat { _ in .proceed }
-      await rig.pause(100_000_000)
-      #expect(await rig.volume.statistics.freeBlockCount == free)
+      await rig.serve()
+      try await rig.until("the blocks are free") { await rig.volume.statistics.freeBlockCount == free }
       try await file.write(stamped(2, count: 4 * Self.size), at: 0)
       try await file.synchronize()
       #expect(try await file.read(at: 0, count: 5 * Self.size) == stamped(2, count: 4 * Self.size))
