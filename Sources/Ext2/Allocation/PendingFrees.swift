@@ -194,11 +194,13 @@ final class PendingFrees {
       if isOrdered && !runs.isEmpty && isPressed && runs.contains(where: { $0.commit > durableCommits }) {
         isPressed = false
         await commitNow()
-      } else if let next = runs.compactMap(deadline).filter({ $0 > queue.reactor.now }).min() {
-        _ = await work.waitInterruptibly(until: next)
-        if hung != nil { freed.wakeAll() }
       } else {
-        await work.wait()
+        if hung != nil { freed.wakeAll() }
+        if let next = runs.compactMap(deadline).filter({ $0 > queue.reactor.now }).min() {
+          _ = await work.waitInterruptibly(until: next)
+        } else {
+          await work.wait()
+        }
       }
     }
     isRunning = false
