@@ -66,7 +66,8 @@ let package = Package(
       ], swiftSettings: settings),
 
     .target(
-      name: "Support", dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system], path: "Tests/Support",
+      name: "Support", dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging],
+      path: "Tests/Support",
       swiftSettings: settings),
     tests("ReactorTests", ["Reactor", "Support"]),
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),

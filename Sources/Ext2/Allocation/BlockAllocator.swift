@@ -65,7 +65,7 @@ final class BlockAllocator {
           return run
         }
       }
-      guard await pendingFrees.waitForSome() else { throw .noSpace }
+      guard try await pendingFrees.waitForSome() else { throw .noSpace }
     }
   }
 

@@ -26,7 +26,10 @@ final class PendingFrees {
     let commit: UInt64
     /// Its discard was queued.
     var isDiscarded = false
-    init(_ first: BlockNumber, _ count: Int, commit: UInt64) {
+    /// When it was freed or discarded: what is outstanding was submitted before.
+    var since: Instant
+    init(_ first: BlockNumber, _ count: Int, commit: UInt64, since: Instant) {
+      self.since = since
       self.first = first
       self.count = count
       self.commit = commit
@@ -50,7 +53,7 @@ final class PendingFrees {
   private var durableCommits: UInt64 = 0
   private var nextCommit: UInt64 { begunCommits + 1 }
   /// Makes everything that was changed so far durable; set by the volume.
-  var commit: (() async -> Bool)?
+  var commit: (() async -> Ext2Error?)?
   /// Told of corruption found while freeing.
   var onCorruption: ((FormatError) -> Void)?
 
@@ -84,7 +87,7 @@ final class PendingFrees {
     while count > 0 {
       let inGroup = groups.layout.blocks(of: groups.layout.group(of: first)).upperBound.rawValue - first.rawValue
       let part = min(count, Int(inGroup))
-      let run = Run(first, part, commit: nextCommit)
+      let run = Run(first, part, commit: nextCommit, since: queue.reactor.now)
       if !clearNow(run) { runs.append(run) }
       count -= part
       first = first.advanced(by: part)
@@ -92,28 +95,43 @@ final class PendingFrees {
     if !runs.isEmpty { work.wakeAll() }
   }
 
-  /// Waits until some pending block has become free. Returns false when nothing is pending, or what is pending cannot be
-  /// made durable.
-  func waitForSome() async -> Bool {
+  /// Waits until some pending block has become free. Returns false when nothing is pending. Throws when what is pending
+  /// cannot be made durable, or waits for writes that are past their deadline.
+  func waitForSome() async throws(Ext2Error) -> Bool {
     guard !isEmpty else { return false }
+    if let hung { throw hung }
     work.wakeAll()
     isPressed = true
-    hasCommitFailed = false
+    commitError = nil
     await freed.wait()
-    return !hasCommitFailed
+    if let error = commitError ?? hung { throw error }
+    return true
   }
   /// Somebody waits for blocks: with ordered frees a commit is worth its price.
   private var isPressed = false
-  private var hasCommitFailed = false
+  private var commitError: Ext2Error?
 
-  /// Waits until nothing is pending.
-  func drain() async {
-    hasCommitFailed = false
-    while !isEmpty && isRunning && !hasCommitFailed {
+  /// Waits until nothing is pending. Returns why something still is.
+  func drain() async -> Ext2Error? {
+    commitError = nil
+    while !isEmpty && isRunning && commitError == nil && hung == nil {
       isPressed = true
       work.wakeAll()
       await freed.wait()
     }
+    return isEmpty ? nil : commitError ?? hung
+  }
+
+  private func deadline(of run: Run) -> Instant? {
+    queue.configuration.timeoutNanoseconds.map { run.since.advanced(byNanoseconds: $0) }
+  }
+
+  /// The error when all that is pending waits for writes past their deadline: nobody knows whether they ever end.
+  private var hung: Ext2Error? {
+    guard freeing == nil, let first = runs.first,
+      runs.allSatisfy({ run in deadline(of: run).map { $0 <= queue.reactor.now } ?? false && isWriteOutstanding(run) })
+    else { return nil }
+    return .device(.timedOut(.write, offset: UInt64(first.first.rawValue) * UInt64(metadata.blockSize)))
   }
 
   /// A pointer named a block that no file may own: it is not freed.
@@ -177,7 +195,12 @@ final class PendingFrees {
         isPressed = false
         await commitNow()
       } else {
-        await work.wait()
+        if hung != nil { freed.wakeAll() }
+        if let next = runs.compactMap(deadline).filter({ $0 > queue.reactor.now }).min() {
+          _ = await work.waitInterruptibly(until: next)
+        } else {
+          await work.wait()
+        }
       }
     }
     isRunning = false
@@ -218,6 +241,7 @@ final class PendingFrees {
       return false
     }
     run.isDiscarded = true
+    run.since = queue.reactor.now
     request.prepare(
       .discard, at: UInt64(run.first.rawValue) * UInt64(metadata.blockSize), byteCount: run.count * metadata.blockSize)
     // Nobody waits for it: the end of a write makes the task look again.
@@ -241,9 +265,9 @@ final class PendingFrees {
     if !runs.isEmpty { work.wakeAll() }
   }
   private func commitNow() async {
-    if let commit, await commit() { return }
+    guard let error = await commit?() else { return }
     // The volume cannot be made durable: whoever waits for space gets none.
-    hasCommitFailed = true
+    commitError = error
     freed.wakeAll()
   }
 

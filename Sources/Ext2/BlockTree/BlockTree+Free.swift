@@ -116,6 +116,7 @@ extension BlockTree {
   /// Part of a step: an empty pointer block leaves the tree and is forgotten.
   private func freePointerBlock(_ block: MetadataBlock, _ slot: Slot, _ ticket: MetadataTicket) {
     setPointer(in: slot, to: .none)
+    guard block.isLive else { return allocator.pendingFrees.reportUnownable(block.number, inode) }
     sectorCount &-= min(sectorCount, sectorsPerBlock)
     metadata.forget(block.number)
     allocator.pendingFrees.add(block.number, count: 1)

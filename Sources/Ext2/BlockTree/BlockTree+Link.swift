@@ -73,6 +73,8 @@ extension BlockTree {
   ) async throws(Ext2Error) {
     var done = 0
     while done < count {
+      // Each of many short runs may pin another group's bitmap.
+      if preparation.preparedCount > 0 && ticket.remaining < 8 { return }
       let slot = leaf.advanced(by: done)
       let present = pointer(in: slot)
       if present != .none {

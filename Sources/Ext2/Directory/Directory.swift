@@ -115,6 +115,9 @@ struct Directory {
     }
   }
 
+  /// Whether a place that was found still has room: a corrupt file may have the directory's block among its own.
+  func canInsert(_ name: [UInt8], at place: Place) -> Bool { hasRoom(for: name, in: place.block) }
+
   /// Gives back a place that is not used.
   func abandon(_ place: Place) {
     guard let preparation = place.preparation else { return }

@@ -16,7 +16,7 @@ extension Inode {
     defer { ticket.end() }
     await lock.lock()
     defer { lock.unlock() }
-    guard isLive else { throw .closed }
+    try checkChangeable()
     let tableBlock = try await table.pinTable(of: number, ticket)
     if size >= space.fileByteCount {
       grow(to: size, tableBlock)
@@ -61,7 +61,10 @@ extension Inode {
       table.encode(self, into: tableBlock)
     }
     space.detach(PageIndex(range.lowerBound)..<PageIndex(range.upperBound))
-    if let error { throw error }
+    if let error {
+      table.onLostBlocks?(error)
+      throw error
+    }
   }
 
   /// Loads the pointer blocks on the way to the first block that goes.
@@ -93,7 +96,7 @@ extension Inode {
     defer { ticket.end() }
     await lock.lock()
     defer { lock.unlock() }
-    guard isLive else { throw .closed }
+    try checkChangeable()
     let size = UInt64(blockSize)
     let end = min(range.upperBound, (space.fileByteCount + size - 1) / size * size)
     guard range.lowerBound < end else { return }

@@ -44,6 +44,7 @@ extension Inode {
     await lock.lock()
     defer { lock.unlock() }
     let position = offset ?? space.fileByteCount
+    try checkSize(position, 1)
     let pieceEnd = (position / UInt64(blockSize) + UInt64(reserved)) * UInt64(blockSize)
     let count = Int(min(UInt64(bytes.count - start), pieceEnd - position))
     try checkSize(position, count)
@@ -69,7 +70,7 @@ extension Inode {
   }
 
   private func checkSize(_ position: UInt64, _ count: Int) throws(Ext2Error) {
-    guard isLive else { throw .closed }
+    try checkChangeable()
     let limit = BlockPath.maximumFileSize(blockSizeLog2: table.groups.layout.blockSizeLog2)
     let (end, overflow) = position.addingReportingOverflow(UInt64(count))
     guard !overflow, end <= limit else { throw .fileTooLarge(byteCount: overflow ? .max : end, limit: limit) }

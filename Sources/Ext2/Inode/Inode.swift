@@ -48,6 +48,12 @@ final class Inode {
   /// The first `count` changes of its shape are durable.
   func noteDurableShape(_ count: UInt64) { durableShapeChanges = max(durableShapeChanges, count) }
 
+  /// Whether it may be changed, under its lock: it may have been evicted, or the volume become read-only, meanwhile.
+  func checkChangeable() throws(Ext2Error) {
+    guard isLive else { throw .closed }
+    guard table.metadata.refusal == nil else { throw .readOnly }
+  }
+
   /// Notes a change of contents, in the step that makes it.
   func touchContents() {
     let now = table.now

@@ -22,6 +22,8 @@ final class InodeTable {
   private var idle = Deque<Inode>()
   /// Takes unlinked inodes that nobody references any more; set by the volume.
   var onUnreferenced: ((Inode) -> Void)?
+  /// Told of each subtree that could not be read while it was freed; set by the volume.
+  var onLostBlocks: ((Ext2Error) -> Void)?
 
   init(
     reactor: Reactor, groups: GroupTable, metadata: MetadataCache, allocator: BlockAllocator, cache: PageCache,
@@ -50,19 +52,26 @@ final class InodeTable {
 
   /// The inode, read if need be, with a reference for the caller.
   func acquire(_ number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> Inode {
-    if let inode = inodes[number] { return reference(inode) }
-    guard groups.layout.contains(number) else {
+    try await acquireWithTable(number, ticket).inode
+  }
+
+  /// As `acquire`; also the block of the table that was pinned for it, if one was.
+  func acquireWithTable(
+    _ number: InodeNumber, _ ticket: MetadataTicket
+  ) async throws(Ext2Error) -> (inode: Inode, table: MetadataBlock?) {
+    if let inode = inodes[number] { return (reference(inode), nil) }
+    guard groups.layout.contains(number), number == .root || number >= groups.layout.firstInode else {
       throw Ext2Error(
         FormatError.invalid(
-          .inode, at: .inode(number), field: "number", value: UInt64(number.rawValue), why: "the volume has no such inode"))
+          .inode, at: .inode(number), field: "number", value: UInt64(number.rawValue), why: "no inode of a file"))
     }
     let (block, offset) = location(of: number)
     guard let table = try await metadata.load(block, owner: .none, ticket) else { throw .closed }
     // Somebody else may have read it meanwhile.
-    if let inode = inodes[number] { return reference(inode) }
+    if let inode = inodes[number] { return (reference(inode), table) }
     let inode = try decode(number, from: table, at: offset)
     inodes[number] = inode
-    return reference(inode)
+    return (reference(inode), table)
   }
 
   private func decode(_ number: InodeNumber, from table: MetadataBlock, at offset: Int) throws(Ext2Error) -> Inode {
@@ -76,6 +85,12 @@ final class InodeTable {
           why: "the inode is not in use, but something refers to it")
       }
       try record.validate(number, layout: groups.layout)
+      // A directory has no holes, so one larger than the volume would only be walked in circles.
+      guard record.mode.type != .directory || record.size >> UInt64(groups.layout.blockSizeLog2) <= groups.layout.blockCount
+      else {
+        throw FormatError.invalid(
+          .inode, at: .inode(number), field: "i_size", value: record.size, why: "a directory larger than the volume")
+      }
       return Inode(number, record, self)
     } catch { throw Ext2Error(error) }
   }
@@ -96,8 +111,8 @@ final class InodeTable {
   func release(_ inode: Inode) {
     inode.referenceCount -= 1
     guard inode.referenceCount == 0 else { return }
-    if inode.record.linkCount == 0 && inode.isLive {
-      onUnreferenced?(inode)
+    if inode.record.linkCount == 0 && inode.isLive, let onUnreferenced {
+      onUnreferenced(inode)
     } else {
       idle.append(inode)
       trimIdle()

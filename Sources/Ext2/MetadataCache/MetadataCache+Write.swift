@@ -28,6 +28,10 @@ extension MetadataCache {
     let wanted = unwritten(where: matches)
     for block in wanted {
       while block.isLive, block.isDirty, block.dirtiedAt < call.horizon {
+        if let refusal {
+          call.note(refusal)
+          break
+        }
         if block.isUnderWriteback {
           if block.isTimedOut { break }
           await block.waitForChange(reactor)
@@ -58,7 +62,7 @@ extension MetadataCache {
       return
     }
     let request = await queue.admit(.writeback)
-    guard block.isLive, block.isDirty, !block.isUnderWriteback else {
+    guard block.isLive, block.isDirty, !block.isUnderWriteback, refusal == nil else {
       queue.giveBack(request)
       return
     }

@@ -34,6 +34,8 @@ final class MetadataCache {
   private(set) var dirtyCount = 0
   /// Dirty blocks whose last write failed or hangs.
   var stuckCount = 0
+  /// Why nothing is written any more, if so.
+  private(set) var refusal: Ext2Error?
   private var ticketWaiters = Deque<(count: Int, isSystem: Bool, resumption: Resumption)>()
   private var walkersInside = 0
   private let walkerQueue: WaitQueue
@@ -80,8 +82,14 @@ final class MetadataCache {
     return MetadataTicket(self, count)
   }
 
-  private var isStuck: Bool { dirtyCount > 0 && stuckCount >= dirtyCount && reservedCount == 0 }
-  private var stuckError: Ext2Error { .stuck(owner: 0, page: 0) }
+  private var isStuck: Bool { dirtyCount > 0 && (stuckCount >= dirtyCount || refusal != nil) && reservedCount == 0 }
+  private var stuckError: Ext2Error { refusal == nil ? .stuck(owner: 0, page: 0) : .readOnly }
+
+  /// Corruption was found: what is dirty stays in memory.
+  func refuseWrites(because error: Ext2Error) {
+    refusal = refusal ?? error
+    grantTickets()
+  }
 
   func grantTickets() {
     while let index = ticketWaiters.firstIndex(where: { canGrant($0.count, isSystem: $0.isSystem) }),
@@ -224,10 +232,11 @@ final class MetadataCache {
     return block
   }
 
-  /// Marks a block dirty, in the step that changed it.
+  /// Marks a block dirty, in the step that changed it. One that was forgotten stays so: that happens to a pinned block
+  /// only where a corrupt tree names it twice, and it was freed by its other name.
   func markDirty(_ block: MetadataBlock) {
-    precondition(block.isLive && block.isValid, "a forgotten block cannot become dirty")
-    guard !block.isDirty else { return }
+    guard block.isLive, !block.isDirty else { return }
+    precondition(block.isValid, "a block that was not read cannot become dirty")
     block.isDirty = true
     block.dirtiedAt = flushCalls
     dirtyCount += 1

@@ -16,6 +16,8 @@ final class Evictor {
   private var isBusy = false
   private var isStopping = false
   private var isRunning = false
+  /// Why an inode could not be freed: it stays on the disk, in use and without a name, until a check.
+  private(set) var firstError: Ext2Error?
 
   init(_ inodes: InodeTable, _ gate: Gate) {
     self.inodes = inodes
@@ -36,7 +38,7 @@ final class Evictor {
       if let inode = queue.popFirst() {
         isBusy = true
         await gate.enter()
-        await evict(inode)
+        do throws(Ext2Error) { try await evict(inode) } catch { firstError = firstError ?? error }
         gate.leave()
         isBusy = false
         if queue.isEmpty { ended.wakeAll() }
@@ -61,15 +63,15 @@ final class Evictor {
     while isRunning { await ended.wait() }
   }
 
-  private func evict(_ inode: Inode) async {
+  private func evict(_ inode: Inode) async throws(Ext2Error) {
     guard inode.isLive, inode.referenceCount == 0, inode.record.linkCount == 0 else { return }
-    guard let ticket = try? await inodes.metadata.ticket() else { return }
+    let ticket = try await inodes.metadata.ticket()
     defer { ticket.end() }
     await inode.lock.lock()
     defer { inode.lock.unlock() }
-    guard let table = try? await inodes.pinTable(of: inode.number, ticket),
-      let bitmap = try? await inodes.inodeAllocator.pinBitmap(of: inode.number, ticket)
-    else { return }
+    let table = try await inodes.pinTable(of: inode.number, ticket)
+    let bitmap = try await inodes.inodeAllocator.pinBitmap(of: inode.number, ticket)
+    if let refusal = inodes.metadata.refusal { throw refusal }
     inode.space.fileByteCount = 0
     if inode.record.hasBlockPointers(blockSize: inode.blockSize) {
       // A subtree that cannot be read is lost until a check; the inode goes all the same.

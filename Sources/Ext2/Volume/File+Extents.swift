@@ -28,6 +28,8 @@ extension File {
 
 extension Volume {
   func extents(_ handle: Int) async throws(Ext2Error) -> [FileExtent] {
+    try await beginCall()
+    defer { core.calls.leave() }
     guard let file = handles[handle] else { throw .closed }
     let inode = core.inodes.reference(file.inode)
     defer { core.inodes.release(inode) }

@@ -89,6 +89,8 @@ extension Volume {
   /// Runs a changing operation on an open file, inside the gate and with a reference to its inode.
   private func change<R>(_ handle: Int, _ body: (Inode) async throws(Ext2Error) -> R) async throws(Ext2Error) -> R {
     try checkWritable()
+    try await beginCall()
+    defer { core.calls.leave() }
     let inode = core.inodes.reference(try file(handle).inode)
     defer { core.inodes.release(inode) }
     await core.gate.enter()
@@ -98,7 +100,8 @@ extension Volume {
   }
 
   func read(_ handle: Int, at offset: UInt64, count: Int) async throws(Ext2Error) -> [UInt8] {
-    try checkMounted()
+    try await beginCall()
+    defer { core.calls.leave() }
     let file = try file(handle)
     let inode = core.inodes.reference(file.inode)
     defer { core.inodes.release(inode) }
@@ -118,8 +121,9 @@ extension Volume {
   }
 
   func synchronize(_ handle: Int, dataOnly: Bool) async throws(Ext2Error) {
-    try checkMounted()
-    if core.isReadOnly { return }
+    try await beginCall()
+    defer { core.calls.leave() }
+    if core.isReadOnly && core.corruption == nil { return }
     let file = try file(handle)
     let inode = core.inodes.reference(file.inode)
     defer { core.inodes.release(inode) }

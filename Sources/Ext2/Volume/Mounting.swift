@@ -48,6 +48,7 @@ struct Mounting {
       options.logger.warning("mounted read-only: the volume has features that writers must know")
     }
     if !core.wasClean { options.logger.warning("the volume was not unmounted cleanly: run e2fsck") }
+    try await checkRoot(core)
     if !isReadOnly { try await markNotClean(core) }
     return core
   }
@@ -88,6 +89,20 @@ struct Mounting {
       } catch { throw Ext2Error(error) }
     }
     return descriptors
+  }
+
+  /// A volume whose root cannot be used is not mounted, let alone written (fs/ext2/super.c, ext2_fill_super).
+  private func checkRoot(_ core: VolumeCore) async throws(Ext2Error) {
+    let ticket = try await core.metadata.ticket()
+    defer { ticket.end() }
+    let root = try await core.inodes.acquire(.root, ticket)
+    defer { core.inodes.release(root) }
+    guard root.type == .directory, root.byteCount > 0, root.record.linkCount > 0 else {
+      throw Ext2Error(
+        FormatError.invalid(
+          .inode, at: .inode(.root), field: "i_mode", value: UInt64(root.record.mode.rawValue),
+          why: "the root is no directory, or an empty one"))
+    }
   }
 
   /// *Not clean* is durable before the first change.

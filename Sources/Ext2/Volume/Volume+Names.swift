@@ -23,7 +23,8 @@ extension Volume {
   // MARK: On the reactor
 
   private func openHere(_ path: String, create: Bool) async throws(Ext2Error) -> Int {
-    try checkMounted()
+    try await beginCall()
+    defer { core.calls.leave() }
     if create {
       try checkWritable()
       await core.gate.enter()
@@ -68,8 +69,19 @@ extension Volume {
     }
     do throws(Ext2Error) {
       table = try await inodes.pinTable(of: number, ticket)
+      guard directory.canInsert(name, at: place) else {
+        throw Ext2Error(
+          FormatError.invalid(
+            .directoryBlock, at: .block(place.block.number), field: "rec_len", value: 0, why: "changed under its lock"))
+      }
+      guard inodes.cached(number) == nil else {
+        throw Ext2Error(
+          FormatError.invalid(
+            .bitmap, at: .inode(number), field: "inode bit", value: 0, why: "says that an inode in use is free"))
+      }
     } catch {
       directory.abandon(place)
+      if inodes.cached(number) != nil { throw error }
       if let bitmap = core.metadata.cached(core.groups[core.groups.layout.group(of: number)].inodeBitmap) {
         _ = inodes.inodeAllocator.free(number, bitmap)
       }
@@ -92,6 +104,8 @@ extension Volume {
 
   private func unlinkHere(_ path: String) async throws(Ext2Error) {
     try checkWritable()
+    try await beginCall()
+    defer { core.calls.leave() }
     await core.gate.enter()
     defer { core.gate.leave() }
     try checkWritable()
@@ -119,7 +133,8 @@ extension Volume {
   }
 
   private func listHere(_ path: String) async throws(Ext2Error) -> [String] {
-    try checkMounted()
+    try await beginCall()
+    defer { core.calls.leave() }
     let ticket = try await core.metadata.ticket()
     defer { ticket.end() }
     let inode = try await directory(components(path), ticket)
@@ -169,7 +184,11 @@ extension Volume {
     defer { inode.lock.unlock() }
     do throws(Ext2Error) {
       guard let found = try await Directory(inode).find(name, ticket) else { throw .notFound(text) }
-      return try await core.inodes.acquire(found.entry.inode, ticket)
+      // However deep the path is, it holds no more than one directory's blocks.
+      defer { ticket.unpin(found.block) }
+      let (inode, table) = try await core.inodes.acquireWithTable(found.entry.inode, ticket)
+      if let table { ticket.unpin(table) }
+      return inode
     } catch {
       core.inodes.release(inode)
       throw error

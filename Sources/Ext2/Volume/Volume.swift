@@ -85,19 +85,38 @@ public actor Volume {
   private func unmountHere() async throws(Ext2Error) {
     guard isMounted else { throw .closed }
     isMounted = false
+    // Whoever waits for the end of a freeze gets an error; whoever runs comes to the end of his call.
+    core.gate.open()
+    await core.calls.close()
     for handle in handles.keys.sorted() { closeHandle(handle) }
     await core.evictor.drain()
     await core.gate.close()
-    var firstError = core.isReadOnly ? nil : await core.sync()
+    var firstError = core.isReadOnly && core.corruption == nil ? nil : await core.sync()
+    firstError = firstError ?? core.evictor.firstError
     await core.evictor.stop()
     await core.cache.writeback.stopBackground()
     await core.pendingFrees.stop()
     await core.metadata.writer.stop()
     await background?.value
+    if let error = await waitForDevice() { firstError = firstError ?? error }
     if !core.isReadOnly && firstError == nil { firstError = await markClean() }
     // A request past its deadline keeps its tag and memory until the device lets go: the queue stays open then.
     if core.queue.outstandingCount == 0 { core.queue.close() }
     if let firstError { throw firstError }
+  }
+
+  /// Waits until nothing is at the device, a read ahead for example, or everything there is past its deadline.
+  private func waitForDevice() async -> Ext2Error? {
+    let start = reactor.now
+    while core.queue.outstandingCount > 0 {
+      if let timeout = core.queue.configuration.timeoutNanoseconds,
+        start.advanced(byNanoseconds: timeout) <= reactor.now
+      {
+        return .device(.timedOut(.write, offset: 0))
+      }
+      await reactor.sleep(until: reactor.now.advanced(byNanoseconds: 100_000))
+    }
+    return nil
   }
 
   /// *Clean* is written after everything else has been flushed, then flushed itself.
@@ -112,6 +131,11 @@ public actor Volume {
 
   func checkMounted() throws(Ext2Error) {
     guard isMounted else { throw .closed }
+  }
+  /// Begins a call that unmount has to wait for; `core.calls.leave` ends it.
+  func beginCall() async throws(Ext2Error) {
+    try checkMounted()
+    await core.calls.enter()
   }
   func checkWritable() throws(Ext2Error) {
     try checkMounted()
@@ -131,8 +155,9 @@ public actor Volume {
     try await reactor.run { () async throws(Ext2Error) in try await self.synchronizeHere() }
   }
   private func synchronizeHere() async throws(Ext2Error) {
-    try checkMounted()
-    if core.isReadOnly { return }
+    try await beginCall()
+    defer { core.calls.leave() }
+    if core.isReadOnly && core.corruption == nil { return }
     if let error = await core.sync() { throw error }
   }
 
@@ -141,9 +166,11 @@ public actor Volume {
     try await reactor.run { () async throws(Ext2Error) in try await self.freezeHere() }
   }
   private func freezeHere() async throws(Ext2Error) {
-    try checkMounted()
+    try await beginCall()
+    defer { core.calls.leave() }
     await core.gate.close()
-    if let error = await core.sync() {
+    let error = isMounted ? await core.sync() : .closed
+    if let error {
       core.gate.open()
       throw error
     }

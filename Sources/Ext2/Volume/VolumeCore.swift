@@ -17,12 +17,16 @@ final class VolumeCore {
   let cache: PageCache
   let inodes: InodeTable
   let gate: Gate
+  /// Every call on the volume is inside, readers too; unmount closes it for good.
+  let calls: Gate
   let flushes: FlushGroup
   let evictor: Evictor
   let namespace: AsyncLock
   /// Errors of what files share, and failed flushes: every fsync consults it.
   var errors = ErrorSequence()
   var isReadOnly: Bool
+  /// What made it read-only while it was mounted for writing: metadata is not written any more.
+  var corruption: Ext2Error? { metadata.refusal }
   /// Whether the volume was clean and without errors when it was mounted.
   let wasClean: Bool
   private(set) var generations: SeededGenerator
@@ -49,6 +53,7 @@ final class VolumeCore {
     inodes = InodeTable(
       reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, switchedOff: switchedOff)
     gate = Gate(reactor)
+    calls = Gate(reactor)
     flushes = FlushGroup(queue, switchedOff: switchedOff)
     evictor = Evictor(inodes, gate)
     namespace = AsyncLock(reactor, "the namespace")
@@ -69,6 +74,11 @@ final class VolumeCore {
     pendingFrees.onCorruption = { [unowned self] error in noteCorruption(error) }
     pendingFrees.commit = { [unowned self] in await commit() }
     let switchedOff = options.cache.switchedOff
+    inodes.onLostBlocks = { [unowned self] error in
+      options.logger.error("blocks are lost until a check: \(error)")
+      groups.superblock.state.insert(.error)
+    }
+    if isReadOnly { return }
     inodes.onUnreferenced = { [unowned self] inode in
       evictor.add(inode)
       if switchedOff.contains(.evictorFrees) { evictor.evictInline() }
@@ -81,7 +91,10 @@ final class VolumeCore {
   func noteCorruption(_ error: FormatError) {
     options.logger.error("\(error)")
     groups.superblock.state.insert(.error)
-    if groups.superblock.errorBehaviour != .continue { isReadOnly = true }
+    if groups.superblock.errorBehaviour != .continue {
+      isReadOnly = true
+      metadata.refuseWrites(because: Ext2Error(error))
+    }
   }
 
   // MARK: Making things durable
@@ -96,7 +109,7 @@ final class VolumeCore {
       inodes.release(inode)
     }
     if options.frees == .ordered && !pendingFrees.isEmpty { _ = await commit() }
-    await pendingFrees.drain()
+    if let error = await pendingFrees.drain() { firstError = firstError ?? error }
     groups.encode(into: metadata)
     if let error = await metadata.writeAll() { firstError = firstError ?? error }
     do { try await flushes.flush() } catch { firstError = firstError ?? error }
@@ -105,13 +118,13 @@ final class VolumeCore {
   }
 
   /// Makes the metadata durable as it is now: blocks that were freed before may be used again then.
-  private func commit() async -> Bool {
+  private func commit() async -> Ext2Error? {
     let number = pendingFrees.beginCommit()
     groups.encode(into: metadata)
-    if await metadata.writeAll() != nil { return false }
-    do { try await flushes.flush() } catch { return false }
+    if let error = await metadata.writeAll() { return error }
+    do { try await flushes.flush() } catch { return error }
     pendingFrees.endCommit(number)
-    return true
+    return nil
   }
 
   /// Makes one file durable: its pages, its pointer blocks, its place in the inode table, then a flush. With `dataOnly`

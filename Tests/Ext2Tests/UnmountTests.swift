@@ -1,0 +1,144 @@
+import BlockDevice
+import Ext2
+import PageCache
+import Reactor
+import Support
+import Testing
+
+@Suite("Freeze and unmount", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
+struct UnmountTests {
+  static let size = 1024
+
+  @Test("freeze lets writers who wait for budget through, holds back the evictor, and nothing is written until the thaw")
+  func freeze() throws {
+    let options = VolumeOptions.quiet.with {
+      $0.cache.cacheByteCount = 24 * Self.size
+      $0.cache.dirtyLimitByteCount = 8 * Self.size
+    }
+    try script(try Images.empty(blockSize: Self.size), options) { rig in
+      let crowd = try await rig.volume.open("crowd", create: true), gone = try await rig.volume.open("gone", create: true)
+      try await gone.write(stamped(1, count: 3 * Self.size), at: 0)
+      async let written = crowd.write(stamped(2, count: 60 * Self.size), at: 0)
+      try await rig.until("the writer has begun") { (try? await crowd.status().byteCount) ?? 0 > 0 }
+      try await rig.volume.freeze()
+      #expect(try await written == 60 * Self.size, "it was inside the gate")
+      let writes = Tally()
+      await rig.treat { request in
+        if request.operation.isWrite { writes.count += 1 }
+        return .proceed
+      }
+      let free = await rig.volume.statistics.freeBlockCount
+      async let late = crowd.append(stamped(3, count: Self.size))
+      async let removal: Void = rig.volume.unlink("gone")
+      await gone.close()
+      #expect(try await crowd.read(at: 0, count: 60 * Self.size) == stamped(2, count: 60 * Self.size), "readers go on")
+      await rig.pause(100_000_000_000)
+      #expect(writes.count == 0, "a frozen volume is not written")
+      #expect(await rig.volume.statistics.freeBlockCount == free)
+      #expect(try Images.check(await rig.disk { $0.durableImage }) == nil)
+      await rig.volume.thaw()
+      #expect(try await late == Self.size)
+      try await removal
+      try await rig.until("the file is evicted") { await rig.volume.statistics.freeBlockCount > free }
+    }
+  }
+
+  @Test("an inode that waits for the evictor is evicted after the thaw")
+  func evictorAndFreeze() throws {
+    try script(try Images.empty(blockSize: Self.size)) { rig in
+      let before = await rig.volume.statistics
+      let file = try await rig.volume.open("a", create: true)
+      try await file.write(stamped(1, count: 30 * Self.size), at: 0)
+      try await rig.volume.unlink("a")
+      try await rig.volume.freeze()
+      await file.close()
+      await rig.settle()
+      #expect(await rig.volume.statistics.freeInodeCount == before.freeInodeCount - 1)
+      await rig.volume.thaw()
+      try await rig.until("it is evicted") { await rig.volume.statistics == before }
+    }
+  }
+
+  @Test("unmount of a frozen volume ends, and whoever waited for the thaw is told")
+  func unmountFrozen() throws {
+    try script(try Images.empty(blockSize: Self.size), seeds: 0..<16) { rig in
+      let file = try await rig.volume.open("a", create: true)
+      try await file.write(stamped(1, count: 3 * Self.size), at: 0)
+      try await rig.volume.unlink("a")
+      try await rig.volume.freeze()
+      async let late = errorOf { () async throws(Ext2Error) in try await file.append([1]) }
+      await rig.settle()
+      await file.close()
+      try await rig.volume.unmount()
+      guard case .closed = await late else {
+        Issue.record("a writer who waits is told that the volume is closed")
+        return
+      }
+    }
+  }
+
+  @Test("unmount beside running calls ends, leaves a clean volume and closes the device")
+  func unmountBesideCalls() throws {
+    let image = try Images.prepared(try Images.empty(blockSize: Self.size)) { rig in
+      for number in 0..<6 {
+        let file = try await rig.volume.open("f\(number)", create: true)
+        try await file.write(stamped(UInt8(number), count: 40 * Self.size), at: 0)
+      }
+    }
+    try script(image, seeds: 0..<48) { rig in
+      await withTaskGroup(of: Void.self) { group in
+        for number in 0..<6 {
+          group.addTask {
+            guard let file = try? await rig.volume.open("f\(number)") else { return }
+            await rig.pause(UInt64(number) * 7_000)
+            switch number {
+            case 0: _ = try? await file.read(at: 0, count: 40 * Self.size)
+            case 1: _ = try? await file.append(stamped(9, count: 20 * Self.size))
+            case 2: _ = try? await file.truncate(to: 0)
+            case 3:
+              try? await rig.volume.unlink("f3")
+              _ = try? await file.read(at: 0, count: 40 * Self.size)
+              await file.close()
+            case 4: _ = try? await file.synchronize()
+            default: _ = try? await rig.volume.freeze()
+            }
+          }
+        }
+        group.addTask {
+          await rig.pause(UInt64(rig.reactor.steps % 60) * 1_000)
+          await #expect(throws: Never.self) { try await rig.volume.unmount() }
+        }
+      }
+      #expect(await rig.disk { $0.sink == nil }, "the queue let go of the device")
+    }
+  }
+
+  @Test("unmount waits for reads ahead")
+  func unmountWithReadsAhead() throws {
+    let image = try Images.prepared(try Images.empty(blockSize: Self.size)) { rig in
+      let file = try await rig.volume.open("a", create: true)
+      try await file.write(stamped(1, count: 200 * Self.size), at: 0)
+    }
+    try script(image) { rig in
+      let file = try await rig.volume.open("a")
+      await rig.treat { $0.operation == .read && $0.isFileData && $0.byteRange.count > 20 * Self.size ? .delay(30_000_000) : .proceed }
+      for page in 0..<12 { _ = try await file.read(at: UInt64(page * Self.size), count: Self.size) }
+      try await rig.volume.unmount()
+      #expect(await rig.disk { $0.sink == nil }, "the queue let go of the device")
+    }
+  }
+
+  @Test("after unmount every call says that the volume is closed")
+  func closed() throws {
+    try script(try Images.empty(blockSize: Self.size), seeds: 0..<2) { rig in
+      let file = try await rig.volume.open("a", create: true)
+      try await rig.volume.unmount()
+      await #expect(throws: Ext2Error.self) { try await rig.volume.unmount() }
+      await #expect(throws: Ext2Error.self) { try await rig.volume.open("a") }
+      await #expect(throws: Ext2Error.self) { try await rig.volume.synchronize() }
+      await #expect(throws: Ext2Error.self) { try await file.read(at: 0, count: 1) }
+      await #expect(throws: Ext2Error.self) { try await file.write([1], at: 0) }
+      await file.close()
+    }
+  }
+}
