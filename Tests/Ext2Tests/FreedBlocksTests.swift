@@ -16,7 +16,8 @@ struct FreedBlocksTests {
     }
   }
 
-  @Test("a walk whose pointer block is freed and reused under it sees the file as it is then", arguments: [false, true])
+  @Test(
+    "a walk whose pointer block is freed and reused under it sees the file as it is then", arguments: [false, true])
   func pointerBlockReused(isPunched: Bool) throws {
     let image = try Self.cold()
     try script(image, seeds: 0..<48) { rig in
@@ -71,7 +72,8 @@ struct FreedBlocksTests {
   }
 
   @Test(
-    "a fill in flight brings nothing back into a file that was cut", arguments: [(false, 1), (true, 1), (false, 8), (true, 8)])
+    "a fill in flight brings nothing back into a file that was cut",
+    arguments: [(false, 1), (true, 1), (false, 8), (true, 8)])
   func fillAgainstTruncate(isPunched: Bool, pages: Int) throws {
     let image = try Self.cold()
     try script(image) { rig in
@@ -88,7 +90,9 @@ struct FreedBlocksTests {
       let found = try await read
       for page in 0..<found.count / Self.size {
         let bytes = Array(found[page * Self.size..<(page + 1) * Self.size])
-        let new = page < 2 ? [] : Array(stamped(3, count: 6 * Self.size)[max(0, page - 2) * Self.size..<max(1, page - 1) * Self.size])
+        let new =
+          page < 2
+          ? [] : Array(stamped(3, count: 6 * Self.size)[max(0, page - 2) * Self.size..<max(1, page - 1) * Self.size])
         #expect(bytes.allSatisfy { $0 == 0 } || bytes == new, "page \(page) has bytes that were cut off")
       }
       try await rig.volume.synchronize()
@@ -105,7 +109,9 @@ struct FreedBlocksTests {
       let file = try await rig.volume.open("a")
       #expect(try await file.read(at: 0, count: Self.size) == Array(stamped(1, count: Self.size)))
       // Its pointer block is in memory: the truncate reads nothing.
-      #expect(try await file.read(at: UInt64(39 * Self.size), count: 1) == [stamped(1, count: 40 * Self.size)[39 * Self.size]])
+      #expect(
+        try await file.read(at: UInt64(39 * Self.size), count: 1) == [stamped(1, count: 40 * Self.size)[39 * Self.size]]
+      )
       await rig.hold { $0.operation == .read && $0.isFileData }
       async let ahead = file.read(at: UInt64(Self.size), count: 20 * Self.size)
       await rig.settle()

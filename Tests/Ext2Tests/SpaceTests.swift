@@ -87,11 +87,14 @@ struct SpaceTests {
     }
   }
 
-  @Test("a sparse file reaches into the triple indirect tree, and truncates go through all levels", arguments: blockSizes)
+  @Test(
+    "a sparse file reaches into the triple indirect tree, and truncates go through all levels", arguments: blockSizes)
   func sparse(blockSize: Int) throws {
     let size = UInt64(blockSize), pointers = size / 4
     // The last block of each level, and the first of the next.
-    let edges = [11, 12, 11 + pointers, 12 + pointers, 11 + pointers + pointers * pointers, 12 + pointers + pointers * pointers]
+    let edges = [
+      11, 12, 11 + pointers, 12 + pointers, 11 + pointers + pointers * pointers, 12 + pointers + pointers * pointers,
+    ]
     let far = 12 + pointers + pointers * pointers + 5 * pointers * pointers + 7
     try script(try Images.empty(blockSize: blockSize), seeds: 0..<3) { rig in
       let free = await rig.volume.statistics.freeBlockCount

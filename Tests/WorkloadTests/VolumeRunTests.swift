@@ -7,7 +7,9 @@ import Testing
 struct VolumeRunTests {
   static let engines = ["mem", "sim", "libaio"]
 
-  @Test("does its size once, in every pattern on every engine, and all is held", arguments: engines, DeviceRunTests.allPatterns)
+  @Test(
+    "does its size once, in every pattern on every engine, and all is held", arguments: engines,
+    DeviceRunTests.allPatterns)
   func patterns(engine: String, pattern: String) async throws {
     let report = try await runJobs([
       "--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=8m", "--rw=\(pattern)", "--size=256k",
