@@ -48,9 +48,11 @@ struct DeviceRunTests {
     #expect(report.latencies.read?.maximum ?? 0 >= 20_000)
   }
 
-  @Test("says what does not fit", arguments: [
-    ["--filename=/nonexistent/x", "--size=1m"], ["--ioengine=mem", "--size=4m", "--bs=2m"],
-  ])
+  @Test(
+    "says what does not fit",
+    arguments: [
+      ["--filename=/nonexistent/x", "--size=1m"], ["--ioengine=mem", "--size=4m", "--bs=2m"],
+    ])
   func unfit(arguments: [String]) async throws {
     let error = await #expect(throws: RunError.self) { try await runJobs(["--name=a", "--rw=write"] + arguments) }
     #expect(error?.exitCode == .jobError)

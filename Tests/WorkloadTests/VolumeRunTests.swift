@@ -7,7 +7,9 @@ import Testing
 struct VolumeRunTests {
   static let engines = ["mem", "sim", "libaio"]
 
-  @Test("does its size once, in every pattern on every engine, and all is held", arguments: engines, DeviceRunTests.allPatterns)
+  @Test(
+    "does its size once, in every pattern on every engine, and all is held", arguments: engines,
+    DeviceRunTests.allPatterns)
   func patterns(engine: String, pattern: String) async throws {
     let report = try await runJobs([
       "--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=8m", "--rw=\(pattern)", "--size=256k",
@@ -46,7 +48,7 @@ struct VolumeRunTests {
     var caught: RunReport?
     for seed in 1...20 where caught == nil {
       let report = try await runJobs(
-        ["--unsafe-ignore-cookie"] + smallStorm(engine: "sim", runtime: "300ms", more: ["--randseed=\(seed)"]))
+        ["--unsafe-ignore-cookie"] + smallStorm(engine: "sim", runtime: "200ms", more: ["--randseed=\(seed)"]))
       #expect(report.writeback?.staleBatches == 0)
       if !report.findings.isEmpty { caught = report }
     }
