@@ -48,7 +48,7 @@ struct VolumeRunTests {
     var caught: RunReport?
     for seed in 1...20 where caught == nil {
       let report = try await runJobs(
-        ["--unsafe-ignore-cookie"] + smallStorm(engine: "sim", runtime: "300ms", more: ["--randseed=\(seed)"]))
+        ["--unsafe-ignore-cookie"] + smallStorm(engine: "sim", runtime: "200ms", more: ["--randseed=\(seed)"]))
       #expect(report.writeback?.staleBatches == 0)
       if !report.findings.isEmpty { caught = report }
     }

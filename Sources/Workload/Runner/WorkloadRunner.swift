@@ -27,7 +27,9 @@ package enum WorkloadRunner {
         let verdict = try image.check()
         report.e2fsckExit = verdict.exitCode
         if verdict.exitCode != 0 {
-          report.findings.append(Finding(.checkFailed, context: "exit \(verdict.exitCode)", found: verdict.output))
+          // Where much is broken, the first lines say enough.
+          let lines = verdict.output.split(separator: "\n").prefix(20).joined(separator: "\n")
+          report.findings.append(Finding(.checkFailed, context: "exit \(verdict.exitCode)", found: lines))
         }
       } catch {
         image.remove()
