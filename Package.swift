@@ -74,7 +74,9 @@ let package = Package(
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
     tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
     tests("Ext2FormatTests", ["Ext2Format"]),
-    tests("Ext2Tests", ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
+    tests(
+      "Ext2Tests",
+      ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
   ],
   swiftLanguageModes: [.v6]

@@ -5,7 +5,10 @@ public enum Images {
   /// Whether the machine has what these tests need.
   public static let isAvailable = ExternalTool("mke2fs") != nil && ExternalTool("e2fsck") != nil
 
-  public struct Failure: Error { public let output: String }
+  public struct Failure: Error {
+    public let output: String
+    public init(output: String) { self.output = output }
+  }
 
   /// The bytes of a volume that mke2fs made, with a fixed UUID and hash seed.
   public static func make(blockSize: Int, byteCount: Int, options: [String] = []) throws -> [UInt8] {

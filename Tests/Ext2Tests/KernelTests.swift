@@ -1,0 +1,143 @@
+import Ext2
+import Support
+import SystemPackage
+import Testing
+import Workload
+
+/// The kernel's own ext2, over a loop mount: the judge that has nothing of ours in it.
+enum Kernel {
+  /// Why an image cannot be mounted by the kernel here; nil when it can.
+  static let obstacle: String? = {
+    guard Images.isAvailable else { return "mke2fs and e2fsck are needed" }
+    do {
+      try mounted(Images.empty(blockSize: 1024)) { _ in }
+      return nil
+    } catch { return "a loop mount needs root and a kernel with loop devices and ext2" }
+  }()
+
+  /// Mounts a copy of an image, runs `body` with the folder, and unmounts. Returns the image afterwards.
+  @discardableResult static func mounted(_ image: [UInt8], _ body: (String) throws -> Void) throws -> [UInt8] {
+    try TemporaryFile.with(contents: image) { path in
+      let folder = path + ".mounted"
+      try run("mkdir", [folder])
+      defer { _ = try? run("rmdir", [folder]) }
+      // The loop device goes with the mount.
+      try run("mount", ["-t", "ext2", "-o", "loop", path, folder])
+      var isMounted = true
+      defer { if isMounted { _ = try? run("umount", ["-l", folder]) } }
+      try body(folder)
+      try run("umount", [folder])
+      isMounted = false
+      return try TemporaryFile.read(path)
+    }
+  }
+
+  @discardableResult static func run(_ tool: String, _ arguments: [String]) throws -> String {
+    guard let outcome = ExternalTool(tool)?.run(arguments) else { throw Images.Failure(output: "no \(tool)") }
+    guard outcome.exitCode == 0 else { throw Images.Failure(output: outcome.output) }
+    return outcome.output
+  }
+
+  static func write(_ bytes: [UInt8], to path: String, at offset: Int64 = 0) throws {
+    let file = try FileDescriptor.open(
+      FilePath(path), .writeOnly, options: [.create], permissions: [.ownerReadWrite])
+    try file.closeAfter { _ = try file.writeAll(toAbsoluteOffset: offset, bytes) }
+  }
+}
+
+@Suite("The kernel's ext2", .enabled(if: Kernel.obstacle == nil, "\(Kernel.obstacle ?? "")"))
+struct KernelTests {
+  /// Files of many shapes: their offsets and sizes reach every level of the tree that fits.
+  static func shapes(_ blockSize: Int) -> [(name: String, offset: Int, count: Int)] {
+    let pointers = blockSize / 4
+    return [
+      ("empty", 0, 0), ("byte", 0, 1), ("block", 0, blockSize), ("odd", 0, 3 * blockSize + 17),
+      ("indirect", 0, 40 * blockSize + 5), ("hole", 20 * blockSize + 3, 2 * blockSize),
+      ("double", (12 + pointers + 3) * blockSize, 5 * blockSize),
+      ("triple", (12 + pointers + pointers * pointers + 3) * blockSize, 700),
+    ]
+  }
+
+  @Test("it reads what we wrote, byte for byte, and e2fsck agrees", arguments: blockSizes)
+  func kernelReads(blockSize: Int) throws {
+    let outcome = VolumeRig.run(try Images.empty(blockSize: blockSize)) { rig in
+      for (index, shape) in Self.shapes(blockSize).enumerated() {
+        let file = try await rig.volume.open(shape.name, create: true)
+        if shape.count > 0 { try await file.write(stamped(UInt8(index), count: shape.count), at: UInt64(shape.offset)) }
+      }
+      let cut = try await rig.volume.open("cut", create: true)
+      try await cut.write(stamped(99, count: 60 * blockSize), at: 0)
+      try await cut.truncate(to: UInt64(13 * blockSize + 100))
+      try await cut.truncate(to: UInt64(30 * blockSize))
+      let gone = try await rig.volume.open("gone", create: true)
+      try await gone.write(stamped(98, count: 30 * blockSize), at: 0)
+      try await rig.volume.unlink("gone")
+    }
+    #expect(outcome.failures == [] && outcome.unmountError == nil)
+    #expect(try Images.check(outcome.image) == nil)
+    try Kernel.mounted(outcome.image) { folder in
+      for (index, shape) in Self.shapes(blockSize).enumerated() where shape.name != "triple" {
+        let expected =
+          [UInt8](repeating: 0, count: shape.count == 0 ? 0 : shape.offset) + stamped(UInt8(index), count: shape.count)
+        #expect(try TemporaryFile.read("\(folder)/\(shape.name)") == expected, "\(shape.name)")
+      }
+      let triple = Self.shapes(blockSize)[7]
+      let tail = try Kernel.tail(of: "\(folder)/triple", from: Int64(triple.offset), count: triple.count + 1)
+      #expect(tail == stamped(7, count: triple.count))
+      let cut = try TemporaryFile.read("\(folder)/cut")
+      #expect(
+        cut == Array(stamped(99, count: 60 * blockSize).prefix(13 * blockSize + 100))
+          + [UInt8](repeating: 0, count: 17 * blockSize - 100))
+      #expect(try !Kernel.run("ls", [folder]).contains("gone"))
+    }
+  }
+
+  @Test("we read what it wrote, byte for byte, change it, and it reads that", arguments: blockSizes)
+  func kernelWrites(blockSize: Int) throws {
+    let image = try Kernel.mounted(try Images.empty(blockSize: blockSize)) { folder in
+      for (index, shape) in Self.shapes(blockSize).enumerated() {
+        try Kernel.write(
+          stamped(UInt8(index), count: shape.count), to: "\(folder)/\(shape.name)", at: Int64(shape.offset))
+      }
+      for number in 0..<20 { try Kernel.write([UInt8(number)], to: "\(folder)/small-\(number)") }
+      try Kernel.run("rm", ["\(folder)/small-3", "\(folder)/small-7"])
+    }
+    #expect(try Images.check(image) == nil)
+    let outcome = VolumeRig.run(image) { rig in
+      for (index, shape) in Self.shapes(blockSize).enumerated() {
+        let file = try await rig.volume.open(shape.name)
+        #expect(try await file.status().byteCount == UInt64(shape.count == 0 ? 0 : shape.offset + shape.count))
+        #expect(
+          try await file.read(at: UInt64(shape.offset), count: shape.count + 9)
+            == stamped(UInt8(index), count: shape.count))
+        if shape.offset > 0 { #expect(try await file.read(at: UInt64(shape.offset - 3), count: 3) == [0, 0, 0]) }
+      }
+      let names = try await rig.volume.list()
+      #expect(names.filter { $0.hasPrefix("small") }.count == 18)
+      let file = try await rig.volume.open("indirect")
+      try await file.truncate(to: UInt64(15 * blockSize))
+      try await file.append(stamped(50, count: 10 * blockSize))
+      try await rig.volume.unlink("small-5")
+    }
+    #expect(outcome.failures == [] && outcome.unmountError == nil)
+    #expect(try Images.check(outcome.image) == nil)
+    let last = try Kernel.mounted(outcome.image) { folder in
+      let expected =
+        Array(stamped(4, count: 40 * blockSize).prefix(15 * blockSize)) + stamped(50, count: 10 * blockSize)
+      #expect(try TemporaryFile.read("\(folder)/indirect") == expected)
+      try Kernel.run("rm", ["\(folder)/indirect", "\(folder)/small-1"])
+    }
+    #expect(try Images.check(last) == nil)
+  }
+}
+
+extension Kernel {
+  static func tail(of path: String, from offset: Int64, count: Int) throws -> [UInt8] {
+    let file = try FileDescriptor.open(FilePath(path), .readOnly)
+    return try file.closeAfter {
+      var bytes = [UInt8](repeating: 0, count: count)
+      let done = try unsafe bytes.withUnsafeMutableBytes { unsafe try file.read(fromAbsoluteOffset: offset, into: $0) }
+      return Array(bytes.prefix(done))
+    }
+  }
+}
