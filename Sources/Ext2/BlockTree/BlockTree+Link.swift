@@ -109,8 +109,9 @@ extension BlockTree {
     if allocator.policy == .nextFit { return allocator.startingGoal(for: inode) }
     switch slot {
     case .inode(let position):
-      for earlier in stride(from: min(position, 12) - 1, through: 0, by: -1) where pointers[earlier] != 0 {
-        return BlockNumber(rawValue: pointers[earlier]).advanced(by: 1)
+      for earlier in stride(from: min(position, 12) - 1, through: 0, by: -1) {
+        let neighbour = BlockNumber(rawValue: pointers[earlier])
+        if groups.map.isOwnable(neighbour) { return neighbour.advanced(by: 1) }
       }
     case .block(let block, let position):
       for earlier in stride(from: position - 1, through: 0, by: -1) {

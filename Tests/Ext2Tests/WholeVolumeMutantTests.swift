@@ -1,0 +1,157 @@
+import BlockDevice
+import Ext2
+import FaultLab
+import PageCache
+import Support
+import Testing
+
+/// A rule that the file system itself applies, and the script that notices when it is switched off. The rules of the
+/// page cache, and those whose absence only a power cut shows, are tested on the toy volume.
+struct VolumeMutant: Sendable, CustomTestStringConvertible {
+  let rule: SwitchedOffRules
+  /// Nil: seeded runs of the whole volume.
+  let script: (@Sendable (VolumeRig) async throws -> Void)?
+  var options = VolumeOptions.quiet
+  var name: String { SwitchedOffRules.all.first { $0.rule == rule }?.name ?? "?" }
+  var testDescription: String { name }
+
+  /// What a script throws when a rule does not hold.
+  struct Broken: Error { let what: String }
+
+  static func expect(_ condition: Bool, _ what: String) throws(Broken) {
+    if !condition { throw Broken(what: what) }
+  }
+
+  static let size = 1024
+
+  static let all: [VolumeMutant] = [
+    VolumeMutant(rule: .pendingFrees, script: nil),
+    VolumeMutant(rule: .discardCountsAsWrite, script: nil),
+    VolumeMutant(rule: .evictorFrees, script: nil),
+    VolumeMutant(rule: .walkComparison, script: walk),
+    VolumeMutant(
+      rule: .lateMetadataCopy, script: waitingMetadata,
+      options: .quiet.with {
+        $0.queue.tagCount = 1
+        $0.queue.placeCount = 8
+        $0.queue.writebackReserve = 2
+        $0.cache.batchByteCount = size
+      }),
+    VolumeMutant(rule: .flushAfterLastWrite, script: sharedFlush),
+    VolumeMutant(rule: .failedFlushIsRemembered, script: failedFlush),
+    VolumeMutant(rule: .growInOneStep, script: growth),
+  ]
+
+  /// A reader walks to a pointer block that is freed and becomes a block of another file meanwhile.
+  private static func walk(_ rig: VolumeRig) async throws {
+    let file = try await rig.volume.open("a"), other = try await rig.volume.open("b", create: true)
+    let number = UInt64(try await file.status().inode)
+    await rig.hold { $0.operation == .read && !$0.isFileData && $0.owner == number }
+    async let read = file.read(at: UInt64(20 * size), count: size)
+    try await rig.untilHeld()
+    async let shrink: Void = file.truncate(to: 0)
+    await rig.settle()
+    async let release: Void = rig.serve()
+    try await shrink
+    try await other.write([UInt8](repeating: 0xEE, count: 60 * size), at: 0)
+    await release
+    let found = try await read
+    let old = Array(stamped(1, count: 40 * size)[20 * size..<21 * size])
+    try expect(found == old || found.isEmpty, "the reader got bytes that were never the file's")
+  }
+
+  /// A dirty pointer block waits for admission, is freed, and becomes data of another file.
+  private static func waitingMetadata(_ rig: VolumeRig) async throws {
+    let crowd = try await rig.volume.open("crowd", create: true), file = try await rig.volume.open("a")
+    try await file.punch(UInt64(20 * size)..<UInt64(21 * size))
+    await rig.hold { $0.operation == .write }
+    try await crowd.write(stamped(3, count: 16 * size), at: 0)
+    async let crowdSync: Void = crowd.synchronize()
+    await rig.settle()
+    async let sync: Void = file.synchronize()
+    await rig.settle()
+    try await file.truncate(to: 0)
+    let taker = try await rig.volume.open("taker", create: true)
+    try await taker.write(stamped(4, count: 60 * size), at: 0)
+    await rig.serve()
+    try await sync
+    try await crowdSync
+  }
+
+  /// Two files are synced; the second one's data is written while the first one's flush is out.
+  private static func sharedFlush(_ rig: VolumeRig) async throws {
+    let first = try await rig.volume.open("a"), second = try await rig.volume.open("b", create: true)
+    try await first.write([1], at: 0)
+    await rig.hold { $0.operation == .flush }
+    async let one: Void = first.synchronize()
+    try await rig.untilHeld()
+    try await second.write(stamped(5, count: 3 * size), at: 0)
+    async let two: Void = second.synchronize()
+    await rig.settle()
+    await rig.serve()
+    try await one
+    try await two
+    let extents = try await second.extents()
+    let left = await rig.disk { $0.durableImage }
+    for extent in extents {
+      let start = Int(extent.diskBlock) * size
+      let expected = stamped(5, count: 3 * size)[Int(extent.fileBlock) * size..<(Int(extent.fileBlock) + extent.count) * size]
+      try expect(Array(left[start..<start + extent.count * size]) == Array(expected), "fsync returned before its data was durable")
+    }
+  }
+
+  /// A flush fails; whoever else has written since the last good one has to hear of it.
+  private static func failedFlush(_ rig: VolumeRig) async throws {
+    let first = try await rig.volume.open("a"), second = try await rig.volume.open("b", create: true)
+    try await first.write([1], at: 0)
+    try await second.write([2], at: 0)
+    await rig.fail { $0.operation == .flush }
+    let error = await errorOf { () async throws(Ext2Error) in try await first.synchronize() }
+    await rig.serve()
+    let other = await errorOf { () async throws(Ext2Error) in try await second.synchronize() }
+    try expect(error != nil && other != nil, "an opener did not hear of a failed flush")
+  }
+
+  /// A reader beside an append inside one page sees the old end or the new bytes.
+  private static func growth(_ rig: VolumeRig) async throws {
+    let file = try await rig.volume.open("grows", create: true)
+    for round in 0..<40 {
+      let offset = UInt64(round * 20)
+      async let written = file.append([UInt8](repeating: 0x7F, count: 20))
+      for _ in 0..<8 {
+        let found = try await file.read(at: offset, count: 20)
+        try expect(found.allSatisfy { $0 == 0x7F }, "a reader saw a size without its bytes")
+        await rig.pause(100)
+      }
+      _ = try await written
+    }
+  }
+
+  /// What notices the mutant, or what is wrong without one.
+  func firstFinding(switchedOff: SwitchedOffRules, seeds: Int, _ image: [UInt8], _ explorer: Explorer) -> String? {
+    for seed in UInt64(0)..<UInt64(seeds) {
+      let findings: [String]
+      if let script {
+        findings = VolumeRig.run(image, seed: seed, options: options.with { $0.cache.switchedOff = switchedOff }, script).failures
+      } else {
+        findings = explorer.run(Scenario(seed: seed, switchedOff: switchedOff)).findings
+      }
+      if let first = findings.first { return "seed \(seed) | \(first)" }
+    }
+    return nil
+  }
+}
+
+@Suite("Mutants of the whole volume", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
+struct WholeVolumeMutantTests {
+  @Test("a script or a seeded run notices when a rule is switched off, and is content with it on", arguments: VolumeMutant.all)
+  func isKilled(_ mutant: VolumeMutant) throws {
+    let image = try FreedBlocksTests.cold(), explorer = try Explorer()
+    #expect(mutant.firstFinding(switchedOff: [], seeds: 24, image, explorer) == nil)
+    guard let finding = mutant.firstFinding(switchedOff: mutant.rule, seeds: 128, image, explorer) else {
+      Issue.record("no test notices \(mutant.name)")
+      return
+    }
+    print("mutant | \(mutant.name) | \(finding.prefix(150))")
+  }
+}
