@@ -118,8 +118,11 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
     let left = await rig.disk { $0.durableImage }
     for extent in extents {
       let start = Int(extent.diskBlock) * size
-      let expected = stamped(5, count: 3 * size)[Int(extent.fileBlock) * size..<(Int(extent.fileBlock) + extent.count) * size]
-      try expect(Array(left[start..<start + extent.count * size]) == Array(expected), "fsync returned before its data was durable")
+      let expected = stamped(5, count: 3 * size)[
+        Int(extent.fileBlock) * size..<(Int(extent.fileBlock) + extent.count) * size]
+      try expect(
+        Array(left[start..<start + extent.count * size]) == Array(expected),
+        "fsync returned before its data was durable")
     }
   }
 
@@ -155,7 +158,9 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
     for seed in UInt64(0)..<UInt64(seeds) {
       let findings: [String]
       if let script {
-        findings = VolumeRig.run(image, seed: seed, options: options.with { $0.cache.switchedOff = switchedOff }, script).failures
+        findings =
+          VolumeRig.run(image, seed: seed, options: options.with { $0.cache.switchedOff = switchedOff }, script)
+          .failures
       } else {
         findings = explorer.run(Scenario(seed: seed, switchedOff: switchedOff)).findings
       }
@@ -167,7 +172,9 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
 
 @Suite("Mutants of the whole volume", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
 struct WholeVolumeMutantTests {
-  @Test("a script or a seeded run notices when a rule is switched off, and is content with it on", arguments: VolumeMutant.all)
+  @Test(
+    "a script or a seeded run notices when a rule is switched off, and is content with it on",
+    arguments: VolumeMutant.all)
   func isKilled(_ mutant: VolumeMutant) throws {
     let image = try VolumeMutant.cold(), explorer = try Explorer()
     #expect(mutant.firstFinding(switchedOff: [], seeds: 24, image, explorer) == nil)
