@@ -1,7 +1,7 @@
 # tools/bench writeback: files of a mounted volume, written and synced, on a preallocated 1 GiB image of 4 KiB blocks.
 #
 #   sequential  256 MiB in pieces of 1 MiB, then fsync; beside fio writing 1 MiB blocks to the same region of the image
-#               with O_DIRECT and end_fsync, at depth 4; dirty limit 288 MiB, background threshold 16 MiB, depth 32
+#               with O_DIRECT and end_fsync, at depth 4; cache 64 MiB, dirty limit 48 MiB, background 8 MiB, depth 32
 #   scattered   16,384 random 4 KiB overwrites of a file of 64 MiB, then fsync; background threshold 96 MiB: device writes
 #               beside the number of contiguous dirty runs, counted from offsets and extents
 #   bounded     a file of ten times the cache (32 MiB): the process's high-water mark

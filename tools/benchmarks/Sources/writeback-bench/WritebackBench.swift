@@ -64,9 +64,9 @@ func show(_ counters: VolumeCounters, since before: VolumeCounters = VolumeCount
 private func sequential(_ path: String, mebibytes: Int) async throws {
   let reactor = ThreadReactor()
   let volume = try await mount(path, on: reactor) { options in
-    options.cache.cacheByteCount = (mebibytes + 64) << 20
-    options.cache.dirtyLimitByteCount = (mebibytes + 32) << 20
-    options.cache.backgroundByteCount = 16 << 20
+    options.cache.cacheByteCount = 64 << 20
+    options.cache.dirtyLimitByteCount = 48 << 20
+    options.cache.backgroundByteCount = 8 << 20
   }
   let file = try await volume.open("bench", create: true)
   let piece = [UInt8](repeating: 0xA5, count: 1 << 20)
