@@ -52,12 +52,16 @@ struct BadImageTests {
     ("first inode", 1108, [0xFF, 0xFF, 0, 0], ["superblock", "s_first_ino"]),
     ("first data block", 1044, [7, 0, 0, 0], ["superblock", "s_first_data_block"]),
     ("free blocks", 1036, [0xFF, 0xFF, 0xFF, 0x7F], ["superblock", "s_free_blocks_count"]),
-    ("block bitmap out of the volume", 2048, [0xFF, 0xFF, 0xFF, 0], ["group descriptor", "group 0", "bg_block_bitmap"]),
+    (
+      "block bitmap out of the volume", 2048, [0xFF, 0xFF, 0xFF, 0], ["group descriptor", "group 0", "bg_block_bitmap"]
+    ),
     ("inode bitmap in the superblock", 2052, [1, 0, 0, 0], ["group descriptor", "group 0", "bg_inode_bitmap"]),
     ("inode table at the end", 2056, [0xFF, 3, 0, 0], ["group descriptor", "group 0", "bg_inode_table"]),
   ]
 
-  @Test("an image that is no sound ext2 is refused with structure and field, and not written", arguments: unmountable.indices)
+  @Test(
+    "an image that is no sound ext2 is refused with structure and field, and not written",
+    arguments: unmountable.indices)
   func refused(index: Int) throws {
     let wrong = Self.unmountable[index]
     var image = try Images.empty(blockSize: 1024)
@@ -77,7 +81,10 @@ struct BadImageTests {
 
   @Test(
     "a root that is no directory, or cannot be read, is refused before anything is written",
-    arguments: ["sif <2> mode 0100644", "sif <2> links_count 0", "sif <2> size 0", "sif <2> size 100", "sif <2> flags 0x80000", "clri <2>"])
+    arguments: [
+      "sif <2> mode 0100644", "sif <2> links_count 0", "sif <2> size 0", "sif <2> size 100", "sif <2> flags 0x80000",
+      "clri <2>",
+    ])
   func badRoot(command: String) throws {
     let image = try Images.edited(try Images.empty(blockSize: 1024), [command])
     let attempt = try Self.mount(image)
@@ -108,7 +115,9 @@ struct BadImageTests {
     let image = try Images.edited(try Images.empty(blockSize: 1024), ["mkdir d"])
     return try Images.prepared(image) { rig in
       let file = try await rig.volume.open("a", create: true)
-      for block in [0, 12, 13, 300, 301, 12 + 256 + 65536 + 5] { try await file.write(stamped(1, count: 1024), at: UInt64(block * 1024)) }
+      for block in [0, 12, 13, 300, 301, 12 + 256 + 65536 + 5] {
+        try await file.write(stamped(1, count: 1024), at: UInt64(block * 1024))
+      }
       try await (try await rig.volume.open("d/inner", create: true)).write(stamped(2, count: 5000), at: 0)
       try await (try await rig.volume.open("b", create: true)).write(stamped(3, count: 30_000), at: 0)
     }
@@ -123,7 +132,9 @@ struct BadImageTests {
     (["sif a block[TIND] 4000000000"], ["pointer", "i_block[14]", "out of the volume"]),
   ]
 
-  @Test("a pointer that leads where no file may go is an error that names it, for reading, writing and truncate", arguments: badTrees.indices)
+  @Test(
+    "a pointer that leads where no file may go is an error that names it, for reading, writing and truncate",
+    arguments: badTrees.indices)
   func badPointers(index: Int) throws {
     let wrong = Self.badTrees[index]
     let image = try Images.edited(try Self.tree(), wrong.commands)
@@ -132,8 +143,14 @@ struct BadImageTests {
         let file = try await rig.volume.open("a")
         var errors: [String] = []
         for block in [0, 12, 300, 12 + 256 + 65536 + 5] {
-          if let error = await errorOf({ () async throws(Ext2Error) in try await file.read(at: UInt64(block * 1024), count: 10) }) { errors.append("\(error)") }
-          _ = await errorOf { () async throws(Ext2Error) in try await file.write(stamped(7, count: 1024), at: UInt64(block * 1024)) }
+          if let error = await errorOf({ () async throws(Ext2Error) in
+            try await file.read(at: UInt64(block * 1024), count: 10)
+          }) {
+            errors.append("\(error)")
+          }
+          _ = await errorOf { () async throws(Ext2Error) in
+            try await file.write(stamped(7, count: 1024), at: UInt64(block * 1024))
+          }
         }
         #expect(errors.contains { error in wrong.words.allSatisfy { error.contains($0) } }, "\(errors)")
         _ = await errorOf { () async throws(Ext2Error) in try await file.synchronize() }
@@ -153,7 +170,9 @@ struct BadImageTests {
     let other = try Self.pointers(of: "b", image)
     var bent = image
     func set(_ block: UInt32, _ index: Int, _ value: UInt32) {
-      for byte in 0..<4 { bent[Int(block) * 1024 + index * 4 + byte] = UInt8(truncatingIfNeeded: value >> UInt32(8 * byte)) }
+      for byte in 0..<4 {
+        bent[Int(block) * 1024 + index * 4 + byte] = UInt8(truncatingIfNeeded: value >> UInt32(8 * byte))
+      }
     }
     switch kind {
     case 0: set(blocks[12], 3, blocks[12])
@@ -171,7 +190,9 @@ struct BadImageTests {
           group.addTask {
             _ = try? await file.read(at: 0, count: 400 * 1024)
             _ = try? await file.read(at: UInt64(12 + 256 + 65536) * 1024, count: 400 * 1024)
-            for block in [12, 15, 300, 600, 12 + 256 + 65536 + 9] { _ = try? await file.write(stamped(7, count: 2000), at: UInt64(block * 1024)) }
+            for block in [12, 15, 300, 600, 12 + 256 + 65536 + 9] {
+              _ = try? await file.write(stamped(7, count: 2000), at: UInt64(block * 1024))
+            }
             _ = try? await file.truncate(to: seed % 2 == 0 ? 0 : 20_000)
             try? await rig.volume.unlink("a")
             await file.close()
@@ -186,7 +207,9 @@ struct BadImageTests {
         _ = try? await rig.volume.synchronize()
       }
       // Blocks with two owners make the oracle speak; what must not happen is a trap, a deadlock or an endless loop.
-      #expect(!outcome.failures.contains { $0.contains("deadlock") || $0.contains("no end") }, "seed \(seed): \(outcome.failures)")
+      #expect(
+        !outcome.failures.contains { $0.contains("deadlock") || $0.contains("no end") },
+        "seed \(seed): \(outcome.failures)")
     }
   }
 
@@ -204,7 +227,8 @@ struct BadImageTests {
     return record.block.indices.map { record.block[$0] }
   }
 
-  @Test("a directory with a broken entry is an error that names block and field; the others are whole", arguments: 0..<5)
+  @Test(
+    "a directory with a broken entry is an error that names block and field; the others are whole", arguments: 0..<5)
   func badDirectory(kind: Int) throws {
     let image = try Self.tree()
     let block = try Self.pointers(of: "d", image)[0]
@@ -235,7 +259,9 @@ struct BadImageTests {
     #expect(outcome.failures == [])
   }
 
-  @Test("names that lead to inodes of the volume, to free ones or to nowhere are errors", arguments: [1, 3, 7, 8, 10, 40, 64])
+  @Test(
+    "names that lead to inodes of the volume, to free ones or to nowhere are errors",
+    arguments: [1, 3, 7, 8, 10, 40, 64])
   func badInodeNumbers(number: Int) throws {
     let image = try Images.edited(try Self.tree(), ["link <\(number)> bad"])
     let outcome = VolumeRig.run(image) { rig in
@@ -263,9 +289,11 @@ struct BadImageTests {
     #expect(outcome.failures == [])
   }
 
-  @Test("with errors=remount-ro corruption ends all changes: writers get EROFS, unmount says so, the volume is not clean")
+  @Test(
+    "with errors=remount-ro corruption ends all changes: writers get EROFS, unmount says so, the volume is not clean")
   func remountReadOnly() throws {
-    let image = try Images.edited(try Self.tree(), ["set_super_value errors 2", "freeb \(try Self.pointers(of: "b", try Self.tree())[0])"])
+    let image = try Images.edited(
+      try Self.tree(), ["set_super_value errors 2", "freeb \(try Self.pointers(of: "b", try Self.tree())[0])"])
     for seed in UInt64(0)..<6 {
       let outcome = VolumeRig.run(image, seed: seed) { rig in
         let file = try await rig.volume.open("b"), other = try await rig.volume.open("d/inner")
@@ -277,7 +305,8 @@ struct BadImageTests {
           Issue.record("the volume is still written")
           return
         }
-        #expect(await errorOf { () async throws(Ext2Error) in try await other.synchronize() } != nil, "nothing is durable")
+        #expect(
+          await errorOf { () async throws(Ext2Error) in try await other.synchronize() } != nil, "nothing is durable")
         let writes = Tally()
         await rig.treat { request in
           if request.isMetadataWrite { writes.count += 1 }

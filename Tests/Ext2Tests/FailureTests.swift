@@ -17,15 +17,19 @@ struct FailureTests {
       try await second.write(stamped(2, count: 3000), at: 5000)
       try await other.write(stamped(3, count: 3000), at: 0)
       await rig.fail { $0.operation == .flush }
-      #expect(await errorOf { () async throws(Ext2Error) in try await first.synchronize() } != nil, "its own flush failed")
+      #expect(
+        await errorOf { () async throws(Ext2Error) in try await first.synchronize() } != nil, "its own flush failed")
       await rig.serve()
       #expect(await errorOf { () async throws(Ext2Error) in try await first.synchronize() } == nil, "it was told once")
       for file in [second, other] {
-        #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil, "told of the failed flush")
+        #expect(
+          await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil,
+          "told of the failed flush")
         #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } == nil, "once")
       }
       let late = try await rig.volume.open("b")
-      #expect(await errorOf { () async throws(Ext2Error) in try await late.synchronize() } == nil, "it was opened after")
+      #expect(
+        await errorOf { () async throws(Ext2Error) in try await late.synchronize() } == nil, "it was opened after")
     }
   }
 
@@ -75,7 +79,9 @@ struct FailureTests {
       try await other.write(stamped(2, count: 4 * Self.size), at: 0)
       await rig.fail { $0.isMetadataWrite && $0.owner == number }
       #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil)
-      #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil, "tried again by a call that waits for it")
+      #expect(
+        await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil,
+        "tried again by a call that waits for it")
       await rig.serve()
       try await Self.untilWritten(rig) { () async throws(Ext2Error) in try await file.synchronize() }
       #expect(await errorOf { () async throws(Ext2Error) in try await again.synchronize() } != nil, "told once")
@@ -101,19 +107,21 @@ struct FailureTests {
   }
 
   /// An attempt that was under way when the device recovered may still fail, the next ones do not.
-  private static func untilWritten(_ rig: VolumeRig, _ body: @Sendable () async throws(Ext2Error) -> Void) async throws {
+  private static func untilWritten(_ rig: VolumeRig, _ body: @Sendable () async throws(Ext2Error) -> Void) async throws
+  {
     try await rig.until("it is written") { await errorOf(body) == nil }
   }
 
-  @Test("on a device that fails every write everybody ends, with the error", arguments: FreesName.allCases, [false, true])
+  @Test(
+    "on a device that fails every write everybody ends, with the error", arguments: FreesName.allCases, [false, true])
   func deadDevice(frees: FreesName, hasDeadFlush: Bool) throws {
     let options = VolumeOptions.quiet.with {
       $0.frees = frees
       $0.cache.cacheByteCount = 40 * Self.size
       $0.metadataSlotCount = 64
     }
-    let image = try Images.empty(blockSize: Self.size)
-    for seed in UInt64(0)..<12 {
+    let image = try Images.empty(blockSize: Self.size, blockCount: 512)
+    for seed in UInt64(0)..<8 {
       let outcome = VolumeRig.run(image, seed: seed, options: options) { rig in
         let big = try await rig.volume.open("big", create: true)
         let free = Int(await rig.volume.statistics.freeBlockCount)
@@ -125,7 +133,13 @@ struct FailureTests {
           for number in 0..<4 {
             group.addTask {
               guard let file = try? await rig.volume.open("f\(number)", create: true) else { return }
-              for _ in 0..<200 { if await errorOf({ () async throws(Ext2Error) in try await file.append(stamped(9, count: 5000)) }) != nil { break } }
+              for _ in 0..<200 {
+                if await errorOf({ () async throws(Ext2Error) in try await file.append(stamped(9, count: 5000)) })
+                  != nil
+                {
+                  break
+                }
+              }
               #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil)
               _ = try? await file.truncate(to: 0)
               _ = try? await rig.volume.unlink("f\(number)")
@@ -140,7 +154,9 @@ struct FailureTests {
     }
   }
 
-  @Test("a device that takes writes and never completes them keeps nobody waiting past the deadline", arguments: FreesName.allCases)
+  @Test(
+    "a device that takes writes and never completes them keeps nobody waiting past the deadline",
+    arguments: FreesName.allCases)
   func hungDevice(frees: FreesName) throws {
     let options = VolumeOptions.quiet.with {
       $0.frees = frees

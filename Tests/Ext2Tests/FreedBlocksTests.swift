@@ -16,7 +16,8 @@ struct FreedBlocksTests {
     }
   }
 
-  @Test("a walk whose pointer block is freed and reused under it sees the file as it is then", arguments: [false, true])
+  @Test(
+    "a walk whose pointer block is freed and reused under it sees the file as it is then", arguments: [false, true])
   func pointerBlockReused(isPunched: Bool) throws {
     let image = try Self.cold()
     try script(image, seeds: 0..<48) { rig in
@@ -38,40 +39,17 @@ struct FreedBlocksTests {
     }
   }
 
+  @Test("a walk that waits for its turn while its pointer block becomes somebody's data begins again")
+  func walkWaits() throws { try script(try VolumeMutant.cold(), .quiet, VolumeMutant.walk) }
+
   @Test("metadata that waits for admission is not written once its block is freed")
   func metadataAwaitingAdmission() throws {
-    let options = VolumeOptions.quiet.with {
-      $0.queue.tagCount = 1
-      $0.queue.placeCount = 8
-      $0.queue.writebackReserve = 2
-      $0.cache.batchByteCount = Self.size
-    }
-    try script(try Images.empty(blockSize: Self.size), options, seeds: 0..<16) { rig in
-      let crowd = try await rig.volume.open("crowd", create: true)
-      let file = try await rig.volume.open("a", create: true)
-      try await file.write(stamped(1, count: 40 * Self.size), at: 0)
-      try await rig.volume.synchronize()
-      // A hole in the indirect block's range makes that block dirty, and nothing else of the file.
-      try await file.punch(UInt64(20 * Self.size)..<UInt64(21 * Self.size))
-      await rig.hold { $0.operation == .write }
-      try await crowd.write(stamped(3, count: 16 * Self.size), at: 0)
-      async let crowdSync: Void = crowd.synchronize()
-      await rig.settle()
-      async let sync: Void = file.synchronize()
-      await rig.settle()
-      try await file.truncate(to: 0)
-      let taker = try await rig.volume.open("taker", create: true)
-      try await taker.write(stamped(4, count: 60 * Self.size), at: 0)
-      await rig.serve()
-      try await sync
-      try await crowdSync
-      try await rig.volume.synchronize()
-      #expect(try await taker.read(at: 0, count: 60 * Self.size) == stamped(4, count: 60 * Self.size))
-    }
+    try script(try VolumeMutant.cold(), VolumeMutant.narrowQueue, seeds: 0..<16, VolumeMutant.waitingMetadata)
   }
 
   @Test(
-    "a fill in flight brings nothing back into a file that was cut", arguments: [(false, 1), (true, 1), (false, 8), (true, 8)])
+    "a fill in flight brings nothing back into a file that was cut",
+    arguments: [(false, 1), (true, 1), (false, 8), (true, 8)])
   func fillAgainstTruncate(isPunched: Bool, pages: Int) throws {
     let image = try Self.cold()
     try script(image) { rig in
@@ -88,7 +66,9 @@ struct FreedBlocksTests {
       let found = try await read
       for page in 0..<found.count / Self.size {
         let bytes = Array(found[page * Self.size..<(page + 1) * Self.size])
-        let new = page < 2 ? [] : Array(stamped(3, count: 6 * Self.size)[max(0, page - 2) * Self.size..<max(1, page - 1) * Self.size])
+        let new =
+          page < 2
+          ? [] : Array(stamped(3, count: 6 * Self.size)[max(0, page - 2) * Self.size..<max(1, page - 1) * Self.size])
         #expect(bytes.allSatisfy { $0 == 0 } || bytes == new, "page \(page) has bytes that were cut off")
       }
       try await rig.volume.synchronize()
@@ -105,7 +85,9 @@ struct FreedBlocksTests {
       let file = try await rig.volume.open("a")
       #expect(try await file.read(at: 0, count: Self.size) == Array(stamped(1, count: Self.size)))
       // Its pointer block is in memory: the truncate reads nothing.
-      #expect(try await file.read(at: UInt64(39 * Self.size), count: 1) == [stamped(1, count: 40 * Self.size)[39 * Self.size]])
+      #expect(
+        try await file.read(at: UInt64(39 * Self.size), count: 1) == [stamped(1, count: 40 * Self.size)[39 * Self.size]]
+      )
       await rig.hold { $0.operation == .read && $0.isFileData }
       async let ahead = file.read(at: UInt64(Self.size), count: 20 * Self.size)
       await rig.settle()

@@ -8,7 +8,8 @@ struct HashIndexTests {
 
   /// A volume whose root directory e2fsck has given a hash index.
   static func indexed(blockSize: Int) throws -> [UInt8] {
-    let image = try Images.make(blockSize: blockSize, byteCount: 4 << 20, options: ["-N", "512", "-O", "dir_index", "-m", "0"])
+    let image = try Images.make(
+      blockSize: blockSize, byteCount: 4 << 20, options: ["-N", "512", "-O", "dir_index", "-m", "0"])
     let filled = try TemporaryFile.with(contents: Array("text".utf8)) { source in
       try Images.edited(image, names.map { "write \(source) \($0)" })
     }
@@ -29,7 +30,8 @@ struct HashIndexTests {
       await #expect(throws: Ext2Error.self) { try await rig.volume.open("a-name-that-is-not-there") }
     }
     #expect(read.failures == [] && read.unmountError == nil)
-    #expect(try Images.output(of: "debugfs", ["-R", "stat /"], on: read.image).contains("Flags: 0x1000"), "reading keeps it")
+    #expect(
+      try Images.output(of: "debugfs", ["-R", "stat /"], on: read.image).contains("Flags: 0x1000"), "reading keeps it")
     #expect(try Images.check(read.image) == nil)
     for isCreate in [true, false] {
       let changed = VolumeRig.run(image) { rig in

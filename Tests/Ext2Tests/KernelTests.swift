@@ -53,7 +53,8 @@ struct KernelTests {
     return [
       ("empty", 0, 0), ("byte", 0, 1), ("block", 0, blockSize), ("odd", 0, 3 * blockSize + 17),
       ("indirect", 0, 40 * blockSize + 5), ("hole", 20 * blockSize + 3, 2 * blockSize),
-      ("double", (12 + pointers + 3) * blockSize, 5 * blockSize), ("triple", (12 + pointers + pointers * pointers + 3) * blockSize, 700),
+      ("double", (12 + pointers + 3) * blockSize, 5 * blockSize),
+      ("triple", (12 + pointers + pointers * pointers + 3) * blockSize, 700),
     ]
   }
 
@@ -76,14 +77,17 @@ struct KernelTests {
     #expect(try Images.check(outcome.image) == nil)
     try Kernel.mounted(outcome.image) { folder in
       for (index, shape) in Self.shapes(blockSize).enumerated() where shape.name != "triple" {
-        let expected = [UInt8](repeating: 0, count: shape.count == 0 ? 0 : shape.offset) + stamped(UInt8(index), count: shape.count)
+        let expected =
+          [UInt8](repeating: 0, count: shape.count == 0 ? 0 : shape.offset) + stamped(UInt8(index), count: shape.count)
         #expect(try TemporaryFile.read("\(folder)/\(shape.name)") == expected, "\(shape.name)")
       }
       let triple = Self.shapes(blockSize)[7]
       let tail = try Kernel.tail(of: "\(folder)/triple", from: Int64(triple.offset), count: triple.count + 1)
       #expect(tail == stamped(7, count: triple.count))
       let cut = try TemporaryFile.read("\(folder)/cut")
-      #expect(cut == Array(stamped(99, count: 60 * blockSize).prefix(13 * blockSize + 100)) + [UInt8](repeating: 0, count: 17 * blockSize - 100))
+      #expect(
+        cut == Array(stamped(99, count: 60 * blockSize).prefix(13 * blockSize + 100))
+          + [UInt8](repeating: 0, count: 17 * blockSize - 100))
       #expect(try !Kernel.run("ls", [folder]).contains("gone"))
     }
   }
@@ -92,7 +96,8 @@ struct KernelTests {
   func kernelWrites(blockSize: Int) throws {
     let image = try Kernel.mounted(try Images.empty(blockSize: blockSize)) { folder in
       for (index, shape) in Self.shapes(blockSize).enumerated() {
-        try Kernel.write(stamped(UInt8(index), count: shape.count), to: "\(folder)/\(shape.name)", at: Int64(shape.offset))
+        try Kernel.write(
+          stamped(UInt8(index), count: shape.count), to: "\(folder)/\(shape.name)", at: Int64(shape.offset))
       }
       for number in 0..<20 { try Kernel.write([UInt8(number)], to: "\(folder)/small-\(number)") }
       try Kernel.run("rm", ["\(folder)/small-3", "\(folder)/small-7"])
@@ -102,7 +107,9 @@ struct KernelTests {
       for (index, shape) in Self.shapes(blockSize).enumerated() {
         let file = try await rig.volume.open(shape.name)
         #expect(try await file.status().byteCount == UInt64(shape.count == 0 ? 0 : shape.offset + shape.count))
-        #expect(try await file.read(at: UInt64(shape.offset), count: shape.count + 9) == stamped(UInt8(index), count: shape.count))
+        #expect(
+          try await file.read(at: UInt64(shape.offset), count: shape.count + 9)
+            == stamped(UInt8(index), count: shape.count))
         if shape.offset > 0 { #expect(try await file.read(at: UInt64(shape.offset - 3), count: 3) == [0, 0, 0]) }
       }
       let names = try await rig.volume.list()
@@ -115,7 +122,8 @@ struct KernelTests {
     #expect(outcome.failures == [] && outcome.unmountError == nil)
     #expect(try Images.check(outcome.image) == nil)
     let last = try Kernel.mounted(outcome.image) { folder in
-      let expected = Array(stamped(4, count: 40 * blockSize).prefix(15 * blockSize)) + stamped(50, count: 10 * blockSize)
+      let expected =
+        Array(stamped(4, count: 40 * blockSize).prefix(15 * blockSize)) + stamped(50, count: 10 * blockSize)
       #expect(try TemporaryFile.read("\(folder)/indirect") == expected)
       try Kernel.run("rm", ["\(folder)/indirect", "\(folder)/small-1"])
     }

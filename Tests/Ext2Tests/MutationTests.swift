@@ -30,7 +30,10 @@ struct ImageMutation {
         targets.append(block(pointer).prefix(32).startIndex..<block(pointer).lowerBound + 32)
       }
     }
-    targets.append(block(try BadImageTests.pointers(of: "d", image)[0]).lowerBound..<block(try BadImageTests.pointers(of: "d", image)[0]).lowerBound + 64)
+    targets.append(
+      block(try BadImageTests.pointers(of: "d", image)[0]).lowerBound..<block(
+        try BadImageTests.pointers(of: "d", image)[0]
+      ).lowerBound + 64)
     self.targets = targets
     blockCount = layout.blockCount
   }
@@ -114,7 +117,8 @@ struct MutationTests {
     try? await volume.synchronize()
   }
 
-  @Test("mutated images are refused unwritten, or give errors: never a trap, a hang, or an endless loop", arguments: 0..<8)
+  @Test(
+    "mutated images are refused unwritten, or give errors: never a trap, a hang, or an endless loop", arguments: 0..<8)
   func mutated(part: Int) throws {
     let image = try BadImageTests.tree()
     let mutation = try ImageMutation(image)

@@ -84,7 +84,9 @@ struct NamesTests {
     }
   }
 
-  @Test("names that are none are refused", arguments: ["", "/", ".", "..", "a/..", "nul\0", String(repeating: "x", count: 256)])
+  @Test(
+    "names that are none are refused",
+    arguments: ["", "/", ".", "..", "a/..", "nul\0", String(repeating: "x", count: 256)])
   func badNames(name: String) throws {
     try script(try Images.empty(blockSize: 1024), seeds: 0..<1) { rig in
       await #expect(throws: Ext2Error.self) { try await rig.volume.open(name, create: true) }

@@ -6,7 +6,8 @@ import Testing
 
 @Suite("A volume of mke2fs", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
 struct RoundTripTests {
-  @Test("what is written is read back, before and after a cold mount, and e2fsck is content", arguments: [1024, 2048, 4096])
+  @Test(
+    "what is written is read back, before and after a cold mount, and e2fsck is content", arguments: [1024, 2048, 4096])
   func roundTrip(blockSize: Int) throws {
     let image = try Images.make(blockSize: blockSize, byteCount: 16 << 20)
     let contents = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }

@@ -9,14 +9,16 @@ import Testing
 struct UnmountTests {
   static let size = 1024
 
-  @Test("freeze lets writers who wait for budget through, holds back the evictor, and nothing is written until the thaw")
+  @Test(
+    "freeze lets writers who wait for budget through, holds back the evictor, and nothing is written until the thaw")
   func freeze() throws {
     let options = VolumeOptions.quiet.with {
       $0.cache.cacheByteCount = 24 * Self.size
       $0.cache.dirtyLimitByteCount = 8 * Self.size
     }
     try script(try Images.empty(blockSize: Self.size), options) { rig in
-      let crowd = try await rig.volume.open("crowd", create: true), gone = try await rig.volume.open("gone", create: true)
+      let crowd = try await rig.volume.open("crowd", create: true),
+        gone = try await rig.volume.open("gone", create: true)
       try await gone.write(stamped(1, count: 3 * Self.size), at: 0)
       async let written = crowd.write(stamped(2, count: 60 * Self.size), at: 0)
       try await rig.until("the writer has begun") { (try? await crowd.status().byteCount) ?? 0 > 0 }
@@ -121,7 +123,9 @@ struct UnmountTests {
     }
     try script(image) { rig in
       let file = try await rig.volume.open("a")
-      await rig.treat { $0.operation == .read && $0.isFileData && $0.byteRange.count > 20 * Self.size ? .delay(30_000_000) : .proceed }
+      await rig.treat {
+        $0.operation == .read && $0.isFileData && $0.byteRange.count > 20 * Self.size ? .delay(30_000_000) : .proceed
+      }
       for page in 0..<12 { _ = try await file.read(at: UInt64(page * Self.size), count: Self.size) }
       try await rig.volume.unmount()
       #expect(await rig.disk { $0.sink == nil }, "the queue let go of the device")

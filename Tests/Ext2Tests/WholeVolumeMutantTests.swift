@@ -24,19 +24,20 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
 
   static let size = 1024
 
+  /// Eight places, one tag, batches of one block: easily filled.
+  static let narrowQueue = VolumeOptions.quiet.with {
+    $0.queue.tagCount = 1
+    $0.queue.placeCount = 8
+    $0.queue.writebackReserve = 2
+    $0.cache.batchByteCount = size
+  }
+
   static let all: [VolumeMutant] = [
     VolumeMutant(rule: .pendingFrees, script: nil),
     VolumeMutant(rule: .discardCountsAsWrite, script: nil),
     VolumeMutant(rule: .evictorFrees, script: nil),
     VolumeMutant(rule: .walkComparison, script: walk),
-    VolumeMutant(
-      rule: .lateMetadataCopy, script: waitingMetadata,
-      options: .quiet.with {
-        $0.queue.tagCount = 1
-        $0.queue.placeCount = 8
-        $0.queue.writebackReserve = 2
-        $0.cache.batchByteCount = size
-      }),
+    VolumeMutant(rule: .lateMetadataCopy, script: waitingMetadata, options: narrowQueue),
     VolumeMutant(rule: .flushAfterLastWrite, script: sharedFlush),
     VolumeMutant(rule: .failedFlushIsRemembered, script: failedFlush),
     VolumeMutant(rule: .growInOneStep, script: growth),
@@ -54,7 +55,7 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
 
   /// Four walks have their reads out, so a fifth waits; its pointer block is freed meanwhile, and becomes and is written
   /// as data of another file.
-  private static func walk(_ rig: VolumeRig) async throws {
+  static func walk(_ rig: VolumeRig) async throws {
     let file = try await rig.volume.open("a"), other = try await rig.volume.open("b", create: true)
     var crowd: [File] = []
     for index in 0..<4 { crowd.append(try await rig.volume.open("w\(index)")) }
@@ -77,7 +78,7 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
   }
 
   /// A dirty pointer block waits for admission, is freed, and becomes data of another file.
-  private static func waitingMetadata(_ rig: VolumeRig) async throws {
+  static func waitingMetadata(_ rig: VolumeRig) async throws {
     let crowd = try await rig.volume.open("crowd", create: true), file = try await rig.volume.open("a")
     let taker = try await rig.volume.open("taker", create: true)
     try await taker.write([1], at: 0)
@@ -118,8 +119,11 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
     let left = await rig.disk { $0.durableImage }
     for extent in extents {
       let start = Int(extent.diskBlock) * size
-      let expected = stamped(5, count: 3 * size)[Int(extent.fileBlock) * size..<(Int(extent.fileBlock) + extent.count) * size]
-      try expect(Array(left[start..<start + extent.count * size]) == Array(expected), "fsync returned before its data was durable")
+      let expected = stamped(5, count: 3 * size)[
+        Int(extent.fileBlock) * size..<(Int(extent.fileBlock) + extent.count) * size]
+      try expect(
+        Array(left[start..<start + extent.count * size]) == Array(expected),
+        "fsync returned before its data was durable")
     }
   }
 
@@ -155,7 +159,9 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
     for seed in UInt64(0)..<UInt64(seeds) {
       let findings: [String]
       if let script {
-        findings = VolumeRig.run(image, seed: seed, options: options.with { $0.cache.switchedOff = switchedOff }, script).failures
+        findings =
+          VolumeRig.run(image, seed: seed, options: options.with { $0.cache.switchedOff = switchedOff }, script)
+          .failures
       } else {
         findings = explorer.run(Scenario(seed: seed, switchedOff: switchedOff)).findings
       }
@@ -167,7 +173,9 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
 
 @Suite("Mutants of the whole volume", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
 struct WholeVolumeMutantTests {
-  @Test("a script or a seeded run notices when a rule is switched off, and is content with it on", arguments: VolumeMutant.all)
+  @Test(
+    "a script or a seeded run notices when a rule is switched off, and is content with it on",
+    arguments: VolumeMutant.all)
   func isKilled(_ mutant: VolumeMutant) throws {
     let image = try VolumeMutant.cold(), explorer = try Explorer()
     #expect(mutant.firstFinding(switchedOff: [], seeds: 24, image, explorer) == nil)

@@ -15,7 +15,8 @@ public enum Images {
     try TemporaryFile.with(byteCount: byteCount) { path in
       guard let tool = ExternalTool("mke2fs"),
         let outcome = tool.run(
-          ["-q", "-F", "-t", "ext2", "-b", "\(blockSize)", "-U", "4d2c2a1e-0000-4000-8000-000000000001",
+          [
+            "-q", "-F", "-t", "ext2", "-b", "\(blockSize)", "-U", "4d2c2a1e-0000-4000-8000-000000000001",
             "-E", "hash_seed=4d2c2a1e-0000-4000-8000-000000000002",
           ] + options + [path])
       else { throw Failure(output: "mke2fs did not start") }

@@ -66,7 +66,9 @@ package struct VolumeRig: Sendable {
     await disk { $0.script = script }
   }
   /// Holds every request that matches.
-  package func hold(_ matches: @escaping @Sendable (Request) -> Bool) async { await treat { matches($0) ? .hold : .proceed } }
+  package func hold(_ matches: @escaping @Sendable (Request) -> Bool) async {
+    await treat { matches($0) ? .hold : .proceed }
+  }
   /// Fails every request that matches.
   package func fail(_ matches: @escaping @Sendable (Request) -> Bool) async {
     await treat { matches($0) ? .fail(.ioError) : .proceed }

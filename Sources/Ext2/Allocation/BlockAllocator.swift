@@ -79,7 +79,9 @@ final class BlockAllocator {
       if groups[group].freeBlockCount == 0 { continue }
       let bitmap = try await blockBitmap(of: group, ticket)
       let startBit = step == 0 ? layout.bitIndex(of: goal) : 0
-      if let run = take(count, in: group, bitmap, from: startBit, inode, respectsWindows: respectsWindows) { return run }
+      if let run = take(count, in: group, bitmap, from: startBit, inode, respectsWindows: respectsWindows) {
+        return run
+      }
       ticket.unpin(bitmap)
     }
     return nil

@@ -175,7 +175,9 @@ final class PendingFrees {
         cleared += 1
       } else {
         onCorruption?(
-          .invalid(.bitmap, at: .block(bitmap.number), field: "bit \(bit)", value: 0, why: "was clear before its block was freed"))
+          .invalid(
+            .bitmap, at: .block(bitmap.number), field: "bit \(bit)", value: 0,
+            why: "was clear before its block was freed"))
       }
     }
     metadata.markDirty(bitmap)

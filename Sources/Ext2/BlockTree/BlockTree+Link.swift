@@ -28,7 +28,8 @@ extension BlockTree {
         let index = start + UInt64(preparation.preparedCount)
         guard let path = BlockPath(fileBlock: index, blockSizeLog2: blockSizeLog2) else {
           throw .fileTooLarge(
-            byteCount: (index + 1) << UInt64(blockSizeLog2), limit: BlockPath.treeByteLimit(blockSizeLog2: blockSizeLog2))
+            byteCount: (index + 1) << UInt64(blockSizeLog2),
+            limit: BlockPath.treeByteLimit(blockSizeLog2: blockSizeLog2))
         }
         // A piece of work has the slots for two paths. What would need more is left to the next piece.
         if preparation.preparedCount > 0 && ticket.remaining < 8 { break }

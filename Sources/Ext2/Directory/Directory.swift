@@ -58,7 +58,8 @@ struct Directory {
   }
 
   /// All names, with their inodes, in the order of the disk.
-  func list(_ ticket: MetadataTicket) async throws(Ext2Error) -> [(name: [UInt8], inode: InodeNumber, type: FileType?)] {
+  func list(_ ticket: MetadataTicket) async throws(Ext2Error) -> [(name: [UInt8], inode: InodeNumber, type: FileType?)]
+  {
     var names: [(name: [UInt8], inode: InodeNumber, type: FileType?)] = []
     for index in 0..<blockCount {
       let block = try await block(index, ticket)

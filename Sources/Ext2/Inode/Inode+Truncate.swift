@@ -40,7 +40,9 @@ extension Inode {
     let tail = try await tailPage(at: size, ticket)
     // One step: the tail is zero and the file is shorter.
     if let tail {
-      tail.withMutableBytes { bytes in bytes.zero(at: Int(size % blockSize), count: bytes.byteCount - Int(size % blockSize)) }
+      tail.withMutableBytes { bytes in
+        bytes.zero(at: Int(size % blockSize), count: bytes.byteCount - Int(size % blockSize))
+      }
       space.unpin(tail)
       space.markDirtyUnconditionally(tail)
     }
@@ -109,7 +111,9 @@ extension Inode {
         try await loadBoundary(at: whole.upperBound - 1, ticket)
       }
       for part in edgeRanges(range.lowerBound, end) {
-        if let page = try await tailPage(at: part.lowerBound % size == 0 ? part.lowerBound + 1 : part.lowerBound, ticket) {
+        if let page = try await tailPage(
+          at: part.lowerBound % size == 0 ? part.lowerBound + 1 : part.lowerBound, ticket)
+        {
           let start = part.lowerBound % size
           edges.append((page, Int(start)..<Int(start) + part.count))
         }

@@ -86,7 +86,8 @@ final class InodeTable {
       }
       try record.validate(number, layout: groups.layout)
       // A directory has no holes, so one larger than the volume would only be walked in circles.
-      guard record.mode.type != .directory || record.size >> UInt64(groups.layout.blockSizeLog2) <= groups.layout.blockCount
+      guard
+        record.mode.type != .directory || record.size >> UInt64(groups.layout.blockSizeLog2) <= groups.layout.blockCount
       else {
         throw FormatError.invalid(
           .inode, at: .inode(number), field: "i_size", value: record.size, why: "a directory larger than the volume")

@@ -32,7 +32,8 @@ struct Mounting {
     }
     guard options.metadataSlotCount >= MetadataCache.minimumSlotCount else {
       throw .badOption(
-        "a metadata cache of \(options.metadataSlotCount) blocks: at least \(MetadataCache.minimumSlotCount) are needed")
+        "a metadata cache of \(options.metadataSlotCount) blocks: at least \(MetadataCache.minimumSlotCount) are needed"
+      )
     }
     let metadata = MetadataCache(
       reactor: reactor, queue: queue, blockSize: layout.blockSize, slotCount: options.metadataSlotCount,

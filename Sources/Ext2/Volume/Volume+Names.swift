@@ -55,7 +55,9 @@ extension Volume {
     return addHandle(OpenFile(inode, volumeErrors: core.errors.sample()))
   }
 
-  private func makeFile(_ name: [UInt8], in directory: Directory, _ ticket: MetadataTicket) async throws(Ext2Error) -> Inode {
+  private func makeFile(_ name: [UInt8], in directory: Directory, _ ticket: MetadataTicket) async throws(Ext2Error)
+    -> Inode
+  {
     let inodes = core.inodes
     let parentTable = try await inodes.pinTable(of: directory.inode.number, ticket)
     let place = try await directory.findRoom(for: name, ticket)
@@ -88,7 +90,8 @@ extension Volume {
       throw error
     }
     // One step: the inode is in the table, and its name in the directory.
-    let extraSize = core.groups.layout.inodeSize > InodeRecord.minimumByteCount
+    let extraSize =
+      core.groups.layout.inodeSize > InodeRecord.minimumByteCount
       ? max(28, Int(core.groups.superblock.wantedExtraInodeSize)) : 0
     var record = InodeRecord(
       mode: FileMode(.regular, permissions: 0o644), time: inodes.now,

@@ -190,7 +190,8 @@ public actor Volume {
   public var statistics: VolumeStatistics {
     let layout = core.groups.layout
     return VolumeStatistics(
-      blockSize: layout.blockSize, blockCount: UInt64(layout.blockCount) - min(UInt64(layout.blockCount), layout.overheadBlockCount),
+      blockSize: layout.blockSize,
+      blockCount: UInt64(layout.blockCount) - min(UInt64(layout.blockCount), layout.overheadBlockCount),
       freeBlockCount: core.groups.freeBlockCount, inodeCount: UInt64(layout.inodeCount),
       freeInodeCount: core.groups.freeInodeCount)
   }

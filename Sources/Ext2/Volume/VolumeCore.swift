@@ -51,7 +51,8 @@ final class VolumeCore {
     cache = PageCache(
       reactor: reactor, queue: queue, pageByteCount: layout.blockSize, configuration: options.cache)
     inodes = InodeTable(
-      reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, switchedOff: switchedOff)
+      reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, switchedOff: switchedOff
+    )
     gate = Gate(reactor)
     calls = Gate(reactor)
     flushes = FlushGroup(queue, switchedOff: switchedOff)
