@@ -77,7 +77,7 @@ let package = Package(
     tests(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
-    tests("WorkloadTests", ["Workload", "Reactor", "Support", logging]),
+    tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -28,6 +28,7 @@ extension RequestQueue {
     let record = reactor.willWait("a place in the queue")
     let place = await suspend {
       admissionWaiters.append(AdmissionWaiter(admissionClass: admissionClass, resumption: $0))
+      admissionWaiterCount += 1
     }
     reactor.didWait(record)
     return places[place]
@@ -50,7 +51,7 @@ extension RequestQueue {
   public func giveBack(_ request: Request) {
     request.reset()
     idle.append(request.place)
-    if !admissionWaiters.isEmpty { admitWaiters() }
+    if admissionWaiterCount > 0 { admitWaiters() }
   }
 
   private func mayHavePlace(_ admissionClass: AdmissionClass) -> Bool {
@@ -63,7 +64,7 @@ extension RequestQueue {
 
   /// Whether a waiter who could have the place comes before a newcomer of this class.
   private func isSomebodyFirst(_ admissionClass: AdmissionClass) -> Bool {
-    !admissionWaiters.isEmpty && admissionWaiters.contains { mayHavePlace($0.admissionClass) }
+    admissionWaiterCount > 0 && admissionWaiters.contains { mayHavePlace($0.admissionClass) }
   }
 
   private func takePlace() -> Request {
@@ -75,6 +76,7 @@ extension RequestQueue {
   private func admitWaiters() {
     while let index = admissionWaiters.firstIndex(where: { mayHavePlace($0.admissionClass) }) {
       let waiter = admissionWaiters.remove(at: index)
+      admissionWaiterCount -= 1
       let request = takePlace()
       reactor.resume(waiter.resumption, returning: request.place)
     }

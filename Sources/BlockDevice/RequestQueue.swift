@@ -74,6 +74,8 @@ public final class RequestQueue {
   /// Places nobody has. These lists hold indices of `places`.
   let idle: FixedRing
   var admissionWaiters = Deque<AdmissionWaiter>()
+  /// How many wait for a place: what the path of every request asks, without touching the list.
+  var admissionWaiterCount = 0
   /// What waits for a tag: first the backlog of earlier turns, then what this turn plugged.
   private let waiting: FixedRing
   private var backlogCount = 0

@@ -2,8 +2,10 @@
 
 extension AddressSpace {
   /// The page at `index` for a writer, pinned. Valid when `mustBeRead`, or when it was cached; otherwise it is entered
-  /// as filling and zeroed, and the writer ends that with `finishWriting` or `abandonWriting`.
-  public func pageForWriting(at index: PageIndex, mustBeRead: Bool) async throws(PageCacheError) -> Page {
+  /// as filling, zeroed unless all of it `isOverwritten`, and the writer ends that with `finishWriting` or `abandonWriting`.
+  public func pageForWriting(at index: PageIndex, mustBeRead: Bool, isOverwritten: Bool = false)
+    async throws(PageCacheError) -> Page
+  {
     while true {
       if let page = pages[index] {
         // A writer waits until its page is not filling: the read would overwrite what is written.
@@ -19,15 +21,15 @@ extension AddressSpace {
           pin(page)
           return page
         }
-        if let page = await makePage(at: index) { return page }
-      } else if let page = await makePage(at: index) {
+        if let page = await makePage(at: index, isZeroed: !isOverwritten) { return page }
+      } else if let page = await makePage(at: index, isZeroed: !isOverwritten) {
         return page
       }
     }
   }
 
   /// Enters a zeroed page that only its writer may look at yet, pinned; nil when somebody else entered one meanwhile.
-  private func makePage(at index: PageIndex) async -> Page? {
+  private func makePage(at index: PageIndex, isZeroed: Bool) async -> Page? {
     let previous = index.rawValue > 0 ? pages[PageIndex(index.rawValue - 1)]?.frame : nil
     let frame = await cache.obtainFrame(after: previous)
     guard pages[index] == nil else {
@@ -36,7 +38,7 @@ extension AddressSpace {
     }
     let page = insertFilling(at: index, frame: frame)
     page.isBeingMade = true
-    page.zero(from: 0)
+    if isZeroed { page.zero(from: 0) }
     pin(page)
     return page
   }

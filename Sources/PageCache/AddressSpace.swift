@@ -9,7 +9,11 @@ public final class AddressSpace {
   /// Where the pages live.
   public let mapper: any BlockMapper
   /// The file's size in bytes. It changes only in the steps of a write or a truncate.
-  public var fileByteCount: UInt64
+  public var fileByteCount: UInt64 {
+    get { size }
+    set { size = newValue }
+  }
+  private var size: UInt64
   /// Errors of its writeback.
   public var errors = ErrorSequence()
 
@@ -26,7 +30,8 @@ public final class AddressSpace {
   var backgroundCursor = PageIndex(0)
   let batchDone: WaitQueue
   /// Pages that are dirty.
-  public private(set) var dirtyCount = 0
+  public var dirtyCount: Int { dirtyPages }
+  private var dirtyPages = 0
   /// Whether the space is in the list of those that background writeback visits.
   var isListedDirty = false
   var dirtySince = Instant(nanoseconds: 0)
@@ -38,7 +43,7 @@ public final class AddressSpace {
     self.cache = cache
     self.owner = owner
     self.mapper = mapper
-    self.fileByteCount = fileByteCount
+    size = fileByteCount
     batchDone = WaitQueue(cache.reactor, "writeback of inode \(owner)")
   }
 
@@ -48,8 +53,7 @@ public final class AddressSpace {
   public var isBusy: Bool { dirtyCount > 0 || !batchesInFlight.isEmpty }
   /// The first page that lies past the end of the file.
   public var endIndex: PageIndex {
-    let size = UInt64(cache.pageByteCount)
-    return PageIndex(fileByteCount / size + (fileByteCount % size == 0 ? 0 : 1))
+    PageIndex((size &+ UInt64(cache.pageByteCount - 1)) >> UInt64(cache.pageByteCountLog2))
   }
   /// The page at `index`, if it is cached.
   public func page(at index: PageIndex) -> Page? { pages[index] }
@@ -87,7 +91,7 @@ public final class AddressSpace {
       page.isDirty = true
       page.dirtiedAt = cache.flushCalls
       pages.setDirty(true, at: page.index)
-      dirtyCount += 1
+      dirtyPages += 1
       cache.removeFromCleanList(page)
       cache.writeback.noteDirty(self)
     }
@@ -106,7 +110,7 @@ public final class AddressSpace {
     guard page.isDirty else { return }
     page.isDirty = false
     pages.setDirty(false, at: page.index)
-    dirtyCount -= 1
+    dirtyPages -= 1
   }
 
   /// Gives the page's unit of the budget back.

@@ -5,6 +5,9 @@ internal import Reactor
 ///     absent ──> filling ──> clean ──> dirty ──> under writeback ──> clean
 ///                                       ^  └──────(dirtied again)──────┘
 ///
+/// Nothing that changes is stored publicly: what other modules can reach costs a check of exclusive access at run time, and
+/// these are looked at many times for each page.
+///
 /// Detaching takes it out of its address space at any point; a write in flight keeps the page, and its memory, until
 /// the device lets go. Confined to the reactor.
 @safe public final class Page {
@@ -20,17 +23,37 @@ internal import Reactor
   let memory: UnsafeMutableRawPointer
 
   /// Holds bytes that are not at its block yet.
-  public internal(set) var isDirty = false
+  public internal(set) var isDirty: Bool {
+    get { dirty }
+    set { dirty = newValue }
+  }
+  private var dirty = false
   /// A write of it is queued or in flight.
-  public internal(set) var isUnderWriteback = false
+  public internal(set) var isUnderWriteback: Bool {
+    get { underWriteback }
+    set { underWriteback = newValue }
+  }
+  private var underWriteback = false
   /// Its bytes are not valid yet: a read is on its way, or a writer is making it.
-  public internal(set) var isFilling = false
+  public internal(set) var isFilling: Bool {
+    get { filling }
+    set { filling = newValue }
+  }
+  private var filling = false
   /// A writer is making it: it has no bytes of its own yet.
   var isBeingMade = false
   /// Belongs to its address space still.
-  public internal(set) var isAttached = true
+  public internal(set) var isAttached: Bool {
+    get { attached }
+    set { attached = newValue }
+  }
+  private var attached = true
   /// Its write failed when it was alone; still dirty.
-  public internal(set) var isFailed = false
+  public internal(set) var isFailed: Bool {
+    get { failed }
+    set { failed = newValue }
+  }
+  private var failed = false
   /// The batch it was in failed: it is to be written alone.
   var mustGoAlone = false
   /// Its write is past its deadline.

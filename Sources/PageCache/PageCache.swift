@@ -39,6 +39,7 @@ public final class PageCache {
   public let configuration: PageCacheConfiguration
   /// Bytes of a page: the file system's block size.
   public let pageByteCount: Int
+  let pageByteCountLog2: Int
   /// Writes dirty pages.
   public private(set) var writeback: Writeback!
   /// The most pages there are.
@@ -64,7 +65,9 @@ public final class PageCache {
     self.reactor = reactor
     self.queue = queue
     self.configuration = configuration
+    precondition(pageByteCount.nonzeroBitCount == 1, "pages have a power of two of bytes")
     self.pageByteCount = pageByteCount
+    pageByteCountLog2 = pageByteCount.trailingZeroBitCount
     let pages = max(16, configuration.cacheByteCount / pageByteCount)
     arena = FrameArena(reactor, frameByteCount: pageByteCount, count: pages)
     let dirtyBytes = configuration.dirtyLimitByteCount ?? configuration.cacheByteCount / 2

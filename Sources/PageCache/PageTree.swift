@@ -4,7 +4,7 @@
 /// the marks on the way, however sparse the file is.
 struct PageTree {
   private final class Node {
-    var slots: [AnyObject?] = Array(repeating: nil, count: 64)
+    var slots: [64 of AnyObject?] = .init(repeating: nil)
     /// Slots that hold something.
     var used: UInt64 = 0
     /// Slots that are a dirty page or have one below.

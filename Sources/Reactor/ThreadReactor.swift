@@ -14,6 +14,10 @@ internal import Glibc
   private let entries = EntryQueue()
   private var taken: [Entry] = []
   private var ready = Deque<UnownedJob>(minimumCapacity: 256)
+  /// Jobs that nobody resumed: a task that begins, or that hops between executors. They run before anything else, in
+  /// order, so that a hop in the middle of a step lets nobody in between: code without an actor of its own hops before
+  /// it suspends, and what it waits for would otherwise happen before it waits.
+  private var hops = Deque<UnownedJob>(minimumCapacity: 16)
   private var nextTurn: [Resumption] = []
   private var thisTurn: [Resumption] = []
   private var sources: [any EventSource] = []
@@ -63,7 +67,11 @@ internal import Glibc
 
   public override func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    if isCurrent { ready.append(job) } else { entries.append(.job(job)) }
+    if isCurrent {
+      if isResuming { ready.append(job) } else { hops.append(job) }
+    } else {
+      entries.append(.job(job))
+    }
   }
   public override func cancelWait(_ number: UInt64) {
     if isCurrent { interrupt(number, .cancelled) } else { entries.append(.cancelWait(number)) }
@@ -75,14 +83,26 @@ internal import Glibc
     let outer = unsafe enter()
     let serial = unsafe asUnownedSerialExecutor(), task = unsafe asUnownedTaskExecutor()
     while !isStopping {
-      for _ in 0..<ready.count {
-        unsafe ready.removeFirst().runSynchronously(isolatedTo: serial, taskExecutor: task)
+      var turn = ready.count
+      while true {
+        let job: UnownedJob
+        if let hop = hops.popFirst() {
+          job = hop
+        } else if turn > 0 {
+          job = ready.removeFirst()
+          turn -= 1
+        } else {
+          break
+        }
+        unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: task)
       }
       let isBusy = endTurn()
-      if ready.isEmpty && !isBusy && !isStopping { sleepUntilEvent() }
+      if isIdle && !isBusy && !isStopping { sleepUntilEvent() }
     }
     unsafe leave(to: outer)
   }
+
+  private var isIdle: Bool { ready.isEmpty && hops.isEmpty }
 
   /// Everything between two turns. Returns whether a source did something.
   private func endTurn() -> Bool {
@@ -117,7 +137,7 @@ internal import Glibc
     if spinNanoseconds > 0 {
       let end = now.advanced(byNanoseconds: spinNanoseconds)
       while now < end {
-        if endTurn() || !ready.isEmpty { return }
+        if endTurn() || !isIdle { return }
       }
     }
     guard entries.prepareToSleep() else { return }

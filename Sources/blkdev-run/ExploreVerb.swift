@@ -41,7 +41,8 @@ struct ExploreVerb: ParsableCommand {
         failed += 1
         clearProgress()
         print("seed \(seed): \(finding)", to: .standardOutput)
-        print("  repeat: blkdev-run explore --first \(seed) --seeds 1 --e2fsck-every 1\(repeatedRule)", to: .standardOutput)
+        print(
+          "  repeat: blkdev-run explore --first \(seed) --seeds 1 --e2fsck-every 1\(repeatedRule)", to: .standardOutput)
       }
     }
     clearProgress()

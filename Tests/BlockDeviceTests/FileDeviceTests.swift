@@ -221,6 +221,7 @@ struct FileDeviceTests {
         return error == .io(.write, offset: 8192, .fileTooLarge)
           && back.bytes == bytes[..<8192] + [UInt8](repeating: 0, count: 8192)
       }
+      scratch.remove()
       exit(isRight ? 7 : 3)
     }
   }

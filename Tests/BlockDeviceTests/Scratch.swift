@@ -19,7 +19,9 @@ final class Scratch {
     precondition(unsafe mkdtemp(&template) != nil, "no scratch directory in \(medium.rawValue)")
     directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
-  deinit {
+  deinit { remove() }
+  /// Removes the directory now, in a process that ends without deinitialising.
+  func remove() {
     for name in names { _ = unsafe unlink("\(directory)/\(name)") }
     _ = unsafe rmdir(directory)
   }

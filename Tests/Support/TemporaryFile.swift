@@ -35,7 +35,8 @@ public enum TemporaryFile {
       var done = 0
       while done < size {
         let count = try unsafe bytes.withUnsafeMutableBytes { buffer in
-          unsafe try file.read(fromAbsoluteOffset: Int64(done), into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+          unsafe try file.read(
+            fromAbsoluteOffset: Int64(done), into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
         }
         guard count > 0 else { break }
         done += count

@@ -6,9 +6,9 @@ import Testing
 @Suite("A run on a raw device")
 struct DeviceRunTests {
   static let engines = ["null", "mem", "sim"]
-  static let patterns = ["read", "write", "randread", "randwrite", "rw", "randrw"]
+  static let allPatterns = ["read", "write", "randread", "randwrite", "rw", "randrw"]
 
-  @Test("does its size once, in every pattern on every engine", arguments: engines, patterns)
+  @Test("does its size once, in every pattern on every engine", arguments: engines, allPatterns)
   func patterns(engine: String, pattern: String) async throws {
     let report = try await runJobs([
       "--name=a", "--ioengine=\(engine)", "--rw=\(pattern)", "--size=1m", "--iodepth=4", "--numjobs=2", "--end_fsync",
@@ -25,16 +25,15 @@ struct DeviceRunTests {
 
   @Test("reaches every block of a file once in a random pass, through libaio")
   func file() async throws {
-    let written = try TemporaryFile.with(byteCount: 1 << 20) { path in path }
+    let file = try ScratchFile([UInt8](repeating: 0, count: 1 << 20))
     let report = try await runJobs([
-      "--name=a", "--filename=\(written)", "--size=1m", "--rw=randwrite", "--iodepth=8", "--fsync=16",
+      "--name=a", "--filename=\(file.path)", "--size=1m", "--rw=randwrite", "--iodepth=8", "--fsync=16",
       "--fdatasync=5", "--direct",
     ])
-    defer { TemporaryFile.remove(written) }
     #expect(report.findings.isEmpty)
     #expect(report.device?.writeBytes == 1 << 20)
     #expect(report.operations.fsync == 16 + 48)
-    let bytes = try TemporaryFile.read(written)
+    let bytes = try TemporaryFile.read(file.path)
     #expect(bytes.count == 1 << 20)
     #expect((0..<256).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
   }
@@ -49,9 +48,11 @@ struct DeviceRunTests {
     #expect(report.latencies.read?.maximum ?? 0 >= 20_000)
   }
 
-  @Test("says what does not fit", arguments: [
-    ["--filename=/nonexistent/x", "--size=1m"], ["--ioengine=mem", "--size=1m", "--bs=2m"],
-  ])
+  @Test(
+    "says what does not fit",
+    arguments: [
+      ["--filename=/nonexistent/x", "--size=1m"], ["--ioengine=mem", "--size=4m", "--bs=2m"],
+    ])
   func unfit(arguments: [String]) async throws {
     let error = await #expect(throws: RunError.self) { try await runJobs(["--name=a", "--rw=write"] + arguments) }
     #expect(error?.exitCode == .jobError)

@@ -1,5 +1,8 @@
+import Glibc
 import Logging
 import Support
+import Synchronization
+import SystemPackage
 import Testing
 
 @testable import Workload
@@ -19,13 +22,41 @@ func quietControl() -> RunControl {
 func smallStorm(engine: String, runtime: String, more: [String] = []) -> [String] {
   [
     "--target=fs", "--ioengine=\(engine)", "--image_size=24m", "--allocation=next-fit", "--runtime=\(runtime)",
-    "--time_based", "--bs=16k", "--cache_size=3m", "--dirty_limit=2m", "--dirty_background=1m", "--wb_batch=16k",
+    "--time_based", "--bs=32k", "--cache_size=3m", "--dirty_limit=2m", "--dirty_background=1792k", "--wb_batch=16k",
     "--queue_depth=4", "--randseed=1",
   ] + more + [
     "--name=writers", "--filename=shared.0:shared.1", "--size=2m", "--numjobs=2", "--iodepth=4",
-    "--fs_ops=write:20,append:45,read:34,fsync:1",
-    "--name=truncators", "--filename=shared.0:shared.1", "--size=2m", "--iodepth=2", "--fs_ops=truncate:4,read:96",
+    "--fs_ops=write:5,append:60,read:34,fsync:1",
+    "--name=truncators", "--filename=shared.0:shared.1", "--size=2m", "--iodepth=2", "--fs_ops=truncate:30,read:70",
     "--name=growers", "--filename=grower.0:grower.1", "--size=4m", "--numjobs=2", "--iodepth=2",
     "--fs_ops=append:45,read:52,truncate:2,fsync:1",
   ]
+}
+
+/// Stops a run from its own progress: the run is asked to stop as soon as it has written something.
+final class StopsWhenWritten: Sendable {
+  private let control = Mutex<RunControl?>(nil)
+
+  func makeControl() -> RunControl {
+    let made = RunControl(logger: quietControl().logger) { [weak self] line in
+      if line.writesPerSecond > 0 { self?.control.withLock { $0 }?.requestStop() }
+    }
+    control.withLock { $0 = made }
+    return made
+  }
+}
+
+/// A file that a test makes and that goes with it.
+final class ScratchFile: Sendable {
+  let path: String
+
+  init(_ contents: [UInt8]) throws {
+    var template = Array("\(TemporaryFile.folder)/blkdev-test-XXXXXX".utf8CString)
+    let descriptor = unsafe mkstemp(&template)
+    guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let file = FileDescriptor(rawValue: descriptor)
+    try file.closeAfter { _ = try file.writeAll(contents) }
+  }
+  deinit { _ = unsafe unlink(path) }
 }

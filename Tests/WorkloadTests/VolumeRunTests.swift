@@ -1,6 +1,4 @@
-import Logging
 import Support
-import Synchronization
 import Testing
 
 @testable import Workload
@@ -9,7 +7,9 @@ import Testing
 struct VolumeRunTests {
   static let engines = ["mem", "sim", "libaio"]
 
-  @Test("does its size once, in every pattern on every engine, and all is held", arguments: engines, DeviceRunTests.patterns)
+  @Test(
+    "does its size once, in every pattern on every engine, and all is held", arguments: engines,
+    DeviceRunTests.allPatterns)
   func patterns(engine: String, pattern: String) async throws {
     let report = try await runJobs([
       "--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=8m", "--rw=\(pattern)", "--size=256k",
@@ -30,7 +30,7 @@ struct VolumeRunTests {
     let runtime = engine == "sim" ? "150ms" : "300ms"
     let report = try await runJobs(smallStorm(engine: engine, runtime: runtime, more: ["--bs=\(blockSize)"]))
     #expect(report.findings.isEmpty)
-    #expect(report.operations.present.count == 4)
+    #expect(report.operations.read ?? 0 > 0 && report.operations.write ?? 0 > 0 && report.operations.truncate ?? 0 > 0)
     #expect(report.e2fsckExit == 0)
     #expect((report.peakMemoryBytes == nil) == (engine == "sim"))
   }
@@ -48,7 +48,7 @@ struct VolumeRunTests {
     var caught: RunReport?
     for seed in 1...20 where caught == nil {
       let report = try await runJobs(
-        ["--unsafe-ignore-cookie"] + smallStorm(engine: "sim", runtime: "300ms", more: ["--randseed=\(seed)"]))
+        ["--unsafe-ignore-cookie"] + smallStorm(engine: "sim", runtime: "200ms", more: ["--randseed=\(seed)"]))
       #expect(report.writeback?.staleBatches == 0)
       if !report.findings.isEmpty { caught = report }
     }
@@ -72,12 +72,8 @@ struct VolumeRunTests {
 
   @Test("that is stopped in the middle compares what was written until then")
   func stoppedInTheMiddle() async throws {
-    // Whoever watches the progress stops the run as soon as it has done something.
-    let box = ControlBox()
-    let control = RunControl(logger: quietControl().logger) { line in if line.writesPerSecond > 0 { box.stop() } }
-    box.control.store(Unmanaged.passUnretained(control).toOpaque().hashValue, ordering: .relaxed)
-    box.target = control
-    let report = try await runJobs(smallStorm(engine: "sim", runtime: "1h"), control: control)
+    let control = StopsWhenWritten()
+    let report = try await runJobs(smallStorm(engine: "sim", runtime: "1h"), control: control.makeControl())
     #expect(report.exitCode == .interrupted && report.operations.write ?? 0 > 0 && report.e2fsckExit == 0)
   }
 
@@ -94,8 +90,8 @@ struct VolumeRunTests {
 
   @Test("works on an image that is there, and finds its own files again")
   func image() async throws {
-    let path = try TemporaryFile.keep(contents: try Images.make(blockSize: 1024, byteCount: 8 << 20))
-    defer { TemporaryFile.remove(path) }
+    let file = try ScratchFile(try Images.make(blockSize: 1024, byteCount: 8 << 20))
+    let path = file.path
     let common = ["--name=a", "--target=fs", "--image=\(path)", "--size=1m"]
     let first = try await runJobs(common + ["--rw=write"])
     #expect(first.findings.isEmpty && first.operations.write == 256)
@@ -106,8 +102,8 @@ struct VolumeRunTests {
 
   @Test("refuses an image that is no volume")
   func noVolume() async throws {
-    let path = try TemporaryFile.keep(contents: [UInt8](repeating: 0, count: 1 << 20))
-    defer { TemporaryFile.remove(path) }
+    let file = try ScratchFile([UInt8](repeating: 0, count: 1 << 20))
+    let path = file.path
     let error = await #expect(throws: RunError.self) {
       try await runJobs(["--name=a", "--target=fs", "--image=\(path)", "--size=64k", "--rw=write"])
     }

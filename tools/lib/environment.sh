@@ -6,7 +6,7 @@ repository=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
 environment_exit_code=5
 
 # Debian keeps mke2fs and e2fsck where only root's PATH looks; installers of Swift often leave PATH to the login shell.
-PATH="$PATH:/usr/sbin:/sbin:${SWIFTLY_BIN_DIR:-${HOME:-/root}/.local/share/swiftly/bin}:/opt/swift/usr/bin:/usr/share/swift/usr/bin"
+PATH="$PATH:/usr/sbin:/sbin:${SWIFTLY_BIN_DIR:-${HOME:-/root}/.local/share/swiftly/bin}:/usr/share/swift/usr/bin"
 export PATH
 
 say() { printf '%s\n' "$*" >&2; }

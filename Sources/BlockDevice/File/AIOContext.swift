@@ -182,6 +182,7 @@ enum AIOCommand {
     guard let data = unsafe event.data else { return }
     inFlightCount -= 1
     // The queue keeps its requests as long as one is at a device.
-    unsafe body(Unmanaged<Request>.fromOpaque(data).takeUnretainedValue(), Int(bitPattern: event.res))
+    let request = unsafe Unmanaged<Request>.fromOpaque(data)
+    unsafe request._withUnsafeGuaranteedRef { unsafe body($0, Int(bitPattern: event.res)) }
   }
 }

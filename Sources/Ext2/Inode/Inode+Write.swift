@@ -86,7 +86,9 @@ extension Inode {
       // The bytes past the end of the file are zeroes anyway.
       let mustBeRead = isPartial && index * size < space.fileByteCount
       do {
-        pages.append(try await space.pageForWriting(at: PageIndex(index), mustBeRead: mustBeRead))
+        pages.append(
+          try await space.pageForWriting(
+            at: PageIndex(index), mustBeRead: mustBeRead, isOverwritten: !isPartial))
       } catch {
         for page in pages { space.abandonWriting(page) }
         throw Ext2Error(error)

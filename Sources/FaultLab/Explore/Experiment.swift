@@ -72,11 +72,14 @@ actor Experiment {
     let file = files[index]
     await file.lock.lock()
     defer { file.lock.unlock() }
-    do { try await body(file) } catch Ext2Error.noSpace {} catch { findings.append("\(what) of \(file.name): \(error)") }
+    do { try await body(file) } catch Ext2Error.noSpace {} catch {
+      findings.append("\(what) of \(file.name): \(error)")
+    }
   }
 
   private func write(_ index: Int) async {
-    let count = reactor.random.oneIn(2) ? blockSize * (1 + reactor.random.below(4)) : 1 + reactor.random.below(3 * blockSize)
+    let count =
+      reactor.random.oneIn(2) ? blockSize * (1 + reactor.random.below(4)) : 1 + reactor.random.below(3 * blockSize)
     let bytes = content(count, index)
     await changing(index, "write") { file in
       switch reactor.random.below(4) {
@@ -191,7 +194,8 @@ actor Experiment {
     }
     if let index = found.indices.first(where: { found[$0] != expected[$0] }) {
       findings.append(
-        "\(when): \(name) byte \(offset + index) (page \((offset + index) / blockSize)): expected \(expected[index]), found \(found[index])")
+        "\(when): \(name) byte \(offset + index) (page \((offset + index) / blockSize)): expected \(expected[index]), found \(found[index])"
+      )
     }
   }
 
@@ -216,7 +220,8 @@ actor Experiment {
         let found = try await opened.read(at: 0, count: file.promised.count)
         if let index = file.brokenPromise(found) {
           findings.append(
-            "after a cut: \(file.name) byte \(index) (page \(index / blockSize)): fsync promised \(file.promised[index]), found \(index < found.count ? "\(found[index])" : "the end of the file")")
+            "after a cut: \(file.name) byte \(index) (page \(index / blockSize)): fsync promised \(file.promised[index]), found \(index < found.count ? "\(found[index])" : "the end of the file")"
+          )
         }
         await opened.close()
       } catch Ext2Error.notFound {

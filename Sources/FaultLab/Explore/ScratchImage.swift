@@ -27,7 +27,8 @@ enum ScratchImage {
     return try withFile([UInt8](repeating: 0, count: byteCount)) { path throws(ExplorerError) in
       let outcome = try run(
         "mke2fs",
-        ["-q", "-F", "-t", "ext2", "-b", "\(blockSize)", "-N", "64", "-m", "0",
+        [
+          "-q", "-F", "-t", "ext2", "-b", "\(blockSize)", "-N", "64", "-m", "0",
           "-U", "6f1c9c1e-0000-4000-8000-000000000001", "-E", "hash_seed=6f1c9c1e-0000-4000-8000-000000000002", path,
         ])
       guard outcome.exitCode == 0 else { throw .failed(outcome.output) }

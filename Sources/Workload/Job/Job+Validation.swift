@@ -27,7 +27,8 @@ extension Job {
     _ settings: ResolvedSettings, _ refuse: (JobOption.Name, Contradiction) -> JobError
   ) throws(JobError) {
     for option in [
-      JobOption.Name.fileOperations, .image, .imageSize, .writeback, .frees, .allocation, .cacheSize, .dirtyLimit, .dirtyBackground,
+      JobOption.Name.fileOperations, .image, .imageSize, .writeback, .frees, .allocation, .cacheSize, .dirtyLimit,
+      .dirtyBackground,
       .writebackBatch,
     ] where settings.isGiven(option) {
       throw refuse(option, .onlyWithTarget("fs"))

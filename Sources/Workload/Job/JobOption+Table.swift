@@ -42,7 +42,9 @@ extension JobOption {
     JobOption(.groupReporting, .boolean, default: "0", "report all copies of the job as one"),
     JobOption(.queueDepth, .integer(1...65536), default: "128", "requests that the device may have in flight"),
     JobOption(
-      .image, .text, "target=fs: the volume; without it a scratch image, removed afterwards unless --keep"),
+      .image, .text,
+      "target=fs: the volume; without it a scratch image below TMPDIR or /tmp, "
+        + "removed afterwards unless --keep"),
     JobOption(
       .imageSize, .bytes((1 << 20)...fileSizes.upperBound),
       "size of the scratch image; by default big enough for all jobs and a quarter more, at least 256m"),

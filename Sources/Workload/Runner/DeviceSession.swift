@@ -75,7 +75,8 @@ actor DeviceSession {
           job: job.name, reason: "\(queues[number].name) has \(geometry.byteCount) bytes, size asks for \(bytes) of it")
       }
       guard bytes >= UInt64(job.blockSize) else {
-        throw .unfit(job: job.name, reason: "\(queues[number].name) is smaller than one block of \(job.blockSize) bytes")
+        throw .unfit(
+          job: job.name, reason: "\(queues[number].name) is smaller than one block of \(job.blockSize) bytes")
       }
       blocks.append(bytes / UInt64(job.blockSize))
     }

@@ -87,7 +87,8 @@ private func readAll(_ file: FileDescriptor, at offset: UInt64, count: Int) thro
     while done < count {
       let part = try unsafe bytes.withUnsafeMutableBytes { target in
         unsafe try file.read(
-          fromAbsoluteOffset: Int64(offset) + Int64(done), into: UnsafeMutableRawBufferPointer(rebasing: target[done...]))
+          fromAbsoluteOffset: Int64(offset) + Int64(done),
+          into: UnsafeMutableRawBufferPointer(rebasing: target[done...]))
       }
       // Past the end of the file there is nothing but zeroes.
       if part == 0 { break }

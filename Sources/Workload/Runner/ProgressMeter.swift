@@ -24,7 +24,8 @@ struct ProgressMeter {
       marks: copies.map(\.mark), openFiles: openFiles, permille: permille,
       readBytesPerSecond: rate(bytes.read, lastBytes.read), writeBytesPerSecond: rate(bytes.write, lastBytes.write),
       readsPerSecond: rate(counts.read, lastCounts.read), writesPerSecond: rate(counts.write, lastCounts.write),
-      remainingSeconds: permille.flatMap { $0 == 0 ? nil : elapsed / 1_000_000 * UInt64(1000 - $0) / UInt64($0) / 1000 })
+      remainingSeconds: permille.flatMap { $0 == 0 ? nil : elapsed / 1_000_000 * UInt64(1000 - $0) / UInt64($0) / 1000 }
+    )
     lastAt = now
     lastCounts = counts
     lastBytes = bytes

@@ -134,7 +134,8 @@ actor VolumeSession {
   }
 
   private func open(_ name: String, _ volume: Volume) async throws(Ext2Error) -> Opening {
-    let file = try await volume.open(name, create: plan.jobs.contains(where: \.writes))
+    // Files that have a size are made and laid out, also for jobs that only read.
+    let file = try await volume.open(name, create: plan.jobs.contains { $0.writes || $0.size != nil })
     if let known = models.firstIndex(where: { $0.name == name }) { return Opening(file: file, model: known) }
     let size = try await file.status().byteCount
     models.append(

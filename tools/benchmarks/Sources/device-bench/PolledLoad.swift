@@ -8,7 +8,6 @@ final class PolledLoad: RequestHandler {
   private let arguments: Arguments
   private let memory: Buffer
   private var nextBuffer = 0
-  private var random = SeededGenerator(seed: 1)
   private var issuedCount = 0
   private var completedCount = 0
   private var histogram = Histogram<UInt64>(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .two)
@@ -31,9 +30,9 @@ final class PolledLoad: RequestHandler {
   func requestTimedOut(_ request: Request) { preconditionFailure("a transfer timed out") }
 
   /// Queues one random block.
-  private func issue(_ blockCount: Int) {
+  private func issue(at offset: UInt64) {
     guard let request = queue.admitNow() else { preconditionFailure("no place") }
-    request.prepare(arguments.operation, at: UInt64(random.below(blockCount)) * 4096)
+    request.prepare(arguments.operation, at: offset)
     if recordsLatency { request.owner = queue.reactor.now.nanoseconds }
     unsafe issue(request, memory.segment.base + nextBuffer * 4096)
     nextBuffer = nextBuffer + 1 == arguments.depth ? 0 : nextBuffer + 1
@@ -49,13 +48,14 @@ final class PolledLoad: RequestHandler {
     let depth = arguments.depth, batch = arguments.batch
     let cpu = cpuMicroseconds(), start = queue.reactor.now
     let end = start.advanced(byNanoseconds: arguments.nanoseconds)
+    var random = SeededGenerator(seed: 1)
     var round = 0
     while round % 64 != 0 || queue.reactor.now < end {
       var queued = 0
       // At most `depth` a round: where transfers complete within io_submit there is always room for one more.
       let limit = issuedCount + depth
       while issuedCount < limit, issuedCount - completedCount < depth {
-        issue(blockCount)
+        issue(at: UInt64(random.below(blockCount)) * 4096)
         queued += 1
         if queued == batch {
           queue.endTurn()

@@ -23,7 +23,9 @@ enum WritebackBench {
     case "price" where words.count == 5:
       try await price(words[2], batches: Int(words[3]) ?? 10_000, comparing: words[4] == "cookie")
     default:
-      print("usage: writeback-bench sequential IMAGE MIBS | scattered IMAGE | bounded IMAGE CACHE_MIB | price IMAGE BATCHES cookie|none")
+      print(
+        "usage: writeback-bench sequential IMAGE MIBS | scattered IMAGE | bounded IMAGE CACHE_MIB | price IMAGE BATCHES cookie|none"
+      )
       exit(2)
     }
   }
