@@ -120,8 +120,8 @@ struct FailureTests {
       $0.cache.cacheByteCount = 40 * Self.size
       $0.metadataSlotCount = 64
     }
-    let image = try Images.empty(blockSize: Self.size)
-    for seed in UInt64(0)..<12 {
+    let image = try Images.empty(blockSize: Self.size, blockCount: 512)
+    for seed in UInt64(0)..<8 {
       let outcome = VolumeRig.run(image, seed: seed, options: options) { rig in
         let big = try await rig.volume.open("big", create: true)
         let free = Int(await rig.volume.statistics.freeBlockCount)

@@ -39,36 +39,12 @@ struct FreedBlocksTests {
     }
   }
 
+  @Test("a walk that waits for its turn while its pointer block becomes somebody's data begins again")
+  func walkWaits() throws { try script(try VolumeMutant.cold(), .quiet, VolumeMutant.walk) }
+
   @Test("metadata that waits for admission is not written once its block is freed")
   func metadataAwaitingAdmission() throws {
-    let options = VolumeOptions.quiet.with {
-      $0.queue.tagCount = 1
-      $0.queue.placeCount = 8
-      $0.queue.writebackReserve = 2
-      $0.cache.batchByteCount = Self.size
-    }
-    try script(try Images.empty(blockSize: Self.size), options, seeds: 0..<16) { rig in
-      let crowd = try await rig.volume.open("crowd", create: true)
-      let file = try await rig.volume.open("a", create: true)
-      try await file.write(stamped(1, count: 40 * Self.size), at: 0)
-      try await rig.volume.synchronize()
-      // A hole in the indirect block's range makes that block dirty, and nothing else of the file.
-      try await file.punch(UInt64(20 * Self.size)..<UInt64(21 * Self.size))
-      await rig.hold { $0.operation == .write }
-      try await crowd.write(stamped(3, count: 16 * Self.size), at: 0)
-      async let crowdSync: Void = crowd.synchronize()
-      await rig.settle()
-      async let sync: Void = file.synchronize()
-      await rig.settle()
-      try await file.truncate(to: 0)
-      let taker = try await rig.volume.open("taker", create: true)
-      try await taker.write(stamped(4, count: 60 * Self.size), at: 0)
-      await rig.serve()
-      try await sync
-      try await crowdSync
-      try await rig.volume.synchronize()
-      #expect(try await taker.read(at: 0, count: 60 * Self.size) == stamped(4, count: 60 * Self.size))
-    }
+    try script(try VolumeMutant.cold(), VolumeMutant.narrowQueue, seeds: 0..<16, VolumeMutant.waitingMetadata)
   }
 
   @Test(

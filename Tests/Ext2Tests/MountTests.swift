@@ -64,7 +64,12 @@ struct MountTests {
       _ = try await rig.volume.open("orphan", create: true)
     }
     let image = try Images.edited(made, ["sif orphan links_count 0"])
+    let writes = Tally()
     let outcome = VolumeRig.run(image, options: .quiet.with { $0.isReadOnly = true }) { rig in
+      await rig.treat { request in
+        if request.operation.isWrite { writes.count += 1 }
+        return .proceed
+      }
       let file = try await rig.volume.open("a")
       #expect(try await file.read(at: 0, count: 30 * blockSize) == stamped(1, count: 30 * blockSize))
       await (try rig.volume.open("orphan")).close()
@@ -86,7 +91,7 @@ struct MountTests {
       await rig.pause(100_000_000_000)
     }
     #expect(outcome.failures == [] && outcome.unmountError == nil)
-    #expect(outcome.image == image)
+    #expect(outcome.image == image && writes.count == 0)
   }
 
   @Test("writing moves the modification time, reading does not, and the disk has it")

@@ -44,8 +44,9 @@ struct SpaceTests {
 
   /// Appends until nothing more is taken. Returns how many bytes were.
   private static func fill(_ file: File, _ stamp: UInt8, _ blockSize: Int) async -> Int {
+    let piece = stamped(stamp, count: 5 * blockSize)
     var total = 0
-    while let count = try? await file.append(stamped(stamp, count: 5 * blockSize)) { total += count }
+    while let count = try? await file.append(piece) { total += count }
     return total
   }
 
@@ -56,9 +57,13 @@ struct SpaceTests {
     let piece = stamped(stamp, count: 5 * blockSize)
     var offset = 0
     while offset < count {
-      let length = zip(found[offset...], piece).prefix { $0 == $1 }.count
-      if length == 0 || (length < piece.count && length % blockSize != 0) { return false }
-      offset += length
+      // The next piece begins where this one ended: after all of it, or after fewer blocks.
+      let blocks = (1...5).reversed().first { blocks in
+        let end = offset + blocks * blockSize
+        return end <= count && found[offset..<end] == piece[..<(blocks * blockSize)]
+      }
+      guard let blocks else { return false }
+      offset += blocks * blockSize
     }
     return true
   }

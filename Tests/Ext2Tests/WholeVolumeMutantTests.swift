@@ -24,19 +24,20 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
 
   static let size = 1024
 
+  /// Eight places, one tag, batches of one block: easily filled.
+  static let narrowQueue = VolumeOptions.quiet.with {
+    $0.queue.tagCount = 1
+    $0.queue.placeCount = 8
+    $0.queue.writebackReserve = 2
+    $0.cache.batchByteCount = size
+  }
+
   static let all: [VolumeMutant] = [
     VolumeMutant(rule: .pendingFrees, script: nil),
     VolumeMutant(rule: .discardCountsAsWrite, script: nil),
     VolumeMutant(rule: .evictorFrees, script: nil),
     VolumeMutant(rule: .walkComparison, script: walk),
-    VolumeMutant(
-      rule: .lateMetadataCopy, script: waitingMetadata,
-      options: .quiet.with {
-        $0.queue.tagCount = 1
-        $0.queue.placeCount = 8
-        $0.queue.writebackReserve = 2
-        $0.cache.batchByteCount = size
-      }),
+    VolumeMutant(rule: .lateMetadataCopy, script: waitingMetadata, options: narrowQueue),
     VolumeMutant(rule: .flushAfterLastWrite, script: sharedFlush),
     VolumeMutant(rule: .failedFlushIsRemembered, script: failedFlush),
     VolumeMutant(rule: .growInOneStep, script: growth),
@@ -54,7 +55,7 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
 
   /// Four walks have their reads out, so a fifth waits; its pointer block is freed meanwhile, and becomes and is written
   /// as data of another file.
-  private static func walk(_ rig: VolumeRig) async throws {
+  static func walk(_ rig: VolumeRig) async throws {
     let file = try await rig.volume.open("a"), other = try await rig.volume.open("b", create: true)
     var crowd: [File] = []
     for index in 0..<4 { crowd.append(try await rig.volume.open("w\(index)")) }
@@ -77,7 +78,7 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
   }
 
   /// A dirty pointer block waits for admission, is freed, and becomes data of another file.
-  private static func waitingMetadata(_ rig: VolumeRig) async throws {
+  static func waitingMetadata(_ rig: VolumeRig) async throws {
     let crowd = try await rig.volume.open("crowd", create: true), file = try await rig.volume.open("a")
     let taker = try await rig.volume.open("taker", create: true)
     try await taker.write([1], at: 0)
