@@ -31,8 +31,10 @@ struct DeviceRunTests {
       "--fdatasync=5", "--direct",
     ])
     #expect(report.findings.isEmpty)
-    #expect(report.device?.writeBytes == 1 << 20)
-    #expect(report.operations.fsync == 16 + 48)
+    let writtenBytes: UInt64 = 1 << 20
+    #expect(report.device?.writeBytes == writtenBytes)
+    let syncs: UInt64 = 16 + 48
+    #expect(report.operations.fsync == syncs)
     let bytes = try TemporaryFile.read(file.path)
     #expect(bytes.count == 1 << 20)
     #expect((0..<256).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
