@@ -11,6 +11,8 @@ enum Entry {
 ///
 /// A pthread mutex and not `Synchronization.Mutex`: the thread sanitizer does not see the latter's futex and reports
 /// races that are none.
+///
+/// Sendable because the mutex guards all that changes; the descriptor never does.
 @safe final class EntryQueue: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private var entries: [Entry] = []
