@@ -200,9 +200,7 @@ public final class Writeback {
     guard let page = pass.space.pages[first], isWanted(page, pass), !page.isUnderWriteback else { return 0 }
     if page.mustGoAlone || page.isFailed { return 1 }
     let limit = min(batchPageLimit, end.distance(from: first))
-    var count = 1
-    while count < limit, let next = pass.space.pages[first + count], isCollectable(next, pass) { count += 1 }
-    return count
+    return 1 + pass.space.pages.runLength(from: first + 1, limit: limit - 1) { isCollectable($0, pass) }
   }
 
   // MARK: Validate and dispatch: one step
@@ -243,7 +241,7 @@ public final class Writeback {
       counters.replannedPages += 1
       if switchedOff.contains(.staleIsPlannedAgain) {
         space.clearDirty(page)
-        space.releaseBudget(page)
+        cache.budget.release(space.takeBudget(page))
         cache.touch(page)
       }
     }
