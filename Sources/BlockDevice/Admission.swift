@@ -44,20 +44,23 @@ extension RequestQueue {
   /// A place without a turn, for polled use and for work that is itself a step; nil when there is none.
   public func admitNow(_ admissionClass: AdmissionClass = .ordinary) -> Request? {
     guard mayHavePlace(admissionClass), !isSomebodyFirst(admissionClass) else { return nil }
-    return takePlace()
+    return takePlace(admissionClass)
   }
 
   /// Gives an admission back unused, or ends the use of a place.
   public func giveBack(_ request: Request) {
+    if request.admissionClass != .writeback { unreservedCount -= 1 }
     request.reset()
     idle.append(request.place)
     if admissionWaiterCount > 0 { admitWaiters() }
   }
 
+  /// The reserve bounds what others than writeback hold, not what is idle: else writeback, which may take the last place,
+  /// would take each one that comes back, and a reader would wait for as long as there is something to write.
   private func mayHavePlace(_ admissionClass: AdmissionClass) -> Bool {
     switch admissionClass {
     case .writeback: idle.count > 0
-    case .ordinary: idle.count > configuration.writebackReserve
+    case .ordinary: idle.count > 0 && unreservedCount < configuration.placeCount - configuration.writebackReserve
     case .readAhead: idle.count > max(configuration.writebackReserve, configuration.placeCount / 4)
     }
   }
@@ -67,9 +70,11 @@ extension RequestQueue {
     admissionWaiterCount > 0 && admissionWaiters.contains { mayHavePlace($0.admissionClass) }
   }
 
-  private func takePlace() -> Request {
+  private func takePlace(_ admissionClass: AdmissionClass) -> Request {
     let request = places[idle.removeLast()]
     request.phase = .admitted
+    request.admissionClass = admissionClass
+    if admissionClass != .writeback { unreservedCount += 1 }
     return request
   }
 
@@ -77,7 +82,7 @@ extension RequestQueue {
     while let index = admissionWaiters.firstIndex(where: { mayHavePlace($0.admissionClass) }) {
       let waiter = admissionWaiters.remove(at: index)
       admissionWaiterCount -= 1
-      let request = takePlace()
+      let request = takePlace(waiter.admissionClass)
       reactor.resume(waiter.resumption, returning: request.place)
     }
   }

@@ -100,6 +100,29 @@ struct AdmissionTests {
     }
   }
 
+  @Test("a reader gets his place in his turn, however much there is to write")
+  func readerBesideWriteback() throws {
+    try simulate(configuration: .sized(tags: 1, places: 8, reserve: 4)) { stage in
+      let order = Order()
+      async let writeback: Void = stage.concurrently(1) { stage, _ in
+        for index in 0..<100 {
+          let request = await stage.queue.admit(.writeback)
+          let buffer = Buffer(byteCount: 512)
+          request.prepare(.write, at: UInt64(index) * 1024)
+          request.context = buffer
+          _ = unsafe request.append(buffer.segment)
+          stage.queue.submit(request, handler: nil)
+          order.asked.append(index)
+        }
+      }
+      while order.asked.count < 8 { await stage.reactor.pass() }
+      try await stage.queue.read(Buffer(byteCount: 512), at: 0)
+      #expect(order.asked.count < 30, "what was queued before goes first, and not all of the rest")
+      try await writeback
+      await stage.drain()
+    }
+  }
+
   @Test("thousands of requests pass through few places")
   func throughput() throws {
     try simulate(policy: nil, configuration: .sized(tags: 2, places: 4)) { stage in
