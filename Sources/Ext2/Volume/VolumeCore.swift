@@ -64,7 +64,9 @@ final class VolumeCore {
   }
 
   private func wire() {
-    metadata.onError = { [unowned self] owner, error in
+    // Weak: a write past its deadline may fail when the volume is no more.
+    metadata.onError = { [weak self] owner, error in
+      guard let self else { return }
       if owner != .none, let inode = inodes.cached(owner) {
         inode.space.errors.record(error.forPageCache)
       } else {
