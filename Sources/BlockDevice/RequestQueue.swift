@@ -73,6 +73,8 @@ public final class RequestQueue {
   let places: [Request]
   /// Places nobody has. These lists hold indices of `places`.
   let idle: FixedRing
+  /// Places of requests past their deadline that are still out.
+  var timedOutCount = 0
   /// Places that others than writeback have.
   var unreservedCount = 0
   var admissionWaiters = Deque<AdmissionWaiter>()

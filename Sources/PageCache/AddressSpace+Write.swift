@@ -21,17 +21,17 @@ extension AddressSpace {
           pin(page)
           return page
         }
-        if let page = await makePage(at: index, isZeroed: !isOverwritten) { return page }
-      } else if let page = await makePage(at: index, isZeroed: !isOverwritten) {
+        if let page = try await makePage(at: index, isZeroed: !isOverwritten) { return page }
+      } else if let page = try await makePage(at: index, isZeroed: !isOverwritten) {
         return page
       }
     }
   }
 
   /// Enters a zeroed page that only its writer may look at yet, pinned; nil when somebody else entered one meanwhile.
-  private func makePage(at index: PageIndex, isZeroed: Bool) async -> Page? {
+  private func makePage(at index: PageIndex, isZeroed: Bool) async throws(PageCacheError) -> Page? {
     let previous = index.rawValue > 0 ? pages[PageIndex(index.rawValue - 1)]?.frame : nil
-    let frame = await cache.obtainFrame(after: previous)
+    let frame = try await cache.obtainFrame(after: previous)
     guard pages[index] == nil else {
       cache.arena.free(frame)
       return nil

@@ -177,7 +177,12 @@ final class MetadataCache {
         continue
       }
       if ticket == nil { await enterWalk() }
-      let request = await queue.admit(ticket == nil ? .writeback : .ordinary)
+      let request: Request
+      do { request = try await queue.admit(ticket == nil ? .writeback : .ordinary) } catch {
+        if ticket == nil { leaveWalk() }
+        guard isStillWanted() else { return nil }
+        throw .device(error)
+      }
       guard isStillWanted(), blocks[number] == nil else {
         queue.giveBack(request)
         if ticket == nil { leaveWalk() }
