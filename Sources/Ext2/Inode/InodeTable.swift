@@ -134,7 +134,8 @@ final class InodeTable {
   }
 
   private func hasDirtyMetadata(_ inode: Inode) -> Bool {
-    inode.hasUnsyncedShape && metadata.dirtyCount > 0
+    // Under writeback counts as well: read anew, the inode would not know that its next fdatasync has to wait for it.
+    inode.hasUnsyncedShape && metadata.unwrittenCount > 0
   }
 
   /// Takes an inode out of memory.

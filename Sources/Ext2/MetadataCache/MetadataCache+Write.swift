@@ -113,7 +113,7 @@ extension MetadataCache {
       let dirtiedAt = block.dispatchedDirtiedAt
       markDirty(block)
       block.dirtiedAt = min(block.dirtiedAt, dirtiedAt)
-      setStuck(block, true)
+      block.isFailed = true
       report(block, .device(error))
     } else {
       block.hasReportedError = false
@@ -124,6 +124,7 @@ extension MetadataCache {
 
   fileprivate func writeTimedOut(_ block: MetadataBlock, _ error: DeviceError) {
     block.isTimedOut = true
+    recount(block)
     if block.isLive { report(block, .device(error)) }
     block.wakeWaiters()
   }
