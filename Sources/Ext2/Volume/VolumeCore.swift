@@ -137,10 +137,12 @@ final class VolumeCore {
     let shape = inode.shapeChanges
     if let error = await cache.writeback.writeAll(of: inode.space) { firstError = Ext2Error(error) }
     let number = inode.number
-    let table = inodes.location(of: number).block
+    let table = inodes.location(of: number).block, superblock = groups.superblockBlock
     let needsInode = !dataOnly || inode.hasUnsyncedShape
     if needsInode {
-      if let error = await metadata.writeAll(where: { $0.owner == number || $0.number == table }) {
+      if let error = await metadata.writeAll(where: {
+        $0.owner == number || $0.number == table || $0.number == superblock
+      }) {
         firstError = firstError ?? error
       }
     }
