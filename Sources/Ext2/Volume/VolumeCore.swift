@@ -100,6 +100,17 @@ final class VolumeCore {
     }
   }
 
+  /// What stays unwritten for good because of corruption; nil when nothing does.
+  var dropped: DroppedChanges? {
+    guard case .corrupt(let corruption) = corruption else { return nil }
+    let blocks = metadata.unwritten { $0.isDirty }.map { UInt64($0.number.rawValue) }
+    let pages = inodes.all.filter { $0.space.dirtyCount > 0 }.map {
+      (inode: $0.number.rawValue, count: $0.space.dirtyCount)
+    }
+    if blocks.isEmpty && pages.isEmpty { return nil }
+    return DroppedChanges(metadataBlocks: blocks, pages: pages, corruption: corruption)
+  }
+
   // MARK: Making things durable
 
   /// Writes all data and metadata and flushes the device. Goes on past errors and returns the first.
