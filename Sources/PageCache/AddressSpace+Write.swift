@@ -1,5 +1,4 @@
 // Pages for writers, who hold the inode's write lock.
-internal import Reactor
 
 extension AddressSpace {
   /// The page at `index` for a writer, pinned. Valid when `mustBeRead`, or when it was cached; otherwise it is entered
@@ -15,9 +14,8 @@ extension AddressSpace {
       } else if mustBeRead && index < endIndex {
         _ = try await validPage(at: index)
       } else {
-        await cache.waitForFrame()
-        // Whoever needs none any more hands its turn on.
-        if pages[index] != nil { cache.arena.waiters.wakeOne() }
+        // It goes back at once, and the next round takes one in the step that looks for the page.
+        cache.arena.free(try await cache.obtainFrame(after: nil))
       }
     }
   }

@@ -38,7 +38,7 @@ final class BackgroundWriteback {
   }
 
   private var isPressed: Bool {
-    cache.budget.used > cache.backgroundPageCount || cache.budget.hasWaiters || cache.arena.freeCount == 0
+    cache.budget.used > cache.backgroundPageCount || cache.budget.hasWaiters || !cache.arena.waiters.isEmpty
   }
 
   /// Runs until `stop`.

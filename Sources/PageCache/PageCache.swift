@@ -98,20 +98,29 @@ public final class PageCache {
     writeback.background.kickIfNeeded()
   }
 
-  // MARK: Frames
-
-  /// A frame, if possible right after `previous`, waiting for a page to leave if need be.
-  func obtainFrame(after previous: Int?) async -> Int {
-    while true {
-      if let frame = obtainFrameNow(after: previous) { return frame }
-      await waitForFrame()
-    }
+  /// A place in the device's queue. Throws when none may ever come back.
+  func admit(_ admissionClass: AdmissionClass = .ordinary) async throws(PageCacheError) -> Request {
+    do { return try await queue.admit(admissionClass) } catch { throw .device(error) }
   }
 
-  /// Waits until a frame may have become free, or a page one that may leave.
-  func waitForFrame() async {
-    writeback.kick()
-    await arena.waiters.wait()
+  // MARK: Frames
+
+  /// A frame, if possible right after `previous`, waiting for a page to leave if need be. Throws when none has come for
+  /// as long as a request may take, and something is past its deadline: a page keeps its frame until the device lets go.
+  func obtainFrame(after previous: Int?) async throws(PageCacheError) -> Int {
+    var deadline: Instant?
+    while true {
+      if let frame = obtainFrameNow(after: previous) { return frame }
+      if let passed = deadline, passed <= reactor.now, let error = queue.timedOut { throw .device(error) }
+      writeback.kick()
+      guard let timeout = queue.configuration.timeoutNanoseconds else {
+        await arena.waiters.wait()
+        continue
+      }
+      let end = deadline.flatMap { $0 > reactor.now ? $0 : nil } ?? reactor.now.advanced(byNanoseconds: timeout)
+      deadline = end
+      await arena.waiters.wait(until: end)
+    }
   }
 
   /// A frame without waiting; nil when all are taken and none of their pages may leave.

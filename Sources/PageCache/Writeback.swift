@@ -129,7 +129,7 @@ public final class Writeback {
 
   private func writeByCookie(_ page: Page, _ pass: inout Pass) async throws(PageCacheError) {
     guard let plan = try await plan(page, pass) else { return }
-    let request = await cache.queue.admit(.writeback)
+    let request = try await cache.admit(.writeback)
     if switchedOff.contains(.oneStepDispatch), isValid(plan, pass.space) {
       await cache.reactor.pass()
       dispatch(plan, request, &pass)
@@ -336,7 +336,7 @@ public final class Writeback {
   // MARK: Policies: admit-first and per-page
 
   private func writeAdmittedFirst(_ page: Page, _ pass: inout Pass, limit: Int) async throws(PageCacheError) {
-    let request = await cache.queue.admit(.writeback)
+    let request = try await cache.admit(.writeback)
     switch planFromMemory(from: pass.cursor, pass, limit: limit) {
     case .plan(let plan): dispatch(plan, request, &pass)
     case .nothing: cache.queue.giveBack(request)

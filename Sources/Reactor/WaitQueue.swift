@@ -43,6 +43,20 @@ public final class WaitQueue {
     reactor.didWait(record)
   }
 
+  /// Waits until woken or until the deadline, whether the task is cancelled or not.
+  public func wait(until deadline: Instant) async {
+    let number = reactor.nextWaitNumber()
+    let record = reactor.willWait(name)
+    let timer = InterruptingTimer(reactor, number)
+    _ = await suspend {
+      append(Waiter(number: number, resumption: $0))
+      reactor.interruptibleWaits[number] = self
+      reactor.arm(timer.timer, at: deadline)
+    }
+    reactor.disarm(timer.timer)
+    reactor.didWait(record)
+  }
+
   /// Waits until woken, cancelled or, with a deadline, timed out.
   public func waitInterruptibly(until deadline: Instant? = nil) async -> WaitOutcome {
     let reactor = reactor

@@ -13,7 +13,7 @@ extension BlockTree {
     }
     fileprivate var links: [Link] = []
     fileprivate var freshPointerBlocks: [MetadataBlock] = []
-    fileprivate var dataBlockCount = 0
+    fileprivate(set) var dataBlockCount = 0
     fileprivate var lastLinked: (index: UInt64, block: BlockNumber)?
     /// How many file blocks from the start of the range are mapped or will be.
     var preparedCount = 0

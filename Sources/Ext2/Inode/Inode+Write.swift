@@ -141,6 +141,10 @@ extension Inode {
 
   /// A file of more than 2 GiB less a byte needs the volume's large_file feature (fs/ext2/inode.c, __ext2_write_inode).
   func noteLargeFile() {
-    if space.fileByteCount > 0x7FFF_FFFF { table.groups.superblock.readOnlyCompatible.insert(.largeFile) }
+    guard space.fileByteCount > 0x7FFF_FFFF else { return }
+    // In the same step, so that the file's own fsync writes it too.
+    if table.groups.superblock.readOnlyCompatible.insert(.largeFile).inserted {
+      table.groups.encodeSuperblock(into: table.metadata)
+    }
   }
 }

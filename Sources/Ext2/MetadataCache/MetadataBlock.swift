@@ -33,6 +33,8 @@ final class MetadataBlock {
   var isReferenced = false
   var isQueued = false
   var isCountedUnevictable = false
+  var isCountedUnwritten = false
+  var isCountedStuck = false
   private var waiters: WaitQueue?
 
   init(number: BlockNumber, owner: InodeNumber, buffer: Buffer) {
