@@ -1,8 +1,8 @@
 # What the scripts in tools/ share: find the toolchain, install what is missing, fetch the dependencies, once.
-# Sourced, not run. Everything here writes to stderr, so that a script's stdout belongs to the program it starts.
+# Sourced by its absolute path. Everything here writes to stderr, so that a script's stdout belongs to what it starts.
 # Exit code 5 means that this machine lacks something we may not or cannot install; the last line says what to type.
 
-repository=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
+repository=${BASH_SOURCE[0]%/*/*/*}
 environment_exit_code=5
 
 # Debian keeps mke2fs and e2fsck where only root's PATH looks; installers of Swift often leave PATH to the login shell.
