@@ -38,7 +38,7 @@ install_missing_packages() {
     "install ${missing[*]} (these are the names of Debian and Ubuntu) with this system's package manager"
   if ((EUID != 0)); then
     command -v sudo >/dev/null || give_up "needs ${missing[*]}, and there is no sudo to install it with" \
-      "su -c 'apt-get update && apt-get install -y ${missing[*]}'"
+      "su - -c 'apt-get update && apt-get install -y ${missing[*]}'"
     # Without a terminal nobody can type a password, and sudo must not wait for one.
     sudo=(sudo)
     [[ -t 0 ]] || sudo+=(-n)
