@@ -71,6 +71,24 @@ require_toolchain() {
   fi
 }
 
+# Builds go to .build* in this checkout, where root may have built before, or which may be on a read-only disk.
+require_writable_checkout() {
+  local locked=$repository here builds
+  printf -v here '%q' "$repository"
+  builds=$here
+  if [[ -w $locked ]]; then
+    builds="$here/.build*"
+    locked=$(find "$repository"/.build* -type d ! -writable -print -quit 2>/dev/null) || true
+  fi
+  [[ -n $locked ]] || return 0
+  if [[ -O $locked && $(stat -c %A "$locked") != d?w* ]]; then
+    give_up "$locked, where it builds, is write-protected" "chmod -R u+w $builds"
+  elif [[ ! -O $locked && $locked != "$repository" ]]; then
+    give_up "$locked, where it builds, belongs to somebody else" "sudo chown -R $(id -un) $builds"
+  fi
+  give_up "cannot write to $locked, where it builds" "cp -a $here ~/blkdev && cd ~/blkdev"
+}
+
 # Fetches the packages we depend on. After the first time this neither starts SwiftPM nor asks the network.
 fetch_dependencies() {
   local resolved="$repository/.build/dependencies-fetched"
@@ -94,6 +112,7 @@ share_dependencies() {
 # All that a build needs, in the order in which it fails soonest.
 prepare_to_build() {
   require_toolchain
+  require_writable_checkout
   install_missing_packages
   fetch_dependencies
 }
