@@ -11,13 +11,14 @@
 
 rounds=5 directory=/tmp
 while (($#)); do
+  [[ $1 == --help ]] || (($# > 1)) || { say "tools/bench writeback: an option without its value" && exit 2; }
   case $1 in
   --rounds) rounds=$2 ;;
   --directory) directory=$2 ;;
   --help) sed -n '1,12s/^# \{0,1\}//p' "$repository/tools/bench.d/writeback.sh" && exit 0 ;;
   *) say "tools/bench writeback: unknown option $1" && exit 2 ;;
   esac
-  shift 2 || { say "tools/bench writeback: an option without its value" && exit 2; }
+  shift 2
 done
 
 prepare_to_build
