@@ -35,3 +35,8 @@ int cl_wait_either_readable(int first, int second) {
   if (result < 0) return -errno;
   return p[0].revents ? 0 : 1;
 }
+
+void cl_ignore_pipe_signal(void) {
+  struct sigaction action;
+  if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
+}

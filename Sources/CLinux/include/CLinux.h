@@ -59,4 +59,6 @@ int cl_interruption_fd(void);
 int cl_read_interruption(int fd);
 /// Waits until one of two descriptors is readable: 0 for the first, 1 for the second, or a negative errno.
 int cl_wait_either_readable(int first, int second);
+/// Ignores SIGPIPE, unless the process handles it: writing to a pipe that nobody reads is then an error like any other.
+void cl_ignore_pipe_signal(void);
 #endif
