@@ -13,6 +13,7 @@ int cl_interruption_fd(void) {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
   if (error) return -error;
   int fd = signalfd(-1, &set, SFD_CLOEXEC);

@@ -3,7 +3,7 @@ internal import Glibc
 internal import SystemPackage
 internal import Workload
 
-/// ⌃C and SIGTERM: the first stops the run cleanly, the second ends the process at once.
+/// ⌃C, SIGTERM and the end of the terminal: the first stops the run cleanly, the second ends the process at once.
 ///
 /// The signals are blocked and read from a descriptor by the main thread, which does nothing else while a run goes on:
 /// no handler, and nothing shared but the run's stop request.
@@ -29,9 +29,15 @@ struct Interruption {
     while cl_wait_either_readable(ended, signals) == 1 {
       _ = cl_read_interruption(signals)
       count += 1
-      if count > 1 { _exit(ExitCode.interrupted.rawValue) }
+      // On a terminal the progress stands there, and ^C behind it.
+      let newline = isatty(FileDescriptor.standardError.rawValue) == 0 ? "" : "\n"
+      if count > 1 {
+        print(newline, to: .standardError, terminator: "")
+        control.abandon()
+        _exit(ExitCode.interrupted.rawValue)
+      }
       control.requestStop()
-      print("\nblkdev-run: stopping (again to end at once)", to: .standardError)
+      print("\(newline)blkdev-run: stopping (again to end at once)", to: .standardError)
     }
     var status: UInt64 = 1
     _ = unsafe read(ended, &status, 8)
