@@ -28,10 +28,7 @@ done
 
 milliseconds=$(awk -v s="$seconds" 'BEGIN { printf "%d", s * 1000 }')
 
-prepare_to_build
-say "tools/bench: building"
-swift build -c release --package-path "$repository/tools/benchmarks" >&2
-programs=$(swift build -c release --package-path "$repository/tools/benchmarks" --show-bin-path)
+build_benchmarks
 command -v fio >/dev/null && has_fio=1 || { has_fio=0; say "tools/bench: no fio here; its columns stay empty"; }
 
 results=$(mktemp -d)

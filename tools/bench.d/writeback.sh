@@ -21,10 +21,8 @@ while (($#)); do
   shift 2
 done
 
-prepare_to_build
-say "tools/bench: building"
-swift build -c release --package-path "$repository/tools/benchmarks" --product writeback-bench >&2
-bench=$(swift build -c release --package-path "$repository/tools/benchmarks" --show-bin-path)/writeback-bench
+build_benchmarks --product writeback-bench
+bench=$programs/writeback-bench
 command -v fio >/dev/null && has_fio=1 || { has_fio=0; say "tools/bench: no fio here; its column stays empty"; }
 
 image=$directory/blkdev-bench.$$
