@@ -66,7 +66,8 @@ let package = Package(
       ], swiftSettings: settings),
 
     .target(
-      name: "Support", dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging],
+      name: "Support",
+      dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging],
       path: "Tests/Support",
       swiftSettings: settings),
     tests("ReactorTests", ["Reactor", "Support"]),
@@ -78,6 +79,7 @@ let package = Package(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
+    tests("CommandTests", ["blkdev-run", "Support", system]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -54,8 +54,6 @@ final class BackgroundWriteback {
         await work.wait()
       }
     }
-    // The list holds the files, and they hold the cache.
-    while let space = spaces.popFirst() { space.isListedDirty = false }
     isRunning = false
     ended.wakeAll()
   }
@@ -93,10 +91,13 @@ final class BackgroundWriteback {
     return cache.budget.stuck > 0 ? min(expiry, retry) : max(expiry, cache.reactor.now.advanced(byNanoseconds: 1))
   }
 
+  /// Ends `run`, waits for its end, and lets go of the files.
   func stop() async {
     isStopping = true
     kick()
     while isRunning { await ended.wait() }
+    // The list holds the files, and they hold the cache; also where nobody has ever called `run`.
+    while let space = spaces.popFirst() { space.isListedDirty = false }
   }
 }
 

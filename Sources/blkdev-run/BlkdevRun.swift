@@ -40,5 +40,12 @@ struct BlkdevRun: ParsableCommand {
 
 @main
 enum Program {
-  static func main() { exit(BlkdevRun.status(of: Array(CommandLine.arguments.dropFirst()))) }
+  static func main() {
+    // Where the caller has closed a stream, the next file to be opened would take its number, and an image would be
+    // written what is printed. What is printed to this one fails.
+    for stream in 0...2 as ClosedRange<Int32> where fcntl(stream, F_GETFD) < 0 {
+      _ = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+    }
+    exit(BlkdevRun.status(of: Array(CommandLine.arguments.dropFirst())))
+  }
 }

@@ -3,7 +3,7 @@ internal import Glibc
 internal import SystemPackage
 internal import Workload
 
-/// ⌃C and SIGTERM: the first stops the run cleanly, the second ends the process at once.
+/// ⌃C, SIGTERM and the end of the terminal: the first stops the run cleanly, the second ends the process at once.
 ///
 /// The signals are blocked and read from a descriptor by the main thread, which does nothing else while a run goes on:
 /// no handler, and nothing shared but the run's stop request.
@@ -11,7 +11,11 @@ struct Interruption {
   private let signals: Int32
 
   /// To be made before other threads exist.
-  init() { signals = cl_interruption_fd() }
+  init() {
+    signals = cl_interruption_fd()
+    // Who reads our output may go away (`| head`); the run is to leave a clean image all the same.
+    cl_ignore_pipe_signal()
+  }
 
   /// Starts `body` and waits for its end, which it returns; a signal meanwhile stops the run.
   func wait(for control: RunControl, _ body: @escaping @Sendable () async -> Int32) -> Int32 {
@@ -25,9 +29,15 @@ struct Interruption {
     while cl_wait_either_readable(ended, signals) == 1 {
       _ = cl_read_interruption(signals)
       count += 1
-      if count > 1 { _exit(ExitCode.interrupted.rawValue) }
+      // On a terminal the progress stands there, and ^C behind it.
+      let newline = isatty(FileDescriptor.standardError.rawValue) == 0 ? "" : "\n"
+      if count > 1 {
+        print(newline, to: .standardError, terminator: "")
+        control.abandon()
+        _exit(ExitCode.interrupted.rawValue)
+      }
       control.requestStop()
-      print("\nblkdev-run: stopping (again to end at once)", to: .standardError)
+      print("\(newline)blkdev-run: stopping (again to end at once)", to: .standardError)
     }
     var status: UInt64 = 1
     _ = unsafe read(ended, &status, 8)

@@ -43,7 +43,8 @@ struct RunVerb: ParsableCommand {
       }
       var files: [JobFile] = []
       for path in parsed.jobFiles {
-        guard let text = readText(path) else { throw ended(.usage, "\(path): the job file cannot be read") }
+        let text: String
+        do { text = try readText(path) } catch { throw ended(.usage, "\(path): the job file cannot be read: \(error)") }
         files.append(try JobFile(path: path, text: text))
       }
       // A seed of 32 bits is short to type.
@@ -53,8 +54,7 @@ struct RunVerb: ParsableCommand {
 
   private func openOutput(_ path: String?) throws -> FileDescriptor {
     guard let path else { return .standardOutput }
-    guard let file = openForWriting(path) else { throw ended(.jobError, "\(path): cannot be written") }
-    return file
+    do { return try openForWriting(path) } catch { throw ended(.jobError, "\(path): cannot be written: \(error)") }
   }
 
   private func ended(_ code: Workload.ExitCode, _ message: String) -> ArgumentParser.ExitCode {

@@ -19,8 +19,10 @@ package enum WorkloadRunner {
       }
     case .fileSystem:
       let image = try VolumeImage(plan)
+      control.uses(image)
       var report: RunReport
       do throws(RunError) {
+        try image.make(plan)
         report = try await onReactor(plan) { reactor async throws(RunError) in
           try await runVolume(plan, image, reactor, control)
         }
@@ -35,6 +37,7 @@ package enum WorkloadRunner {
         image.remove()
         throw error
       }
+      report.isInterrupted = control.isStopRequested
       if plan.options.keepsImage {
         control.logger.notice("the image is kept: \(image.judgedPath)")
       } else {
