@@ -14,8 +14,8 @@ struct JobCommandTests {
     ],
     [
       "--unsafe-ignore-cookie", "--target=fs", "--size=8m", "--image_size=48m", "--frees=ordered", "--dirty_limit=1m",
-      "--writeback=admit-first", "--cache_size=3m", "--dirty_background=0", "--wb_batch=64k", "--name=a",
-      "--fs_ops=write:1,fsync:2", "--name=b", "--filename=x:y",
+      "--writeback=admit-first", "--cache_size=3m", "--dirty_background=0", "--wb_batch=64k",
+      "--failed_pages=clean", "--name=a", "--fs_ops=write:1,fsync:2", "--name=b", "--filename=x:y",
     ],
     [
       "--name=a", "--target=fs", "--image=i", "--rw=randread", "--runtime=7us", "--cache_size=1g", "--dirty_limit=512m",

@@ -80,4 +80,5 @@ package struct VolumeOptions: Sendable, Equatable {
   package var dirtyBackgroundBytes: UInt64
   /// Bytes of one write batch at most.
   package var batchBytes: Int
+  package var failedPages: FailedPagesChoice
 }

@@ -67,6 +67,7 @@ extension VolumeOptions {
       let usual = Self.defaultDirtyBackground(dirtyLimitBytes: dirtyLimitBytes)
       return dirtyBackgroundBytes == usual ? nil : bytesText(dirtyBackgroundBytes)
     case .writebackBatch: return bytesText(UInt64(batchBytes))
+    case .failedPages: return failedPages.rawValue
     default: return nil
     }
   }

@@ -66,5 +66,8 @@ extension JobOption {
       .dirtyBackground, .bytes(0...fileSizes.upperBound),
       "dirty bytes at which background writeback begins; by default half of dirty_limit"),
     JobOption(.writebackBatch, .bytes(1024...(1 << 30)), default: "1m", "bytes of one write batch at most"),
+    JobOption(
+      .failedPages, .choice(FailedPagesChoice.allCases.map(\.rawValue)), default: "dirty",
+      "a page that cannot be written stays dirty and is tried again, or is marked clean, as Linux does, and is lost"),
   ]
 }

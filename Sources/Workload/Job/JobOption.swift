@@ -27,6 +27,7 @@ package struct JobOption: Sendable {
     case dirtyLimit = "dirty_limit"
     case dirtyBackground = "dirty_background"
     case writebackBatch = "wb_batch"
+    case failedPages = "failed_pages"
   }
 
   /// How the text of a value is read.

@@ -60,6 +60,14 @@ package enum AllocationChoice: String, CaseIterable, Sendable {
   case nextFit = "next-fit"
 }
 
+/// What becomes of a page whose write failed alone.
+package enum FailedPagesChoice: String, CaseIterable, Sendable {
+  /// It stays dirty, and fsync, sync and a timer try again.
+  case dirty
+  /// It becomes clean, as with Linux: whoever syncs hears of the error once, and what was written is lost.
+  case clean
+}
+
 /// One operation of `fs_ops`.
 package enum FileOperation: String, CaseIterable, Sendable {
   /// Overwrite one block at random inside the file.

@@ -85,29 +85,12 @@ actor VolumeSession {
   private func mount(isReadOnly: Bool) async throws(RunError) -> Volume {
     let device = try medium.open(isReadOnly: isReadOnly && !isResident)
     do {
-      return try await Volume.mount(device, on: reactor, options: options(isReadOnly: isReadOnly))
+      return try await Volume.mount(
+        device, on: reactor, options: plan.mountOptions(isReadOnly: isReadOnly, logger: control.logger))
     } catch { throw .volume(error) }
   }
 
   private var isResident: Bool { if case .resident = medium { true } else { false } }
-
-  private func options(isReadOnly: Bool) -> Ext2.VolumeOptions {
-    var options = Ext2.VolumeOptions()
-    options.isReadOnly = isReadOnly
-    options.seed = seed
-    options.logger = control.logger
-    options.queue = RequestQueue.Configuration(tagCount: plan.jobs[0].queueDepth)
-    options.cache.ignoresCookie = plan.options.ignoresCookie
-    guard let volume = plan.volume else { return options }
-    options.frees = FreesName(rawValue: volume.frees.rawValue) ?? options.frees
-    options.allocation = AllocationPolicyName(rawValue: volume.allocation.rawValue) ?? options.allocation
-    options.cache.policy = WritebackPolicyName(rawValue: volume.writeback.rawValue) ?? options.cache.policy
-    options.cache.cacheByteCount = Int(volume.cacheBytes)
-    options.cache.dirtyLimitByteCount = Int(volume.dirtyLimitBytes)
-    options.cache.backgroundByteCount = Int(volume.dirtyBackgroundBytes)
-    options.cache.batchByteCount = volume.batchBytes
-    return options
-  }
 
   /// Opens every file of every copy, makes those that are missing, and lays out what is read before it is written.
   private func open(_ volume: Volume) async throws(RunError) {
