@@ -16,6 +16,9 @@ package enum Engine: String, CaseIterable, Sendable {
   case null
   /// The simulated reactor and disk: virtual time, every choice drawn from the seed.
   case simulated = "sim"
+
+  /// Whether the bytes are in this process's memory.
+  package var isInMemory: Bool { self == .memory || self == .simulated }
 }
 
 /// The order and direction of a job's reads and writes, in fio's words.

@@ -12,6 +12,7 @@ package enum WorkloadRunner {
   /// Throws when there can be no report. Everything else that goes wrong is a finding of the report.
   package static func run(_ plan: WorkloadPlan, control: RunControl) async throws(RunError) -> RunReport {
     precondition(plan.jobs.allSatisfy { $0.randomSeed != nil }, "a plan is seeded before it runs")
+    try plan.checkMemory(imageBytes: plan.scratchImageBytes)
     switch plan.jobs[0].target {
     case .device:
       return try await onReactor(plan) { reactor async throws(RunError) in
@@ -53,6 +54,7 @@ package enum WorkloadRunner {
     if plan.jobs[0].engine == .libaio {
       medium = .file(path: image.path, isDirect: plan.jobs[0].isDirect)
     } else {
+      try plan.checkMemory(imageBytes: HostFile.byteCount(of: image.path))
       medium = .resident(try residentDevice(image, reactor))
     }
     let session = VolumeSession(plan, on: reactor, medium, control)
