@@ -21,6 +21,8 @@ struct DeviceRunTests {
     #expect(report.device?.flushes ?? 0 > 0)
     #expect(report.groups.count == 2)
     #expect(report.writeback == nil && report.verify == nil && report.e2fsckExit == nil)
+    // What a simulated run reports follows from its seed alone.
+    #expect((report.peakMemoryBytes ?? 0 > 0) == (engine != "sim"))
   }
 
   @Test("reaches every block of a file once in a random pass, through libaio")

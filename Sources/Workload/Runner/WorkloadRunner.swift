@@ -13,14 +13,14 @@ package enum WorkloadRunner {
   package static func run(_ plan: WorkloadPlan, control: RunControl) async throws(RunError) -> RunReport {
     precondition(plan.jobs.allSatisfy { $0.randomSeed != nil }, "a plan is seeded before it runs")
     try plan.checkMemory(imageBytes: plan.scratchImageBytes)
+    var report: RunReport
     switch plan.jobs[0].target {
     case .device:
-      return try await onReactor(plan) { reactor async throws(RunError) in
+      report = try await onReactor(plan) { reactor async throws(RunError) in
         try await DeviceSession(plan, on: reactor, control).run()
       }
     case .fileSystem:
       let image = try VolumeImage(plan)
-      var report: RunReport
       do throws(RunError) {
         report = try await onReactor(plan) { reactor async throws(RunError) in
           try await runVolume(plan, image, reactor, control)
@@ -41,10 +41,10 @@ package enum WorkloadRunner {
       } else {
         image.remove()
       }
-      // In simulation everything in the report follows from the seed.
-      if plan.jobs[0].engine != .simulated { report.peakMemoryBytes = HostFile.peakMemoryBytes }
-      return report
     }
+    // In simulation everything in the report follows from the seed.
+    if plan.jobs[0].engine != .simulated { report.peakMemoryBytes = HostFile.peakMemoryBytes }
+    return report
   }
 
   private static func runVolume(
