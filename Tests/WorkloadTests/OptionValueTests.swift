@@ -118,7 +118,8 @@ struct OptionValueTests {
   }
 
   static let nearest: [(String, String?)] = [
-    ("bs", "bs"), ("sb", "bs"), ("sizes", "size"), ("numjosb", "numjobs"), ("xyz", nil), ("", nil),
+    ("bs", "bs"), ("sb", "bs"), ("sizes", "size"), ("numjosb", "numjobs"), ("xyz", nil), ("", nil), ("BS", "bs"),
+    ("NumJobs", "numjobs"),
     (String(repeating: "a", count: 10_000), nil),
   ]
 
