@@ -9,22 +9,32 @@ func print(_ text: String, to file: FileDescriptor, terminator: String = "\n") -
   } catch { return false }
 }
 
-/// The text of a file; nil when it cannot be read.
-func readText(_ path: String) -> String? {
-  guard let file = try? FileDescriptor.open(FilePath(path), .readOnly) else { return nil }
-  defer { try? file.close() }
-  var bytes: [UInt8] = []
-  var chunk = [UInt8](repeating: 0, count: 4096)
-  while true {
-    guard let count = try? unsafe chunk.withUnsafeMutableBytes({ unsafe try file.read(into: $0) }) else { return nil }
-    if count == 0 { return String(decoding: bytes, as: UTF8.self) }
-    bytes += chunk[..<count]
+/// The text of a file.
+func readText(_ path: String) throws(Errno) -> String {
+  try typed {
+    let file = try FileDescriptor.open(FilePath(path), .readOnly)
+    return try file.closeAfter {
+      var bytes: [UInt8] = []
+      var chunk = [UInt8](repeating: 0, count: 4096)
+      while true {
+        let count = try unsafe chunk.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
+        if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+        bytes += chunk[..<count]
+      }
+    }
   }
 }
 
-/// A file for the report, empty; nil when it cannot be made.
-func openForWriting(_ path: String) -> FileDescriptor? {
-  try? FileDescriptor.open(
-    FilePath(path), .writeOnly, options: [.create, .truncate],
-    permissions: [.ownerReadWrite, .groupRead, .otherRead])
+/// A file for the report, empty.
+func openForWriting(_ path: String) throws(Errno) -> FileDescriptor {
+  try typed {
+    try FileDescriptor.open(
+      FilePath(path), .writeOnly, options: [.create, .truncate],
+      permissions: [.ownerReadWrite, .groupRead, .otherRead])
+  }
+}
+
+// SystemPackage throws untyped errors, all of which are Errno.
+private func typed<R>(_ body: () throws -> R) throws(Errno) -> R {
+  do { return try body() } catch let error as Errno { throw error } catch { throw .ioError }
 }

@@ -43,7 +43,10 @@ struct RunVerb: ParsableCommand {
       }
       var files: [JobFile] = []
       for path in parsed.jobFiles {
-        guard let text = readText(path) else { throw ended(.usage, "\(path): the job file cannot be read") }
+        let text: String
+        do throws(Errno) { text = try readText(path) } catch {
+          throw ended(.usage, "\(path): the job file cannot be read: \(error)")
+        }
         files.append(try JobFile(path: path, text: text))
       }
       // A seed of 32 bits is short to type.
@@ -53,8 +56,9 @@ struct RunVerb: ParsableCommand {
 
   private func openOutput(_ path: String?) throws -> FileDescriptor {
     guard let path else { return .standardOutput }
-    guard let file = openForWriting(path) else { throw ended(.jobError, "\(path): cannot be written") }
-    return file
+    do throws(Errno) { return try openForWriting(path) } catch {
+      throw ended(.jobError, "\(path): cannot be written: \(error)")
+    }
   }
 
   private func ended(_ code: Workload.ExitCode, _ message: String) -> ArgumentParser.ExitCode {
@@ -83,6 +87,7 @@ private func perform(
   } catch {
     progress?.clear()
     print("blkdev-run: \(error)", to: .standardError)
+    if plan.options.outputFormat == .json { print(JSONReport.text(error, of: plan), to: output, terminator: "") }
     return error.exitCode
   }
 }

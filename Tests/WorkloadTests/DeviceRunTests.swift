@@ -52,6 +52,32 @@ struct DeviceRunTests {
     #expect(report.latencies.read?.maximum ?? 0 >= 20_000)
   }
 
+  /// A file that is not empty and refuses O_DIRECT on every kernel.
+  static let indirectFile = "/sys/kernel/uevent_seqnum"
+
+  @Test("says so when transfers are not direct although they were asked to be", .enabled(if: isThere(indirectFile)))
+  func notDirect() async throws {
+    for isDirect in [false, true] {
+      let log = RecordedLog()
+      _ = try await runJobs(
+        ["--name=a", "--filename=\(Self.indirectFile)", "--bs=512", "--direct=\(isDirect ? 1 : 0)"],
+        control: RunControl(logger: log.logger))
+      let expected =
+        "\(Self.indirectFile): not direct, but through the page cache: its file system does not support O_DIRECT"
+      #expect(log.messages == (isDirect ? [expected] : []))
+    }
+  }
+
+  @Test("does not make a file whose size nobody gave")
+  func missingFile() async throws {
+    let path = "\(TemporaryFile.folder)/blkdev-test-that-is-not-there"
+    let error = await #expect(throws: RunError.self) {
+      try await runJobs(["--name=a", "--filename=\(path)", "--rw=write"])
+    }
+    #expect(error?.description == "\(path): is not there, and without size nobody knows how large to make it")
+    #expect(!isThere(path))
+  }
+
   @Test(
     "says what does not fit",
     arguments: [

@@ -108,6 +108,7 @@ struct VolumeRunTests {
       try await runJobs(["--name=a", "--target=fs", "--image=\(path)", "--size=64k", "--rw=write"])
     }
     #expect(error?.exitCode == .jobError)
+    #expect(error?.description.hasPrefix("\(path): not an ext2 volume") == true)
     #expect(try TemporaryFile.read(path).allSatisfy { $0 == 0 })
   }
 }

@@ -99,10 +99,15 @@ actor DeviceSession {
     case .libaio:
       let isReadOnly = !plan.jobs.contains { $0.writes && $0.namedFiles.contains(name) }
       // As fio does, a file that is not there is made; one that is stays as it is.
-      if !isReadOnly, let size = job.bytesPerFile, !HostFile.exists(name) {
+      if !isReadOnly, !HostFile.exists(name) {
+        guard let size = job.bytesPerFile else {
+          throw .unsuitable(path: name, reason: "is not there, and without size nobody knows how large to make it")
+        }
         try FileDevice.createImage(path: name, byteCount: (size + 4095) / 4096 * 4096)
       }
-      return try FileDevice(path: name, options: .init(isDirect: job.isDirect, isReadOnly: isReadOnly))
+      let device = try FileDevice(path: name, options: .init(isDirect: job.isDirect, isReadOnly: isReadOnly))
+      if job.isDirect { device.tellIfBuffered(control.logger) }
+      return device
     case .memory: return MemoryDevice(geometry: Self.geometry(job))
     case .null: return NullDevice(geometry: Self.geometry(job))
     case .simulated:

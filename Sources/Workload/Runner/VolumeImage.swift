@@ -39,7 +39,7 @@ struct VolumeImage: Sendable {
       let size = plan.scratchImageBytes ?? 0
       do {
         try FileDevice.createImage(path: path, byteCount: size, preallocate: engine == .libaio)
-      } catch { throw .device(error) }
+      } catch { throw .scratchImage(error) }
       try makeVolume(seed: plan.jobs[0].randomSeed ?? 0)
     } catch {
       remove()

@@ -83,11 +83,11 @@ actor VolumeSession {
   // MARK: The volume and its files
 
   private func mount(isReadOnly: Bool) async throws(RunError) -> Volume {
-    let device = try medium.open(isReadOnly: isReadOnly && !isResident)
+    let device = try medium.open(isReadOnly: isReadOnly && !isResident, control.logger)
     do {
       return try await Volume.mount(
         device, on: reactor, options: plan.mountOptions(isReadOnly: isReadOnly, logger: control.logger))
-    } catch { throw .volume(error) }
+    } catch { throw .volume(error, image: plan.volume?.image) }
   }
 
   private var isResident: Bool { if case .resident = medium { true } else { false } }
@@ -112,7 +112,7 @@ actor VolumeSession {
           openings.append(own)
         }
       }
-    } catch { throw .volume(error) }
+    } catch { throw .volume(error, image: plan.volume?.image) }
     comparison = ContentComparison(stamp: ContentStamp(seed: seed), names: models.map(\.name))
   }
 
@@ -229,7 +229,7 @@ actor VolumeSession {
       await compareFiles(of: volume, context: "after remount")
       do throws(Ext2Error) { try await volume.unmount() } catch { note(error, context: "unmount after remount") }
     } catch {
-      if case .volume(let error) = error {
+      if case .volume(let error, image: _) = error {
         note(error, context: "remount")
       } else {
         findings.append(Finding(.ioError, context: "remount", found: "\(error)"))
