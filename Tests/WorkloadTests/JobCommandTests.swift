@@ -7,6 +7,7 @@ struct JobCommandTests {
   static let workloads: [[String]] = [
     ["--name=a", "--filename=/dev/x"],
     ["--name=it's \"odd\" $HOME", "--filename=/tmp/with blank:b"],
+    ["--name=a", #"--filename=/dev/pci-0000\:00\:1f.2:b\c\::\:"#],
     [
       "--name=a", "--ioengine=sim", "--size=1025k", "--rw=randrw", "--bs=512", "--runtime=1500ms", "--time_based",
       "--iodepth=3", "--numjobs=2", "--direct", "--randseed=18446744073709551615", "--norandommap", "--fsync=5",

@@ -29,7 +29,7 @@ extension Job {
     switch option {
     case .name: name
     case .target: target.rawValue
-    case .filename: namedFiles.isEmpty ? nil : namedFiles.joined(separator: ":")
+    case .filename: namedFiles.isEmpty ? nil : namesText(namedFiles)
     case .rw: mix == nil ? pattern.rawValue : nil
     case .fileOperations: mix?.text
     case .blockSize: bytesText(UInt64(blockSize))

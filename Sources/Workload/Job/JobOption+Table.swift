@@ -11,7 +11,8 @@ extension JobOption {
       .target, .choice(Target.allCases.map(\.rawValue)), default: "dev", "the raw device, or files of a volume"),
     JobOption(
       .filename, .names,
-      "target=dev: the backing file; target=fs: files in the volume's root directory, by default one for each copy"),
+      "target=dev: the backing file; target=fs: files in the volume's root directory, by default one for each copy; "
+        + "\\: is a colon in a name"),
     JobOption(
       .rw, .choice(AccessPattern.allCases.map(\.rawValue)), default: "read", aliases: ["readwrite"],
       "direction and order of the job's reads and writes"),

@@ -34,7 +34,7 @@ package struct JobOption: Sendable {
   package enum Kind: Sendable, Equatable {
     /// Any text that is not empty.
     case text
-    /// Names with colons between them, none empty, none twice.
+    /// Names with colons between them, none empty, none twice; a backslash makes a colon part of a name.
     case names
     /// Bytes, with a suffix k, m, g or t.
     case bytes(ClosedRange<UInt64>)
