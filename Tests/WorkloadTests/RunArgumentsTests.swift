@@ -80,6 +80,8 @@ struct RunArgumentsTests {
     ),
     (["--keep=2"], .badValue(option: "keep", value: "2", .notBoolean, at: .commandLine)),
     (["--loops=3"], .knownToFioOnly("loops", at: .commandLine)),
+    (["--eta=never", "--name=a"], .knownToFioOnly("eta", at: .commandLine)),
+    (["--parse-only", "job.fio"], .knownToFioOnly("parse-only", at: .commandLine)),
   ]
 
   @Test("wrong arguments are refused with the option and the reason", arguments: bad)

@@ -82,6 +82,8 @@ package struct RunArguments: Sendable, Equatable {
       } catch {
         throw .badValue(option: key, value: text ?? "", error, at: .commandLine)
       }
+    } else if FioOptionNames.commandLine.contains(key) {
+      throw .knownToFioOnly(key, at: .commandLine)
     } else {
       let setting = try JobSetting(key, text, at: .commandLine, others: Self.otherNames)
       if setting.name == .name {
