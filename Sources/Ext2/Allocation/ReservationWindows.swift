@@ -9,7 +9,8 @@ struct ReservationWindows {
   let largestCount: Int
   private struct Entry {
     let window: Range<UInt32>
-    let owner: InodeNumber
+    /// The inode's number, as a plain integer: it is compared more often than anything else here.
+    let owner: UInt32
   }
   private var entries: [Entry] = []
   private var windows: [InodeNumber: Range<UInt32>] = [:]
@@ -22,13 +23,13 @@ struct ReservationWindows {
     set {
       if let old = windows.removeValue(forKey: owner) {
         var index = position(of: old.lowerBound)
-        while entries[index].owner != owner { index += 1 }
+        while entries[index].owner != owner.rawValue { index += 1 }
         entries.remove(at: index)
       }
       guard let newValue, !newValue.isEmpty else { return }
       precondition(newValue.count <= largestCount, "a window larger than any may be")
       windows[owner] = newValue
-      entries.insert(Entry(window: newValue, owner: owner), at: position(of: newValue.lowerBound))
+      entries.insert(Entry(window: newValue, owner: owner.rawValue), at: position(of: newValue.lowerBound))
     }
   }
 
@@ -36,6 +37,7 @@ struct ReservationWindows {
   func first(touching blocks: Range<UInt32>, notOf owner: InodeNumber) -> Range<UInt32>? {
     // What begins earlier than that ends before the blocks do begin.
     let earliest = blocks.lowerBound - min(blocks.lowerBound, UInt32(largestCount))
+    let owner = owner.rawValue
     var first: Range<UInt32>?
     for entry in entries[position(of: earliest)...] {
       if entry.window.lowerBound >= blocks.upperBound { break }
