@@ -42,6 +42,37 @@ struct DeviceRunTests {
     #expect((0..<256).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
   }
 
+  @Test("ends on a queue with fewer tags than operations in flight", arguments: engines)
+  func fewTags(engine: String) async throws {
+    for depth in 1...12 {
+      let report = try await runJobs([
+        "--name=a", "--ioengine=\(engine)", "--rw=randrw", "--size=2m", "--iodepth=\(depth)", "--queue_depth=2",
+      ])
+      #expect(report.findings.isEmpty)
+      #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 512)
+    }
+  }
+
+  @Test("takes blocks larger than a request in several at once, which count as one operation", arguments: engines)
+  func largeBlocks(engine: String) async throws {
+    let report = try await runJobs([
+      "--name=a", "--ioengine=\(engine)", "--rw=randrw", "--size=20m", "--bs=2560k", "--iodepth=3", "--queue_depth=2",
+    ])
+    #expect(report.findings.isEmpty)
+    let bytes = (report.device?.readBytes ?? 0) + (report.device?.writeBytes ?? 0)
+    #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 8 && bytes == 20 << 20)
+    #expect((report.device?.reads ?? 0) + (report.device?.writes ?? 0) == 24)
+  }
+
+  @Test("writes every byte of large blocks through libaio")
+  func largeBlocksOnAFile() async throws {
+    let file = try ScratchFile([UInt8](repeating: 0, count: 5 << 20))
+    let report = try await runJobs(["--name=a", "--filename=\(file.path)", "--rw=write", "--bs=2560k", "--direct"])
+    #expect(report.findings.isEmpty && report.operations.write == 2)
+    let bytes = try TemporaryFile.read(file.path)
+    #expect((0..<1280).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
+  }
+
   @Test("ends with its run time, and with it alone when it is time based")
   func runtime() async throws {
     let report = try await runJobs([
@@ -81,7 +112,7 @@ struct DeviceRunTests {
   @Test(
     "says what does not fit",
     arguments: [
-      ["--filename=/nonexistent/x", "--size=1m"], ["--ioengine=mem", "--size=4m", "--bs=2m"],
+      ["--filename=/nonexistent/x", "--size=1m"], ["--filename=/", "--size=1m"],
     ])
   func unfit(arguments: [String]) async throws {
     let error = await #expect(throws: RunError.self) { try await runJobs(["--name=a", "--rw=write"] + arguments) }

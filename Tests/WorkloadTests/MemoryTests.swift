@@ -6,19 +6,22 @@ import Testing
 struct MemoryTests {
   static let mebibyte: UInt64 = 1 << 20
   static let runs: [(arguments: [String], imageBytes: UInt64?, fits: Bool)] = [
-    (["--name=a", "--ioengine=mem", "--size=100m"], nil, true),
+    (["--name=a", "--ioengine=mem", "--size=99m"], nil, true),
     (["--name=a", "--ioengine=mem", "--size=101m"], nil, false),
     (["--name=a", "--ioengine=sim", "--size=1000000t"], nil, false),
     (["--name=a", "--ioengine=null", "--size=1000000t"], nil, true),
     (["--name=a", "--filename=x", "--size=1000000t"], nil, true),
+    (["--name=a", "--filename=x", "--bs=1m", "--iodepth=10", "--numjobs=10"], nil, true),
+    (["--name=a", "--filename=x", "--bs=1m", "--iodepth=10", "--numjobs=11"], nil, false),
+    (["--name=a", "--filename=x", "--bs=1g", "--iodepth=65536", "--numjobs=4096"], nil, false),
     // One device of both jobs, two of two names, four of one job.
     (["--ioengine=mem", "--size=60m", "--filename=x", "--name=a", "--name=b"], nil, true),
     (["--ioengine=mem", "--size=60m", "--name=a", "--name=b"], nil, false),
-    (["--ioengine=mem", "--size=100m", "--filename=w:x:y:z", "--numjobs=9", "--name=a"], nil, true),
+    (["--ioengine=mem", "--size=99m", "--filename=w:x:y:z", "--numjobs=9", "--name=a"], nil, true),
     (["--name=a", "--target=fs", "--size=1m", "--cache_size=101m"], 200 * mebibyte, false),
     (["--name=a", "--target=fs", "--size=1m", "--cache_size=60m"], 200 * mebibyte, true),
     (["--name=a", "--target=fs", "--size=1m", "--cache_size=60m", "--ioengine=sim"], 60 * mebibyte, false),
-    (["--name=a", "--target=fs", "--size=1m", "--cache_size=40m", "--ioengine=mem"], 60 * mebibyte, true),
+    (["--name=a", "--target=fs", "--size=1m", "--cache_size=39m", "--ioengine=mem"], 60 * mebibyte, true),
   ]
 
   @Test("is refused when the machine does not have it", arguments: runs)

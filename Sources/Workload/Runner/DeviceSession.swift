@@ -65,10 +65,6 @@ actor DeviceSession {
           job: job.name,
           reason: "bs=\(job.blockSize) is no multiple of the device's logical block of \(geometry.logicalBlockSize)")
       }
-      guard job.blockSize <= geometry.maximumTransfer else {
-        throw .unfit(
-          job: job.name, reason: "bs=\(job.blockSize) is more than one request carries, \(geometry.maximumTransfer)")
-      }
       let bytes = job.bytesPerFile ?? geometry.byteCount
       guard bytes <= geometry.byteCount else {
         throw .unfit(
@@ -140,13 +136,10 @@ actor DeviceSession {
   private func work(_ index: Int, _ task: Int) async {
     let copy = copies[index]
     var random = copy.generator(ofTask: task)
-    let buffer = Buffer(byteCount: copy.job.blockSize)
+    let largestPiece = targets[index].map { queues[$0].queue.geometry.maximumTransfer }.min() ?? copy.job.blockSize
+    let buffer = JobBuffer(byteCount: copy.job.blockSize, largestPiece: largestPiece, reactor)
     // Written once, as fio does: what a device stores does not depend on it.
-    buffer.withMutableBytes { bytes in
-      for start in stride(from: 0, to: bytes.byteCount - 7, by: 8) {
-        bytes.storeBytes(of: random.next(), toByteOffset: start, as: UInt64.self)
-      }
-    }
+    buffer.fill(&random)
     while mayGoOn(copy) {
       let step = copy.nextStep(&random)
       do throws(DeviceError) {
@@ -169,17 +162,13 @@ actor DeviceSession {
   }
 
   private func perform(
-    _ step: JobCopy.Step, _ copy: JobCopy, _ queue: RequestQueue, _ buffer: Buffer
+    _ step: JobCopy.Step, _ copy: JobCopy, _ queue: RequestQueue, _ buffer: JobBuffer
   ) async throws(DeviceError) {
     let start = reactor.now
     let offset = step.block * UInt64(copy.job.blockSize)
-    if step.isWrite {
-      try await queue.write(buffer, at: offset)
-    } else {
-      try await queue.read(buffer, at: offset)
-    }
+    try await buffer.transfer(step.isWrite ? .write : .read, at: offset, on: queue)
     copy.recorder.record(
-      step.isWrite ? .write : .read, bytes: buffer.byteCount, nanoseconds: reactor.now.nanoseconds(since: start))
+      step.isWrite ? .write : .read, bytes: copy.job.blockSize, nanoseconds: reactor.now.nanoseconds(since: start))
     if step.isWrite, copy.syncDueAfterWrite().isDue { try await flush(copy, queue) }
   }
 

@@ -1,5 +1,6 @@
 extension WorkloadPlan {
-  /// Refuses a plan that asks for more memory than the machine has: devices that live in memory, and the page cache.
+  /// Refuses a plan that asks for more memory than the machine has: devices that live in memory, the page cache, and
+  /// the blocks in flight.
   ///
   /// What fits is taken as it is written, so a plan that passes may still meet the end of memory.
   ///
@@ -17,6 +18,7 @@ extension WorkloadPlan {
       }
       sum = total
     }
+    for job in jobs { try add(UInt64(job.blockSize * job.depth * job.copies), job, "bs times iodepth times numjobs") }
     for job in jobs where job.target == .device && job.engine.isInMemory {
       for name in job.namedFiles.isEmpty ? [job.name] : job.namedFiles where seen.insert(name).inserted {
         try add(job.bytesPerFile ?? 0, job, "a device of ioengine=\(job.engine.rawValue)")
