@@ -25,7 +25,10 @@ struct Interruption {
     while cl_wait_either_readable(ended, signals) == 1 {
       _ = cl_read_interruption(signals)
       count += 1
-      if count > 1 { _exit(ExitCode.interrupted.rawValue) }
+      if count > 1 {
+        control.abandon()
+        _exit(ExitCode.interrupted.rawValue)
+      }
       control.requestStop()
       print("\nblkdev-run: stopping (again to end at once)", to: .standardError)
     }

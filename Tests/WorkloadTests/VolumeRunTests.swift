@@ -70,6 +70,28 @@ struct VolumeRunTests {
     #expect(report.findings.isEmpty && report.e2fsckExit == 0)
   }
 
+  @Test("that is stopped while its files are laid out does not lay out the rest", arguments: ["mem", "sim"])
+  func stoppedInLayout(engine: String) async throws {
+    let control = quietControl()
+    control.requestStop()
+    let report = try await runJobs(
+      ["--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=64m", "--rw=read", "--size=48m"],
+      control: control)
+    #expect(report.exitCode == .interrupted && report.findings.isEmpty && report.e2fsckExit == 0)
+    #expect(report.device?.writeBytes ?? 0 < 1 << 20)
+  }
+
+  @Test("that is abandoned leaves no scratch image")
+  func abandoned() throws {
+    let control = quietControl()
+    let plan = try plan(arguments: ["--name=a", "--target=fs", "--image_size=8m", "--size=1m"]).seeded(with: 1)
+    let image = try VolumeImage(plan)
+    control.noteScratchImage(image)
+    #expect(isThere(image.path))
+    control.abandon()
+    #expect(!isThere(image.path))
+  }
+
   @Test("that is stopped in the middle compares what was written until then")
   func stoppedInTheMiddle() async throws {
     let control = StopsWhenWritten()

@@ -135,13 +135,14 @@ actor VolumeSession {
     return unit
   }
 
-  /// Writes the files of a job that reads, or overwrites only, as far as they are shorter than the job's share.
+  /// Writes the files of a job that reads, or overwrites only, as far as they are shorter than the job's share; until
+  /// somebody stops the run.
   private func layOut(_ own: [Opening], _ job: Job) async throws(Ext2Error) {
     let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.pattern.reads
     guard mustExist, let share = job.bytesPerFile else { return }
     for opening in own {
       let model = models[opening.model]
-      while model.byteCount < share {
+      while model.byteCount < share && !control.isStopRequested {
         let count = min(256 << 10, share - model.byteCount)
         await model.changes.lock()
         defer { model.changes.unlock() }

@@ -21,6 +21,8 @@ package enum WorkloadRunner {
       }
     case .fileSystem:
       let image = try VolumeImage(plan)
+      if !plan.options.keepsImage { control.noteScratchImage(image) }
+      defer { control.noteScratchImage(nil) }
       do throws(RunError) {
         report = try await onReactor(plan) { reactor async throws(RunError) in
           try await runVolume(plan, image, reactor, control)
