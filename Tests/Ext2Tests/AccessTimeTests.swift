@@ -204,6 +204,43 @@ struct AccessTimeTests {
     }
   }
 
+  @Test("times that cannot be written are dropped after one deadline, and neither sync nor unmount fails for them")
+  func tableCannotBeRead() throws {
+    // Five blocks of the table, and more pointer blocks than the metadata cache has places.
+    let count = 20, span = 256 * Self.size
+    let image = try Images.prepared(try Images.empty(blockSize: Self.size, options: ["-I", "256"])) { rig in
+      for number in 0..<count { await (try rig.volume.open("f\(number)", create: true)).close() }
+      let wide = try await rig.volume.open("wide", create: true)
+      for index in 1...150 { try await wide.write([1], at: UInt64(index * span)) }
+    }
+    let options = Self.options(.strict).with {
+      $0.metadataSlotCount = 64
+      $0.queue.timeoutNanoseconds = 30 * Self.second
+    }
+    try script(image, options, seeds: 0..<4) { rig in
+      var files: [File] = []
+      for number in 0..<count { files.append(try await rig.volume.open("f\(number)")) }
+      let wide = try await rig.volume.open("wide")
+      for index in 1...150 { _ = try await wide.read(at: UInt64(index * span), count: 1) }
+      await rig.hold { $0.operation == .read }
+      // They are empty, so that this reads nothing from the disk.
+      for file in files { _ = try await file.read(at: 0, count: 1) }
+      let start = rig.reactor.now
+      async let syncing: Void = rig.volume.synchronize()
+      try await rig.untilHeld()
+      try await syncing
+      #expect(rig.reactor.now.nanoseconds(since: start) < 2 * 30 * Self.second)
+      await rig.serve()
+      await rig.pause(Self.second)
+      // What is noted from now on is written again.
+      _ = try await wide.read(at: 0, count: 1)
+      try await wide.synchronize()
+      let durable = await rig.disk { $0.durableImage }
+      let last = try await wide.status().accessSeconds
+      #expect(try Self.onDisk("wide", durable) == last)
+    }
+  }
+
   @Test("the kernel sees the time we write, and we the kernel's", .enabled(if: Kernel.obstacle == nil))
   func kernel() throws {
     let noted = Tally()

@@ -6,8 +6,9 @@
 // do freeze and unmount, once the gate is closed. What is noted while the volume is frozen waits for the thaw.
 //
 // Limits: `kickCount` noted inodes are written at once; beyond `noteLimit`, which only a frozen volume comes to, no
-// further inode is noted. An inode stays in memory until its time is written or dropped. An access time that cannot be
-// written is dropped, which nobody but the log is told (as in fs/inode.c, touch_atime).
+// further inode is noted. An inode stays in memory until its time is written or dropped. When one cannot be written, all
+// that are noted are dropped, so that nobody waits for one deadline after the other; nobody but the log is told (as in
+// fs/inode.c, touch_atime).
 internal import Ext2Format
 internal import Logging
 internal import Reactor
@@ -111,7 +112,12 @@ final class AccessTimes {
   /// Writes all that was noted before the call, for whoever is inside the gate or has closed it.
   func writeAll() async {
     dueAt = nil
-    for inode in noted.values.sorted(by: { $0.number < $1.number }) { await write(inode) }
+    for inode in noted.values.sorted(by: { $0.number < $1.number }) {
+      do throws(Ext2Error) { try await write(inode) } catch {
+        dropAll(because: error)
+        return
+      }
+    }
   }
 
   /// As `writeAll`, as an operation of its own. Does nothing when the gate is closed: a freeze writes them itself, and
@@ -125,24 +131,34 @@ final class AccessTimes {
   /// As `writeAllUnlessFrozen`, of one inode.
   func writeUnlessFrozen(_ inode: Inode) async {
     guard inode.hasUnwrittenAccessTime, gate.tryEnter() else { return }
-    await write(inode)
+    do throws(Ext2Error) { try await write(inode) } catch { dropAll(because: error) }
     gate.leave()
   }
 
-  private func write(_ inode: Inode) async {
+  private func write(_ inode: Inode) async throws(Ext2Error) {
     if inode.hasUnwrittenAccessTime && canBeWritten(inode) {
       let inode = inodes.reference(inode)
       defer { inodes.release(inode) }
-      do throws(Ext2Error) {
-        let ticket = try await inodes.metadata.ticket(1)
-        defer { ticket.end() }
-        let table = try await inodes.pinTable(of: inode.number, ticket)
-        // The step: it checks that the inode is live.
-        if canBeWritten(inode) { inodes.encode(inode, into: table) }
-      } catch { logger.warning("the access time of inode \(inode.number) is dropped: \(error)") }
+      let ticket = try await inodes.metadata.ticket(1)
+      defer { ticket.end() }
+      let table = try await inodes.pinTable(of: inode.number, ticket)
+      // The step: it checks that the inode is live.
+      if canBeWritten(inode) { inodes.encode(inode, into: table) }
     }
+    forget(inode)
+  }
+
+  /// It is written, or will not be.
+  private func forget(_ inode: Inode) {
     inode.hasUnwrittenAccessTime = false
     if noted[inode.number] === inode { noted[inode.number] = nil }
+  }
+
+  private func dropAll(because error: Ext2Error) {
+    logger.warning("access times of \(noted.count) inodes are dropped: \(error)")
+    for inode in noted.values { inode.hasUnwrittenAccessTime = false }
+    noted = [:]
+    dueAt = nil
   }
 
   /// Not so once it is removed: the evictor has the last word on it then.
