@@ -77,7 +77,11 @@ public final class NullDevice: BlockDevice {
   }
   public func start(_ request: Request) { started.append(request) }
   public var hasUnsubmitted: Bool { !started.isEmpty }
-  public func submit() { swap(&started, &completed) }
+  public func submit() {
+    // What completed before and is not reaped yet stays.
+    completed.append(contentsOf: started)
+    started.removeAll(keepingCapacity: true)
+  }
   public func reap() -> Bool {
     guard !completed.isEmpty, let sink = target else { return false }
     let count = completed.count

@@ -21,6 +21,8 @@ struct BlkdevRun: ParsableCommand {
 
   /// Job files and options without a verb, `--help` among them, belong to `run`.
   private static func runCommand(_ arguments: [String]) throws {
+    // The parser has no help for `run`, whose options it does not know.
+    let arguments = arguments == ["help", "run"] ? ["run", "--help"] : arguments
     let first = arguments.first ?? ""
     let isVerb = first == "help" || configuration.subcommands.contains { verb in verb._commandName == first }
     var command = try parseAsRoot(isVerb ? arguments : ["run"] + arguments)

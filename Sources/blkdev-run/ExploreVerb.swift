@@ -21,6 +21,12 @@ struct ExploreVerb: ParsableCommand {
   @Option(help: "Switch a rule of the protocol off, by its name in the table of --mutants.") var switchOff: String?
   @Flag(help: "Switch each rule off in turn and show which seed notices.") var mutants = false
 
+  func validate() throws {
+    if first.addingReportingOverflow(seeds).overflow {
+      throw ValidationError("--first and --seeds: there are no seeds beyond \(UInt64.max)")
+    }
+  }
+
   func run() throws {
     let explorer: Explorer
     do { explorer = try Explorer() } catch {

@@ -83,6 +83,7 @@ private func perform(
   } catch {
     progress?.clear()
     print("blkdev-run: \(error)", to: .standardError)
+    if plan.options.outputFormat == .json { print(JSONReport.text(error, of: plan), to: output, terminator: "") }
     return error.exitCode
   }
 }

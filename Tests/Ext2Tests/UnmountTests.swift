@@ -46,6 +46,71 @@ struct UnmountTests {
     }
   }
 
+  @Test("freeze waits for a writer who waits for budget, and for neither the evictor nor access times, who wait for it")
+  func freezeAgainstAll() throws {
+    let options = VolumeOptions.quiet.with {
+      $0.cache.cacheByteCount = 24 * Self.size
+      $0.cache.dirtyLimitByteCount = 8 * Self.size
+      $0.accessTimes = .strict
+    }
+    let image = try Images.prepared(try Images.empty(blockSize: Self.size)) { rig in
+      for name in ["gone", "before", "between", "late"] {
+        let file = try await rig.volume.open(name, create: true)
+        try await file.write(stamped(1, count: 3 * Self.size), at: 0)
+      }
+    }
+    try script(image, options) { rig in
+      let volume = rig.volume
+      let gone = try await volume.open("gone"), crowd = try await volume.open("crowd", create: true)
+      try await volume.unlink("gone")
+      @Sendable func read(_ name: String) async throws -> Int64 {
+        await rig.pause(60_000_000_000)
+        let file = try await volume.open(name)
+        _ = try await file.read(at: 0, count: 10)
+        return try await file.status().accessSeconds
+      }
+      @Sendable func durable(_ name: String) async throws -> Int64? {
+        let image = await rig.disk { $0.durableImage }
+        return try AccessTimeTests.onDisk(name, image)
+      }
+      let writes = Tally(), frozen = Tally()
+      await rig.hold { $0.isDataWrite }
+      async let written = crowd.write(stamped(2, count: 60 * Self.size), at: 0)
+      try await rig.untilHeld()
+      let before = try await read("before")
+      async let freezing: Void = {
+        try await volume.freeze()
+        frozen.count = 1
+      }()
+      // The evictor and the writer of access times come to the gate while the freeze waits.
+      await gone.close()
+      let between = try await read("between")
+      await rig.pause(20_000_000_000)
+      #expect(frozen.count == 0, "a writer is inside the gate")
+      await rig.serve()
+      try await freezing
+      #expect(try await written == 60 * Self.size)
+      #expect(try await durable("before") == before)
+      #expect(try await durable("between") == between)
+      let statistics = await volume.statistics
+      await rig.treat { request in
+        if request.operation.isWrite { writes.count += 1 }
+        return .proceed
+      }
+      let late = try await read("late")
+      let again = try await read("before")
+      try await volume.synchronize()
+      await rig.pause(100_000_000_000)
+      #expect(writes.count == 0, "a frozen volume is not written")
+      #expect(await volume.statistics == statistics, "nor is an inode evicted")
+      await volume.thaw()
+      try await rig.until("the file is evicted") { await volume.statistics.freeInodeCount > statistics.freeInodeCount }
+      try await volume.synchronize()
+      #expect(try await durable("late") == late)
+      #expect(try await durable("before") == again && again > before)
+    }
+  }
+
   @Test("an inode that waits for the evictor is evicted after the thaw")
   func evictorAndFreeze() throws {
     try script(try Images.empty(blockSize: Self.size)) { rig in

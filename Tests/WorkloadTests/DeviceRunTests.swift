@@ -21,6 +21,8 @@ struct DeviceRunTests {
     #expect(report.device?.flushes ?? 0 > 0)
     #expect(report.groups.count == 2)
     #expect(report.writeback == nil && report.verify == nil && report.e2fsckExit == nil)
+    // What a simulated run reports follows from its seed alone.
+    #expect((report.peakMemoryBytes ?? 0 > 0) == (engine != "sim"))
   }
 
   @Test("reaches every block of a file once in a random pass, through libaio")
@@ -40,6 +42,37 @@ struct DeviceRunTests {
     #expect((0..<256).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
   }
 
+  @Test("ends on a queue with fewer tags than operations in flight", arguments: engines)
+  func fewTags(engine: String) async throws {
+    for depth in 1...12 {
+      let report = try await runJobs([
+        "--name=a", "--ioengine=\(engine)", "--rw=randrw", "--size=2m", "--iodepth=\(depth)", "--queue_depth=2",
+      ])
+      #expect(report.findings.isEmpty)
+      #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 512)
+    }
+  }
+
+  @Test("takes blocks larger than a request in several at once, which count as one operation", arguments: engines)
+  func largeBlocks(engine: String) async throws {
+    let report = try await runJobs([
+      "--name=a", "--ioengine=\(engine)", "--rw=randrw", "--size=20m", "--bs=2560k", "--iodepth=3", "--queue_depth=2",
+    ])
+    #expect(report.findings.isEmpty)
+    let bytes = (report.device?.readBytes ?? 0) + (report.device?.writeBytes ?? 0)
+    #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 8 && bytes == 20 << 20)
+    #expect((report.device?.reads ?? 0) + (report.device?.writes ?? 0) == 24)
+  }
+
+  @Test("writes every byte of large blocks through libaio")
+  func largeBlocksOnAFile() async throws {
+    let file = try ScratchFile([UInt8](repeating: 0, count: 5 << 20))
+    let report = try await runJobs(["--name=a", "--filename=\(file.path)", "--rw=write", "--bs=2560k", "--direct"])
+    #expect(report.findings.isEmpty && report.operations.write == 2)
+    let bytes = try TemporaryFile.read(file.path)
+    #expect((0..<1280).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
+  }
+
   @Test("ends with its run time, and with it alone when it is time based")
   func runtime() async throws {
     let report = try await runJobs([
@@ -50,10 +83,36 @@ struct DeviceRunTests {
     #expect(report.latencies.read?.maximum ?? 0 >= 20_000)
   }
 
+  /// A file that is not empty and refuses O_DIRECT on every kernel.
+  static let indirectFile = "/sys/kernel/uevent_seqnum"
+
+  @Test("says so when transfers are not direct although they were asked to be", .enabled(if: isThere(indirectFile)))
+  func notDirect() async throws {
+    for isDirect in [false, true] {
+      let log = RecordedLog()
+      _ = try await runJobs(
+        ["--name=a", "--filename=\(Self.indirectFile)", "--bs=512", "--direct=\(isDirect ? 1 : 0)"],
+        control: RunControl(logger: log.logger))
+      let expected =
+        "\(Self.indirectFile): not direct, but through the page cache: its file system does not support O_DIRECT"
+      #expect(log.messages == (isDirect ? [expected] : []))
+    }
+  }
+
+  @Test("does not make a file whose size nobody gave")
+  func missingFile() async throws {
+    let path = "\(TemporaryFile.folder)/blkdev-test-that-is-not-there"
+    let error = await #expect(throws: RunError.self) {
+      try await runJobs(["--name=a", "--filename=\(path)", "--rw=write"])
+    }
+    #expect(error?.description == "\(path): is not there, and without size nobody knows how large to make it")
+    #expect(!isThere(path))
+  }
+
   @Test(
     "says what does not fit",
     arguments: [
-      ["--filename=/nonexistent/x", "--size=1m"], ["--ioengine=mem", "--size=4m", "--bs=2m"],
+      ["--filename=/nonexistent/x", "--size=1m"], ["--filename=/", "--size=1m"],
     ])
   func unfit(arguments: [String]) async throws {
     let error = await #expect(throws: RunError.self) { try await runJobs(["--name=a", "--rw=write"] + arguments) }

@@ -7,6 +7,7 @@ struct JobCommandTests {
   static let workloads: [[String]] = [
     ["--name=a", "--filename=/dev/x"],
     ["--name=it's \"odd\" $HOME", "--filename=/tmp/with blank:b"],
+    ["--name=a", #"--filename=/dev/pci-0000\:00\:1f.2:b\c\::\:"#],
     [
       "--name=a", "--ioengine=sim", "--size=1025k", "--rw=randrw", "--bs=512", "--runtime=1500ms", "--time_based",
       "--iodepth=3", "--numjobs=2", "--direct", "--randseed=18446744073709551615", "--norandommap", "--fsync=5",
@@ -14,8 +15,8 @@ struct JobCommandTests {
     ],
     [
       "--unsafe-ignore-cookie", "--target=fs", "--size=8m", "--image_size=48m", "--frees=ordered", "--dirty_limit=1m",
-      "--writeback=admit-first", "--cache_size=3m", "--dirty_background=0", "--wb_batch=64k", "--name=a",
-      "--fs_ops=write:1,fsync:2", "--name=b", "--filename=x:y",
+      "--writeback=admit-first", "--cache_size=3m", "--dirty_background=0", "--wb_batch=64k",
+      "--failed_pages=clean", "--name=a", "--fs_ops=write:1,fsync:2", "--name=b", "--filename=x:y",
     ],
     [
       "--name=a", "--target=fs", "--image=i", "--rw=randread", "--runtime=7us", "--cache_size=1g", "--dirty_limit=512m",

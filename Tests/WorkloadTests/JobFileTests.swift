@@ -116,6 +116,13 @@ struct JobFileTests {
       }
     }
     #expect(message("[a]\niodepht=1") == "job.fio:2: iodepht: unknown option; did you mean iodepth?")
+    #expect(
+      message("\u{7f}ELF\u{1}\u{1b}[2J=\r")
+        == #"job.fio:1: \u{7F}ELF\u{01}\u{1B}[2J: an option before the first [section]"#)
+    #expect(
+      message(String(repeating: "x", count: 500))
+        == "job.fio:1: \(String(repeating: "x", count: 80))…: an option before "
+        + "the first [section]")
     #expect(message("[a]\nloops=2") == "job.fio:2: loops: known to fio, not supported here yet")
     #expect(message("[a]\nbs=4x") == "job.fio:2: bs: '4x': unknown suffix 'x' (k, m, g or t)")
     #expect(message("[a]\niodepth=0") == "job.fio:2: iodepth: '0': must be from 1 to 65536")

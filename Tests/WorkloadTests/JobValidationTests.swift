@@ -12,6 +12,7 @@ struct JobValidationTests {
     (["filename=x", "image=y"], "image", .onlyWithTarget("fs")),
     (["filename=x", "writeback=cookie"], "writeback", .onlyWithTarget("fs")),
     (["filename=x", "wb_batch=64k"], "wb_batch", .onlyWithTarget("fs")),
+    (["filename=x", "failed_pages=clean"], "failed_pages", .onlyWithTarget("fs")),
     (["filename=x", "bs=1000"], "bs", .blockNotSectorMultiple(blockSize: 1000)),
     (["filename=x", "size=2k"], "size", .sizeBelowBlock(share: 2048, blockSize: 4096)),
     (["target=fs", "ioengine=null", "size=1m"], "ioengine", .engineCannotHoldVolume("null")),
@@ -58,6 +59,7 @@ struct JobValidationTests {
     ("target=fs\nsize=1m", "target=fs\nsize=1m\ndirty_limit=1m", "dirty_limit"),
     ("target=fs\nsize=1m", "target=fs\nsize=1m\ndirty_background=1m", "dirty_background"),
     ("target=fs\nsize=1m", "target=fs\nsize=1m\nwb_batch=64k", "wb_batch"),
+    ("target=fs\nsize=1m", "target=fs\nsize=1m\nfailed_pages=clean", "failed_pages"),
   ]
 
   @Test("jobs that cannot share one run are refused", arguments: differences)

@@ -107,6 +107,16 @@ struct OptionValueTests {
     #expect(!mix.contains(.read))
   }
 
+  @Test("names have colons between them, and behind a backslash in them, as in fio")
+  func names() throws {
+    let kind = JobOption.option(.filename).kind
+    #expect(try kind.parse("a:b c:d") == .names(["a", "b c", "d"]))
+    #expect(try kind.parse(#"/dev/dsk/foo@3,0\:c:b\c\\::\:"#) == .names(["/dev/dsk/foo@3,0:c", #"b\c\:"#, ":"]))
+    #expect(throws: ValueProblem.emptyName) { try kind.parse("a::b") }
+    #expect(throws: ValueProblem.emptyName) { try kind.parse("a:") }
+    #expect(throws: ValueProblem.repeatedName("a:")) { try kind.parse(#"a\::a\:"#) }
+  }
+
   @Test("every option stands in the table once, and its default is a value of it")
   func table() throws {
     #expect(JobOption.all.map(\.name).count == Set(JobOption.all.map(\.name)).count)
@@ -118,7 +128,8 @@ struct OptionValueTests {
   }
 
   static let nearest: [(String, String?)] = [
-    ("bs", "bs"), ("sb", "bs"), ("sizes", "size"), ("numjosb", "numjobs"), ("xyz", nil), ("", nil),
+    ("bs", "bs"), ("sb", "bs"), ("sizes", "size"), ("numjosb", "numjobs"), ("xyz", nil), ("", nil), ("BS", "bs"),
+    ("NumJobs", "numjobs"),
     (String(repeating: "a", count: 10_000), nil),
   ]
 

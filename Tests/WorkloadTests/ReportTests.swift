@@ -1,3 +1,6 @@
+import BlockDevice
+import Ext2
+import SystemPackage
 import Testing
 
 @testable import Workload
@@ -98,6 +101,33 @@ struct JSONReportTests {
     #expect(blkdev["ops"]?.keys == ["read"])
     #expect(blkdev["writeback"]?["mean_batch_bytes"] == nil)
   }
+
+  @Test("of a run that came to no end is one document too, which says why", arguments: runErrors)
+  func failure(_ failure: (error: RunError, code: String, text: String)) throws {
+    let plan = try plan(arguments: ["--name=a", "--filename=x"]).seeded(with: 9)
+    let document = try JSONChecker.parse(JSONReport.text(failure.error, of: plan))
+    #expect(document.keys == ["blkdev"])
+    let blkdev = try #require(document["blkdev"])
+    #expect(blkdev.keys == ["seed", "command", "exit_code", "error"])
+    #expect(blkdev["seed"] == .number("9") && blkdev["exit_code"] == .number(failure.code))
+    #expect(blkdev["command"] == .string("blkdev-run --name=a --filename=x --randseed=9"))
+    #expect(blkdev["error"] == .string(failure.text))
+  }
+
+  static let runErrors: [(error: RunError, code: String, text: String)] = [
+    (
+      .file(path: "/x", step: "make a scratch folder", errno: 30), "5",
+      "/x: make a scratch folder: Read-only file system"
+    ),
+    (
+      .scratchImage(.cannotOpen(path: "/t/volume.img", step: "fallocate", .noSpace)), "5",
+      "the scratch image: /t/volume.img: fallocate: No space left on device"
+    ),
+    (.device(.inUse(path: "x", by: "somebody")), "1", "x: in use by somebody"),
+    (.volume(.notFound("f"), image: "disk.img"), "1", "disk.img: f: no such file"),
+    (.volume(.noSpace, image: nil), "1", "the scratch image: no space left on the volume"),
+    (.deadlock("all wait"), "4", "all wait"),
+  ]
 
   @Test("escapes what a name may contain")
   func escapes() throws {

@@ -66,6 +66,10 @@ struct RunArgumentsTests {
     (["--kepe"], .unknownOption("kepe", nearest: "keep", at: .commandLine)),
     (["--output-fromat=json"], .unknownOption("output-fromat", nearest: "output-format", at: .commandLine)),
     (["-bs=4k"], .unknownOption("-bs=4k", nearest: "--bs=4k", at: .commandLine)),
+    (["-iodepht=4"], .unknownOption("-iodepht=4", nearest: "--iodepth", at: .commandLine)),
+    (["-zzzzzz"], .unknownOption("-zzzzzz", nearest: nil, at: .commandLine)),
+    (["--RW=read"], .unknownOption("RW", nearest: "rw", at: .commandLine)),
+    (["--group-reporting"], .unknownOption("group-reporting", nearest: "group_reporting", at: .commandLine)),
     (["--bs"], .badValue(option: "bs", value: "", .missing, at: .commandLine)),
     (["--bs", "--name=a"], .badValue(option: "bs", value: "", .missing, at: .commandLine)),
     (["--name="], .badValue(option: "name", value: "", .missing, at: .commandLine)),
@@ -76,6 +80,8 @@ struct RunArgumentsTests {
     ),
     (["--keep=2"], .badValue(option: "keep", value: "2", .notBoolean, at: .commandLine)),
     (["--loops=3"], .knownToFioOnly("loops", at: .commandLine)),
+    (["--eta=never", "--name=a"], .knownToFioOnly("eta", at: .commandLine)),
+    (["--parse-only", "job.fio"], .knownToFioOnly("parse-only", at: .commandLine)),
   ]
 
   @Test("wrong arguments are refused with the option and the reason", arguments: bad)

@@ -70,6 +70,29 @@ struct VolumeRunTests {
     #expect(report.findings.isEmpty && report.e2fsckExit == 0)
   }
 
+  @Test("that is stopped while its files are laid out does not lay out the rest", arguments: ["mem", "sim"])
+  func stoppedInLayout(engine: String) async throws {
+    let control = quietControl()
+    control.requestStop()
+    let report = try await runJobs(
+      ["--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=64m", "--rw=read", "--size=48m"],
+      control: control)
+    #expect(report.exitCode == .interrupted && report.findings.isEmpty && report.e2fsckExit == 0)
+    #expect(report.device?.writeBytes ?? 0 < 1 << 20)
+  }
+
+  @Test("that is abandoned leaves no scratch image")
+  func abandoned() throws {
+    let control = quietControl()
+    let plan = try plan(arguments: ["--name=a", "--target=fs", "--image_size=8m", "--size=1m"]).seeded(with: 1)
+    let image = try VolumeImage(plan)
+    control.willRemove(image)
+    try image.make(plan)
+    #expect(isThere(image.path))
+    control.abandon()
+    #expect(!isThere(image.path))
+  }
+
   @Test("that is stopped in the middle compares what was written until then")
   func stoppedInTheMiddle() async throws {
     let control = Stopper { $0.writesPerSecond > 0 }
@@ -119,6 +142,7 @@ struct VolumeRunTests {
       try await runJobs(["--name=a", "--target=fs", "--image=\(path)", "--size=64k", "--rw=write"])
     }
     #expect(error?.exitCode == .jobError)
+    #expect(error?.description.hasPrefix("\(path): not an ext2 volume") == true)
     #expect(try TemporaryFile.read(path).allSatisfy { $0 == 0 })
   }
 }

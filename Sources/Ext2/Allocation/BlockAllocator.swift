@@ -24,7 +24,7 @@ final class BlockAllocator {
   let metadata: MetadataCache
   let pendingFrees: PendingFrees
   let policy: AllocationPolicyName
-  private var windows: [InodeNumber: Range<UInt32>] = [:]
+  private var windows = ReservationWindows(largestCount: largestWindow)
   private var windowSizes: [InodeNumber: Int] = [:]
   private var lastAllocated: BlockNumber
 
@@ -191,7 +191,7 @@ final class BlockAllocator {
         in: start..<range.upperBound, maximumCount: Self.largestWindow, of: bytes)
     {
       let blocks = base + UInt32(run.lowerBound)..<base + UInt32(run.upperBound)
-      if respectsWindows, let other = windowInTheWay(of: blocks, inode) {
+      if respectsWindows, let other = windows.first(touching: blocks, notOf: inode) {
         if other.lowerBound > blocks.lowerBound {
           return run.lowerBound..<Int(other.lowerBound - base)
         }
@@ -201,16 +201,6 @@ final class BlockAllocator {
       return run
     }
     return nil
-  }
-
-  /// The window of another file that begins first among those that touch these blocks.
-  private func windowInTheWay(of blocks: Range<UInt32>, _ inode: InodeNumber) -> Range<UInt32>? {
-    var first: Range<UInt32>?
-    for (owner, window) in windows where owner != inode && window.overlaps(blocks) {
-      let isFirst = first.map { (window.lowerBound, window.upperBound) < ($0.lowerBound, $0.upperBound) } ?? true
-      if isFirst { first = window }
-    }
-    return first
   }
 
   /// The window follows the file: it covers the blocks after its last one, and doubles while the file grows.

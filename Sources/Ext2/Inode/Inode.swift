@@ -21,6 +21,8 @@ final class Inode {
   var isListedIdle = false
   /// False once its bit is clear: its place in the table may be another inode's.
   var isLive = true
+  /// It was read, and its place in the table does not tell when yet. It stays in memory meanwhile.
+  var hasUnwrittenAccessTime = false
   /// Counts changes of the size and the pointers: what fdatasync must make durable too.
   private(set) var shapeChanges: UInt64 = 0
   /// How many of them are durable.

@@ -1,7 +1,7 @@
 // Inodes in memory, and their table on the disk.
 //
-// An inode stays in memory while it is referenced, has dirty pages or metadata, a write in flight, or an error nobody has
-// seen; besides, the `idleLimit` that were used last stay.
+// An inode stays in memory while it is referenced, has dirty pages or metadata, a write in flight, an access time that is
+// not written, or an error nobody has seen; besides, the `idleLimit` that were used last stay.
 internal import BlockDevice
 internal import DequeModule
 internal import Ext2Format
@@ -134,7 +134,7 @@ final class InodeTable {
       visits -= 1
       inode.isListedIdle = false
       guard inodes[inode.number] === inode, inode.referenceCount == 0 else { continue }
-      if inode.space.isBusy || inode.space.errors.hasUnseen || hasDirtyMetadata(inode) {
+      if inode.space.isBusy || inode.space.errors.hasUnseen || inode.hasUnwrittenAccessTime || hasDirtyMetadata(inode) {
         appendIdle(inode)
       } else {
         remove(inode)
@@ -177,5 +177,6 @@ final class InodeTable {
       inode.record.encode(into: &bytes, at: offset, inodeSize: groups.layout.inodeSize, isNew: isNew)
     }
     metadata.markDirty(table)
+    inode.hasUnwrittenAccessTime = false
   }
 }

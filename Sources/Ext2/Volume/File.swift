@@ -105,7 +105,10 @@ extension Volume {
     let file = try file(handle)
     let inode = core.inodes.reference(file.inode)
     defer { core.inodes.release(inode) }
-    return try await inode.read(at: offset, count: count, file.readAhead)
+    let bytes = try await inode.read(at: offset, count: count, file.readAhead)
+    // A read at the end of the file is one too (mm/filemap.c, filemap_read).
+    if count > 0 && !core.isReadOnly { core.accessTimes.note(inode) }
+    return bytes
   }
 
   func write(_ handle: Int, _ bytes: [UInt8], at offset: UInt64?) async throws(Ext2Error) -> Int {
@@ -127,6 +130,7 @@ extension Volume {
     let file = try file(handle)
     let inode = core.inodes.reference(file.inode)
     defer { core.inodes.release(inode) }
+    if !dataOnly { await core.accessTimes.writeUnlessFrozen(inode) }
     let own = await core.synchronise(inode, dataOnly: dataOnly)
     let earlier = inode.space.errors.check(&file.fileErrors)
     let shared = core.errors.check(&file.volumeErrors)
@@ -137,7 +141,8 @@ extension Volume {
     let inode = try file(handle).inode
     return FileStatus(
       inode: inode.number.rawValue, byteCount: inode.byteCount, sectorCount: inode.tree.sectorCount,
-      linkCount: inode.record.linkCount, modificationSeconds: inode.record.modificationTime.seconds)
+      linkCount: inode.record.linkCount, modificationSeconds: inode.record.modificationTime.seconds,
+      accessSeconds: inode.record.accessTime.seconds)
   }
 
   func closeHandle(_ handle: Int) {

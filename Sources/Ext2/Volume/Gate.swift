@@ -16,6 +16,12 @@ final class Gate {
     while isClosed { await entrance.wait() }
     inside += 1
   }
+  /// Enters if nobody has closed the gate, without waiting.
+  func tryEnter() -> Bool {
+    if isClosed { return false }
+    inside += 1
+    return true
+  }
   func leave() {
     inside -= 1
     if inside == 0 { emptied.wakeAll() }

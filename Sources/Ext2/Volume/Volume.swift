@@ -69,12 +69,14 @@ public actor Volume {
       group.addTask(name: "metadata writer") { await self.runMetadataWriter() }
       group.addTask(name: "freeing") { await self.runFreeing() }
       group.addTask(name: "evictor") { await self.runEvictor() }
+      group.addTask(name: "access times") { await self.runAccessTimes() }
     }
   }
   private func runWriteback() async { await core.cache.writeback.runBackground() }
   private func runMetadataWriter() async { await core.metadata.writer.run() }
   private func runFreeing() async { await core.pendingFrees.run() }
   private func runEvictor() async { await core.evictor.run() }
+  private func runAccessTimes() async { await core.accessTimes.run() }
 
   /// Writes everything, marks the volume clean and closes the device. Open files are closed. Throws the first error met;
   /// the volume is not mounted any more in any case, and is left *not clean* when something was not written.
@@ -88,9 +90,12 @@ public actor Volume {
     // Whoever waits for the end of a freeze gets an error; whoever runs comes to the end of his call.
     core.gate.open()
     await core.calls.close()
+    // It may hold the last reference to an inode that is to be evicted.
+    await core.accessTimes.stop()
     for handle in handles.keys.sorted() { closeHandle(handle) }
     await core.evictor.drain()
     await core.gate.close()
+    await core.accessTimes.writeAll()
     var firstError = core.isReadOnly && core.corruption == nil ? nil : await core.sync()
     firstError = firstError ?? core.evictor.firstError
     await core.evictor.stop()
@@ -162,6 +167,7 @@ public actor Volume {
     try await beginCall()
     defer { core.calls.leave() }
     if core.isReadOnly && core.corruption == nil { return }
+    await core.accessTimes.writeAllUnlessFrozen()
     if let error = await core.sync() { throw error }
   }
 
@@ -173,6 +179,7 @@ public actor Volume {
     try await beginCall()
     defer { core.calls.leave() }
     await core.gate.close()
+    if isMounted { await core.accessTimes.writeAll() }
     let error = isMounted ? await core.sync() : .closed
     if let error {
       core.gate.open()

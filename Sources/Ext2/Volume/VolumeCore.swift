@@ -21,6 +21,7 @@ final class VolumeCore {
   let calls: Gate
   let flushes: FlushGroup
   let evictor: Evictor
+  let accessTimes: AccessTimes
   let namespace: AsyncLock
   /// Errors of what files share, and failed flushes: every fsync consults it.
   var errors = ErrorSequence()
@@ -57,6 +58,7 @@ final class VolumeCore {
     calls = Gate(reactor)
     flushes = FlushGroup(queue, switchedOff: switchedOff)
     evictor = Evictor(inodes, gate)
+    accessTimes = AccessTimes(inodes, gate, options.accessTimes, options.logger)
     namespace = AsyncLock(reactor, "the namespace")
     wasClean = superblock.state.contains(.valid) && !superblock.state.contains(.error)
     generations = SeededGenerator(seed: options.seed)

@@ -16,6 +16,8 @@ public struct VolumeOptions: Sendable {
   public var allocation = AllocationPolicyName.firstFit
   /// Tell the device of freed blocks.
   public var discards = false
+  /// When a read moves a file's access time.
+  public var accessTimes = AccessTimePolicy.relative
   /// Mount for reading; nothing is written.
   public var isReadOnly = false
   /// Starts the generator of inode generations, so that the same run makes the same image.
@@ -24,6 +26,18 @@ public struct VolumeOptions: Sendable {
   public var logger = Logger(label: "ext2")
   /// The defaults.
   public init() {}
+}
+
+/// When reading a file moves its access time, in the words of mount(8).
+///
+/// A new time is noted in memory, and written within some seconds, by the next sync, or by fsync of the file.
+public enum AccessTimePolicy: String, CaseIterable, Sendable {
+  /// When the file has changed since its last access, or that is a day ago (relatime, the kernel's default).
+  case relative
+  /// Always (strictatime).
+  case strict
+  /// Never (noatime).
+  case none
 }
 
 /// What a mounted volume has done so far.
@@ -62,4 +76,6 @@ public struct FileStatus: Equatable, Sendable {
   public var linkCount: UInt16
   /// When its contents last changed: seconds since 1970.
   public var modificationSeconds: Int64
+  /// When its contents were last read, as far as the mount keeps it: seconds since 1970.
+  public var accessSeconds: Int64
 }

@@ -38,6 +38,7 @@ public struct Scenario: Sendable {
     options.allocation = random.oneIn(3) ? .firstFit : .nextFit
     options.frees = random.oneIn(3) ? .ordered : .plain
     options.discards = random.oneIn(3)
+    options.accessTimes = AccessTimePolicy.allCases[Int(seed % UInt64(AccessTimePolicy.allCases.count))]
     options.seed = seed
     self.options = options
     operationCount = 8 + random.below(24)

@@ -49,6 +49,11 @@ enum HostFile {
     return UInt64(max(0, information.st_size))
   }
 
+  /// The machine's memory, in bytes.
+  static var machineMemoryBytes: UInt64 {
+    UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))
+  }
+
   /// The process's high-water mark of resident memory, in bytes (getrusage, ru_maxrss).
   static var peakMemoryBytes: UInt64 {
     var usage = rusage()

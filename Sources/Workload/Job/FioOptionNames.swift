@@ -3,6 +3,16 @@
 enum FioOptionNames {
   static let all: Set<String> = Set(text.split(whereSeparator: \.isWhitespace).map(String.init))
 
+  /// The options that fio 3.33 has on its command line only (`fio --help`).
+  static let commandLine: Set<String> = [
+    "alloc-size", "append-terse", "aux-path", "bandwidth-log", "client", "cmdhelp", "cpuclock-test", "crctest",
+    "daemonize",
+    "debug", "enghelp", "eta", "eta-interval", "eta-newline", "idle-prof", "inflate-log", "max-jobs",
+    "merge-blktrace-only", "minimal", "parse-only", "readonly", "remote-config", "section", "server", "showcmd",
+    "status-interval", "terse-version", "trigger", "trigger-file", "trigger-remote", "trigger-timeout",
+    "warnings-fatal",
+  ]
+
   private static let text = """
     allow_file_create allow_mounted_write allrandrepeat atomic ba block_error_percentiles blockalign blocksize
     blocksize_range blocksize_unaligned bs bs_unaligned bsrange bssplit buffer_compress_chunk

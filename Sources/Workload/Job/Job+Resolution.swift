@@ -93,6 +93,7 @@ extension VolumeOptions {
     dirtyBackgroundBytes =
       settings.number(.dirtyBackground) ?? Self.defaultDirtyBackground(dirtyLimitBytes: dirtyLimitBytes)
     batchBytes = settings.integer(.writebackBatch)
+    failedPages = settings.choice(.failedPages)
   }
 
   /// Half of the cache: the other half stays for what is read, and writeback has room to work.

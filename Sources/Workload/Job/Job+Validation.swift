@@ -28,8 +28,7 @@ extension Job {
   ) throws(JobError) {
     for option in [
       JobOption.Name.fileOperations, .image, .imageSize, .writeback, .frees, .allocation, .cacheSize, .dirtyLimit,
-      .dirtyBackground,
-      .writebackBatch,
+      .dirtyBackground, .writebackBatch, .failedPages,
     ] where settings.isGiven(option) {
       throw refuse(option, .onlyWithTarget("fs"))
     }

@@ -1,3 +1,6 @@
+internal import Ext2
+internal import PageCache
+
 extension WorkloadPlan {
   /// The arguments that offer the same load again: every job with all that differs from a default, and its seed.
   ///
@@ -29,7 +32,7 @@ extension Job {
     switch option {
     case .name: name
     case .target: target.rawValue
-    case .filename: namedFiles.isEmpty ? nil : namedFiles.joined(separator: ":")
+    case .filename: namedFiles.isEmpty ? nil : namesText(namedFiles)
     case .rw: mix == nil ? pattern.rawValue : nil
     case .fileOperations: mix?.text
     case .blockSize: bytesText(UInt64(blockSize))
@@ -67,6 +70,7 @@ extension VolumeOptions {
       let usual = Self.defaultDirtyBackground(dirtyLimitBytes: dirtyLimitBytes)
       return dirtyBackgroundBytes == usual ? nil : bytesText(dirtyBackgroundBytes)
     case .writebackBatch: return bytesText(UInt64(batchBytes))
+    case .failedPages: return failedPages.rawValue
     default: return nil
     }
   }

@@ -69,6 +69,20 @@ package enum Contradiction: Sendable, Equatable {
   }
 }
 
+/// What a user wrote, as a message shows it: on one line of sensible length, whatever somebody took for a job file.
+private func shown(_ text: String) -> String {
+  let limit = 80
+  var result = ""
+  for scalar in text.unicodeScalars.prefix(limit) {
+    if scalar.properties.generalCategory == .control {
+      result += scalar.escaped(asASCII: true)
+    } else {
+      result.unicodeScalars.append(scalar)
+    }
+  }
+  return text.unicodeScalars.count > limit ? result + "…" : result
+}
+
 extension JobError: CustomStringConvertible {
   package var description: String {
     switch self {
@@ -76,14 +90,14 @@ extension JobError: CustomStringConvertible {
       return "\(location): \(problem)"
     case .unknownOption(let name, let nearest, let location):
       let hint = nearest.map { "; did you mean \($0)?" } ?? ""
-      return "\(location): \(name): unknown option\(hint)"
+      return "\(location): \(shown(name)): unknown option\(hint)"
     case .knownToFioOnly(let name, let location):
       return "\(location): \(name): known to fio, not supported here yet"
     case .badValue(let option, let value, let problem, let location):
-      return "\(location): \(option): '\(value)': \(problem)"
+      return "\(location): \(option): '\(shown(value))': \(problem)"
     case .contradiction(let job, let option, let problem, let location):
       let place = location.map { "\($0): " } ?? ""
-      return "\(place)\(option): \(problem) (job \(job))"
+      return "\(place)\(option): \(problem) (job \(shown(job)))"
     case .noJob:
       return "no job: give a job file, or --name=JOB and its options"
     }
@@ -95,11 +109,11 @@ extension SyntaxProblem: CustomStringConvertible {
     switch self {
     case .unclosedSection: "a section needs a closing bracket: [name]"
     case .emptySectionName: "a section needs a name: [name]"
-    case .textAfterSection(let text): "unexpected text after the section's bracket: \(text)"
-    case .optionOutsideSection(let name): "\(name): an option before the first [section]"
+    case .textAfterSection(let text): "unexpected text after the section's bracket: \(shown(text))"
+    case .optionOutsideSection(let name): "\(shown(name)): an option before the first [section]"
     case .missingKey: "an option needs a name before '='"
     case .includeNotSupported: "include: known to fio, not supported here yet"
-    case .variableNotSupported(let text): "\(text): variables are known to fio, not supported here yet"
+    case .variableNotSupported(let text): "\(shown(text)): variables are known to fio, not supported here yet"
     }
   }
 }
@@ -109,7 +123,7 @@ extension ValueProblem: CustomStringConvertible {
     switch self {
     case .missing: "a value is missing"
     case .notANumber: "not a number"
-    case .unknownSuffix(let suffix, let allowed): "unknown suffix '\(suffix)' (\(allowed))"
+    case .unknownSuffix(let suffix, let allowed): "unknown suffix '\(shown(suffix))' (\(allowed))"
     case .outOfRange(let minimum, .max): "must be at least \(minimum)"
     case .outOfRange(let minimum, let maximum): "must be from \(minimum) to \(maximum)"
     case .percentageNotSupported: "a percentage is known to fio, not supported here yet; give bytes"
@@ -120,12 +134,12 @@ extension ValueProblem: CustomStringConvertible {
     case .notOneOf(let names, let nearest):
       "must be one of \(names.joined(separator: ", "))" + (nearest.map { "; did you mean \($0)?" } ?? "")
     case .emptyName: "a name is empty"
-    case .repeatedName(let name): "'\(name)' is named twice"
-    case .malformedWeight(let text): "'\(text)' is not OPERATION:WEIGHT, with a weight from 0 to 1000000"
+    case .repeatedName(let name): "'\(shown(name))' is named twice"
+    case .malformedWeight(let text): "'\(shown(text))' is not OPERATION:WEIGHT, with a weight from 0 to 1000000"
     case .unknownOperation(let name, let allowed, let nearest):
-      "unknown operation '\(name)' (one of \(allowed.joined(separator: ", ")))"
+      "unknown operation '\(shown(name))' (one of \(allowed.joined(separator: ", ")))"
         + (nearest.map { "; did you mean \($0)?" } ?? "")
-    case .repeatedOperation(let name): "operation '\(name)' is given twice"
+    case .repeatedOperation(let name): "operation '\(shown(name))' is given twice"
     case .noWeight: "no operation has a weight above 0"
     }
   }
@@ -142,9 +156,9 @@ extension Contradiction: CustomStringConvertible {
       "each file gets \(share) bytes of size, less than one block of \(blockSize)"
     case .blockNotSectorMultiple(let blockSize): "\(blockSize) is not a multiple of 512, as a device needs"
     case .notAFileName(let name):
-      "'\(name)' is not a file name of the volume's root directory (1 to 255 bytes, no '/')"
+      "'\(shown(name))' is not a file name of the volume's root directory (1 to 255 bytes, no '/')"
     case .exceeds(let option, let limit): "must not exceed \(option), which is \(limit)"
-    case .differsFromJob(let name): "differs from that of job \(name), and one run has one of it"
+    case .differsFromJob(let name): "differs from that of job \(shown(name)), and one run has one of it"
     }
   }
 }

@@ -1,3 +1,6 @@
+internal import Ext2
+internal import PageCache
+
 extension JobOption {
   /// Sizes of blocks and requests: an `Int` on every platform, and what one request could carry at most.
   private static let blockSizes: ClosedRange<UInt64> = 1...(1 << 30)
@@ -11,7 +14,8 @@ extension JobOption {
       .target, .choice(Target.allCases.map(\.rawValue)), default: "dev", "the raw device, or files of a volume"),
     JobOption(
       .filename, .names,
-      "target=dev: the backing file; target=fs: files in the volume's root directory, by default one for each copy"),
+      "target=dev: the backing file; target=fs: files in the volume's root directory, by default one for each copy; "
+        + "\\: is a colon in a name"),
     JobOption(
       .rw, .choice(AccessPattern.allCases.map(\.rawValue)), default: "read", aliases: ["readwrite"],
       "direction and order of the job's reads and writes"),
@@ -49,13 +53,13 @@ extension JobOption {
       .imageSize, .bytes((1 << 20)...fileSizes.upperBound),
       "size of the scratch image; by default big enough for all jobs and a quarter more, at least 256m"),
     JobOption(
-      .writeback, .choice(WritebackChoice.allCases.map(\.rawValue)), default: "cookie",
+      .writeback, .choice(WritebackPolicyName.allCases.map(\.rawValue)), default: "cookie",
       "how writeback maps pages: cached extents with a validity cookie, each page alone, or admission first"),
     JobOption(
-      .frees, .choice(FreesChoice.allCases.map(\.rawValue)), default: "plain",
+      .frees, .choice(FreesName.allCases.map(\.rawValue)), default: "plain",
       "a freed block may be reused once no write to it is out, or also once its release is durable"),
     JobOption(
-      .allocation, .choice(AllocationChoice.allCases.map(\.rawValue)), default: "first-fit",
+      .allocation, .choice(AllocationPolicyName.allCases.map(\.rawValue)), default: "first-fit",
       "where new blocks are looked for: from the start of the file's group, or after the last block that was taken"),
     JobOption(
       .cacheSize, .bytes((1 << 20)...fileSizes.upperBound), default: "64m", "memory for the pages of files"),
@@ -66,5 +70,8 @@ extension JobOption {
       .dirtyBackground, .bytes(0...fileSizes.upperBound),
       "dirty bytes at which background writeback begins; by default half of dirty_limit"),
     JobOption(.writebackBatch, .bytes(1024...(1 << 30)), default: "1m", "bytes of one write batch at most"),
+    JobOption(
+      .failedPages, .choice(FailedPagesChoice.allCases.map(\.rawValue)), default: "dirty",
+      "a page that cannot be written stays dirty and is tried again, or is marked clean, as Linux does, and is lost"),
   ]
 }

@@ -27,13 +27,14 @@ package struct JobOption: Sendable {
     case dirtyLimit = "dirty_limit"
     case dirtyBackground = "dirty_background"
     case writebackBatch = "wb_batch"
+    case failedPages = "failed_pages"
   }
 
   /// How the text of a value is read.
   package enum Kind: Sendable, Equatable {
     /// Any text that is not empty.
     case text
-    /// Names with colons between them, none empty, none twice.
+    /// Names with colons between them, none empty, none twice; a backslash makes a colon part of a name.
     case names
     /// Bytes, with a suffix k, m, g or t.
     case bytes(ClosedRange<UInt64>)

@@ -108,16 +108,32 @@ private func scale(_ number: UInt64, by unit: UInt64) throws(ValueProblem) -> UI
   return product
 }
 
+/// As in fio, `\:` is a colon in a name, not between two.
 private func parseNames(_ text: String) throws(ValueProblem) -> [String] {
-  var names: [String] = []
-  var seen: Set<String> = []
-  for part in text.split(separator: ":", omittingEmptySubsequences: false) {
-    let name = String(part)
-    if name.isEmpty { throw .emptyName }
-    guard seen.insert(name).inserted else { throw .repeatedName(name) }
-    names.append(name)
+  var names: [String] = [""]
+  var isEscaped = false
+  for character in text {
+    if character == ":" {
+      if isEscaped {
+        names[names.count - 1].removeLast()
+        names[names.count - 1].append(":")
+      } else {
+        names.append("")
+      }
+    } else {
+      names[names.count - 1].append(character)
+    }
+    isEscaped = character == "\\"
   }
+  if names.contains("") { throw .emptyName }
+  var seen: Set<String> = []
+  for name in names where !seen.insert(name).inserted { throw .repeatedName(name) }
   return names
+}
+
+/// Names as `parseNames` takes them.
+func namesText(_ names: [String]) -> String {
+  names.map { name in name.map { $0 == ":" ? "\\:" : String($0) }.joined() }.joined(separator: ":")
 }
 
 private func parseChoice(_ text: String, among names: [String]) throws(ValueProblem) -> String {

@@ -35,7 +35,7 @@ package struct RunArguments: Sendable, Equatable {
         continue
       }
       guard argument.hasPrefix("--") else {
-        throw .unknownOption(argument, nearest: "-" + argument, at: .commandLine)
+        throw Self.misspelt(argument)
       }
       let body = argument.dropFirst(2)
       let sign = body.firstIndex(of: "=")
@@ -58,6 +58,19 @@ package struct RunArguments: Sendable, Equatable {
     }
   }
 
+  /// What is wrong with an argument of one dash: an option that needs two, perhaps misspelt.
+  private static func misspelt(_ argument: String) -> JobError {
+    let body = argument.dropFirst()
+    let key = String(body.prefix { $0 != "=" })
+    let isKnown = JobOption.named(key) != nil || otherNames.contains(key)
+    let names = JobOption.all.flatMap { [$0.name.rawValue] + $0.aliases } + otherNames
+    let nearest = isKnown ? String(body) : nearestName(to: key, among: names)
+    return .unknownOption(argument, nearest: nearest.map { "--" + $0 }, at: .commandLine)
+  }
+
+  /// Names that are options beside a job's.
+  private static let otherNames = RunOptions.Flag.allCases.map(\.rawValue) + ["help", "version"]
+
   private mutating func take(_ key: String, _ text: String?) throws(JobError) {
     if key == "help" {
       wantsHelp = true
@@ -69,9 +82,10 @@ package struct RunArguments: Sendable, Equatable {
       } catch {
         throw .badValue(option: key, value: text ?? "", error, at: .commandLine)
       }
+    } else if FioOptionNames.commandLine.contains(key) {
+      throw .knownToFioOnly(key, at: .commandLine)
     } else {
-      let others = RunOptions.Flag.allCases.map(\.rawValue) + ["help", "version"]
-      let setting = try JobSetting(key, text, at: .commandLine, others: others)
+      let setting = try JobSetting(key, text, at: .commandLine, others: Self.otherNames)
       if setting.name == .name {
         jobs.append([setting])
       } else if jobs.isEmpty {

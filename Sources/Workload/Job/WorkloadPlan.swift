@@ -85,5 +85,6 @@ extension Job {
     if volume.dirtyLimitBytes != other.dirtyLimitBytes { throw differs(.dirtyLimit) }
     if volume.dirtyBackgroundBytes != other.dirtyBackgroundBytes { throw differs(.dirtyBackground) }
     if volume.batchBytes != other.batchBytes { throw differs(.writebackBatch) }
+    if volume.failedPages != other.failedPages { throw differs(.failedPages) }
   }
 }

@@ -5,6 +5,17 @@ package enum JSONReport {
     JSONValue.members(["blkdev": blkdev(report)]).text() + "\n"
   }
 
+  /// The document of a run that has no report, because it could not begin or not be brought to its end.
+  package static func text(_ error: RunError, of plan: WorkloadPlan) -> String {
+    let blkdev = JSONValue.members([
+      "seed": plan.jobs[0].randomSeed.map(JSONValue.unsigned),
+      "command": .string(plan.commandLine),
+      "exit_code": .signed(Int64(error.exitCode.rawValue)),
+      "error": .string("\(error)"),
+    ])
+    return JSONValue.members(["blkdev": blkdev]).text() + "\n"
+  }
+
   private static func blkdev(_ report: RunReport) -> JSONValue {
     .members([
       "seed": .unsigned(report.seed),

@@ -65,10 +65,6 @@ actor DeviceSession {
           job: job.name,
           reason: "bs=\(job.blockSize) is no multiple of the device's logical block of \(geometry.logicalBlockSize)")
       }
-      guard job.blockSize <= geometry.maximumTransfer else {
-        throw .unfit(
-          job: job.name, reason: "bs=\(job.blockSize) is more than one request carries, \(geometry.maximumTransfer)")
-      }
       let bytes = job.bytesPerFile ?? geometry.byteCount
       guard bytes <= geometry.byteCount else {
         throw .unfit(
@@ -99,10 +95,15 @@ actor DeviceSession {
     case .libaio:
       let isReadOnly = !plan.jobs.contains { $0.writes && $0.namedFiles.contains(name) }
       // As fio does, a file that is not there is made; one that is stays as it is.
-      if !isReadOnly, let size = job.bytesPerFile, !HostFile.exists(name) {
+      if !isReadOnly, !HostFile.exists(name) {
+        guard let size = job.bytesPerFile else {
+          throw .unsuitable(path: name, reason: "is not there, and without size nobody knows how large to make it")
+        }
         try FileDevice.createImage(path: name, byteCount: (size + 4095) / 4096 * 4096)
       }
-      return try FileDevice(path: name, options: .init(isDirect: job.isDirect, isReadOnly: isReadOnly))
+      let device = try FileDevice(path: name, options: .init(isDirect: job.isDirect, isReadOnly: isReadOnly))
+      if job.isDirect { device.tellIfBuffered(control.logger) }
+      return device
     case .memory: return MemoryDevice(geometry: Self.geometry(job))
     case .null: return NullDevice(geometry: Self.geometry(job))
     case .simulated:
@@ -135,13 +136,10 @@ actor DeviceSession {
   private func work(_ index: Int, _ task: Int) async {
     let copy = copies[index]
     var random = copy.generator(ofTask: task)
-    let buffer = Buffer(byteCount: copy.job.blockSize)
+    let largestPiece = targets[index].map { queues[$0].queue.geometry.maximumTransfer }.min() ?? copy.job.blockSize
+    let buffer = JobBuffer(byteCount: copy.job.blockSize, largestPiece: largestPiece, reactor)
     // Written once, as fio does: what a device stores does not depend on it.
-    buffer.withMutableBytes { bytes in
-      for start in stride(from: 0, to: bytes.byteCount - 7, by: 8) {
-        bytes.storeBytes(of: random.next(), toByteOffset: start, as: UInt64.self)
-      }
-    }
+    buffer.fill(&random)
     while mayGoOn(copy) {
       let step = copy.nextStep(&random)
       do throws(DeviceError) {
@@ -164,17 +162,13 @@ actor DeviceSession {
   }
 
   private func perform(
-    _ step: JobCopy.Step, _ copy: JobCopy, _ queue: RequestQueue, _ buffer: Buffer
+    _ step: JobCopy.Step, _ copy: JobCopy, _ queue: RequestQueue, _ buffer: JobBuffer
   ) async throws(DeviceError) {
     let start = reactor.now
     let offset = step.block * UInt64(copy.job.blockSize)
-    if step.isWrite {
-      try await queue.write(buffer, at: offset)
-    } else {
-      try await queue.read(buffer, at: offset)
-    }
+    try await buffer.transfer(step.isWrite ? .write : .read, at: offset, on: queue)
     copy.recorder.record(
-      step.isWrite ? .write : .read, bytes: buffer.byteCount, nanoseconds: reactor.now.nanoseconds(since: start))
+      step.isWrite ? .write : .read, bytes: copy.job.blockSize, nanoseconds: reactor.now.nanoseconds(since: start))
     if step.isWrite, copy.syncDueAfterWrite().isDue { try await flush(copy, queue) }
   }
 

@@ -1,5 +1,6 @@
 internal import BlockDevice
 internal import Glibc
+internal import Logging
 internal import Reactor
 internal import SystemPackage
 
@@ -10,17 +11,28 @@ enum Medium: Sendable {
   /// In memory or in a simulated disk, which stays.
   case resident(ResidentDevice)
 
-  /// The device, for one mount.
-  func open(isReadOnly: Bool) throws(RunError) -> sending any BlockDevice {
+  /// The device, for one mount. The first one, which is for writing, tells `logger` when transfers are not as direct as
+  /// they were asked to be.
+  func open(isReadOnly: Bool, _ logger: Logger) throws(RunError) -> sending any BlockDevice {
     switch self {
     case .file(let path, let isDirect):
-      do { return try FileDevice(path: path, options: .init(isDirect: isDirect, isReadOnly: isReadOnly)) } catch {
-        throw .device(error)
-      }
+      do {
+        let device = try FileDevice(path: path, options: .init(isDirect: isDirect, isReadOnly: isReadOnly))
+        if isDirect && !isReadOnly { device.tellIfBuffered(logger) }
+        return device
+      } catch { throw .device(error) }
     case .resident(let resident):
       nonisolated(unsafe) let device = resident.device
       return unsafe device
     }
+  }
+}
+
+extension FileDevice {
+  /// Says so when transfers go through the page cache although `direct` was asked for.
+  func tellIfBuffered(_ logger: Logger) {
+    guard let bufferedReason else { return }
+    logger.notice("\(path): not direct, but through the page cache: \(bufferedReason)")
   }
 }
 

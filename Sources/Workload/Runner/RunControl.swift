@@ -9,8 +9,8 @@ package final class RunControl: Sendable {
   /// reactor: it must not wait.
   package let onProgress: (@Sendable (ProgressLine) -> Void)?
   private let stopRequest = Atomic(false)
-  /// The image of a run on a volume.
-  private let image = Mutex<VolumeImage?>(nil)
+  /// The image that the run removes at its end.
+  private let image = AtomicLazyReference<NotedImage>()
 
   package init(logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil) {
     self.logger = logger
@@ -23,8 +23,13 @@ package final class RunControl: Sendable {
   package var isStopRequested: Bool { stopRequest.load(ordering: .relaxed) }
 
   /// Removes what the run has made for itself. For somebody who ends the process at once, while the run goes on.
-  package func abandon() { image.withLock { $0 }?.remove() }
+  package func abandon() { image.load()?.image.remove() }
 
-  /// Tells of the run's image, before anything of it is made.
-  func uses(_ image: VolumeImage) { self.image.withLock { $0 = image } }
+  /// Tells, once, of an image that is not to be kept, before anything of it is made.
+  func willRemove(_ image: VolumeImage) { _ = self.image.storeIfNil(NotedImage(image)) }
+
+  private final class NotedImage: Sendable {
+    let image: VolumeImage
+    init(_ image: VolumeImage) { self.image = image }
+  }
 }

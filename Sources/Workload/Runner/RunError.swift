@@ -1,5 +1,6 @@
 package import BlockDevice
 package import Ext2
+internal import SystemPackage
 
 /// Why there is no report: the run could not begin, or could not be brought to its end.
 package enum RunError: Error, Sendable {
@@ -9,10 +10,12 @@ package enum RunError: Error, Sendable {
   case toolFailed(String, exitCode: Int32, output: String)
   /// A file of this machine could not be made, read or written: which step, and the errno.
   case file(path: String, step: String, errno: Int32)
+  /// The scratch image could not be made.
+  case scratchImage(DeviceError)
   /// The device could not be opened, or failed while an image was loaded or fetched.
   case device(DeviceError)
-  /// The volume could not be mounted, or its files not be opened or laid out.
-  case volume(Ext2Error)
+  /// The volume could not be mounted, or its files not be opened or laid out. `image` is the user's, or nil.
+  case volume(Ext2Error, image: String?)
   /// A job does not fit the device: its block size, or its size.
   case unfit(job: String, reason: String)
   /// Nothing could move any more, in simulation: what each task waited for.
@@ -21,7 +24,7 @@ package enum RunError: Error, Sendable {
   /// What the command ends with.
   package var exitCode: ExitCode {
     switch self {
-    case .missingTool, .toolFailed, .file: .environment
+    case .missingTool, .toolFailed, .file, .scratchImage: .environment
     case .device, .unfit, .volume: .jobError
     case .deadlock: .invariantFailed
     }
@@ -33,9 +36,10 @@ extension RunError: CustomStringConvertible {
     switch self {
     case .missingTool(let name): "\(name) is not installed; type: sudo apt-get install -y e2fsprogs"
     case .toolFailed(let name, let exitCode, let output): "\(name) ended with \(exitCode): \(output)"
-    case .file(let path, let step, let errno): "\(path): \(step): errno \(errno)"
+    case .file(let path, let step, let errno): "\(path): \(step): \(Errno(rawValue: errno))"
+    case .scratchImage(let error): "the scratch image: \(error)"
     case .device(let error): "\(error)"
-    case .volume(let error): "\(error)"
+    case .volume(let error, let image): "\(image ?? "the scratch image"): \(error)"
     case .unfit(let job, let reason): "job \(job): \(reason)"
     case .deadlock(let waits): waits
     }

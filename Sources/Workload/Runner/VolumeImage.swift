@@ -39,7 +39,7 @@ struct VolumeImage: Sendable {
     do {
       try FileDevice.createImage(
         path: path, byteCount: plan.scratchImageBytes ?? 0, preallocate: plan.jobs[0].engine == .libaio)
-    } catch { throw .device(error) }
+    } catch { throw .scratchImage(error) }
     try makeVolume(seed: plan.jobs[0].randomSeed ?? 0)
   }
 

@@ -87,31 +87,14 @@ actor VolumeSession {
   // MARK: The volume and its files
 
   private func mount(isReadOnly: Bool) async throws(RunError) -> Volume {
-    let device = try medium.open(isReadOnly: isReadOnly && !isResident)
+    let device = try medium.open(isReadOnly: isReadOnly && !isResident, control.logger)
     do {
-      return try await Volume.mount(device, on: reactor, options: options(isReadOnly: isReadOnly))
-    } catch { throw .volume(error) }
+      return try await Volume.mount(
+        device, on: reactor, options: plan.mountOptions(isReadOnly: isReadOnly, logger: control.logger))
+    } catch { throw .volume(error, image: plan.volume?.image) }
   }
 
   private var isResident: Bool { if case .resident = medium { true } else { false } }
-
-  private func options(isReadOnly: Bool) -> Ext2.VolumeOptions {
-    var options = Ext2.VolumeOptions()
-    options.isReadOnly = isReadOnly
-    options.seed = seed
-    options.logger = control.logger
-    options.queue = RequestQueue.Configuration(tagCount: plan.jobs[0].queueDepth)
-    options.cache.ignoresCookie = plan.options.ignoresCookie
-    guard let volume = plan.volume else { return options }
-    options.frees = FreesName(rawValue: volume.frees.rawValue) ?? options.frees
-    options.allocation = AllocationPolicyName(rawValue: volume.allocation.rawValue) ?? options.allocation
-    options.cache.policy = WritebackPolicyName(rawValue: volume.writeback.rawValue)?.policy ?? options.cache.policy
-    options.cache.cacheByteCount = Int(volume.cacheBytes)
-    options.cache.dirtyLimitByteCount = Int(volume.dirtyLimitBytes)
-    options.cache.backgroundByteCount = Int(volume.dirtyBackgroundBytes)
-    options.cache.batchByteCount = volume.batchBytes
-    return options
-  }
 
   /// Opens every file of every copy, makes those that are missing, and lays out what is read before it is written.
   private func open(_ volume: Volume) async throws(RunError) {
@@ -133,7 +116,7 @@ actor VolumeSession {
           openings.append(own)
         }
       }
-    } catch { throw .volume(error) }
+    } catch { throw .volume(error, image: plan.volume?.image) }
     comparison = ContentComparison(stamp: ContentStamp(seed: seed), names: models.map(\.name))
   }
 
@@ -156,7 +139,8 @@ actor VolumeSession {
     return unit
   }
 
-  /// Writes the files of a job that reads, or overwrites only, as far as they are shorter than the job's share.
+  /// Writes the files of a job that reads, or overwrites only, as far as they are shorter than the job's share; until
+  /// somebody stops the run.
   private func layOut(_ own: [Opening], _ job: Job) async throws(Ext2Error) {
     let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.pattern.reads
     guard mustExist, let share = job.bytesPerFile else { return }
@@ -250,7 +234,7 @@ actor VolumeSession {
       await compareFiles(of: volume, context: "after remount")
       do throws(Ext2Error) { try await volume.unmount() } catch { note(error, context: "unmount after remount") }
     } catch {
-      if case .volume(let error) = error {
+      if case .volume(let error, image: _) = error {
         note(error, context: "remount")
       } else {
         findings.append(Finding(.ioError, context: "remount", found: "\(error)"))

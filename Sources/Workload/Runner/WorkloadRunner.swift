@@ -12,15 +12,16 @@ package enum WorkloadRunner {
   /// Throws when there can be no report. Everything else that goes wrong is a finding of the report.
   package static func run(_ plan: WorkloadPlan, control: RunControl) async throws(RunError) -> RunReport {
     precondition(plan.jobs.allSatisfy { $0.randomSeed != nil }, "a plan is seeded before it runs")
+    try plan.checkMemory(imageBytes: plan.scratchImageBytes)
+    var report: RunReport
     switch plan.jobs[0].target {
     case .device:
-      return try await onReactor(plan) { reactor async throws(RunError) in
+      report = try await onReactor(plan) { reactor async throws(RunError) in
         try await DeviceSession(plan, on: reactor, control).run()
       }
     case .fileSystem:
       let image = try VolumeImage(plan)
-      control.uses(image)
-      var report: RunReport
+      if !plan.options.keepsImage { control.willRemove(image) }
       do throws(RunError) {
         try image.make(plan)
         report = try await onReactor(plan) { reactor async throws(RunError) in
@@ -43,10 +44,10 @@ package enum WorkloadRunner {
       } else {
         image.remove()
       }
-      // In simulation everything in the report follows from the seed.
-      if plan.jobs[0].engine != .simulated { report.peakMemoryBytes = HostFile.peakMemoryBytes }
-      return report
     }
+    // In simulation everything in the report follows from the seed.
+    if plan.jobs[0].engine != .simulated { report.peakMemoryBytes = HostFile.peakMemoryBytes }
+    return report
   }
 
   private static func runVolume(
@@ -56,6 +57,7 @@ package enum WorkloadRunner {
     if plan.jobs[0].engine == .libaio {
       medium = .file(path: image.path, isDirect: plan.jobs[0].isDirect)
     } else {
+      try plan.checkMemory(imageBytes: HostFile.byteCount(of: image.path))
       medium = .resident(try residentDevice(image, reactor))
     }
     let session = VolumeSession(plan, on: reactor, medium, control)
