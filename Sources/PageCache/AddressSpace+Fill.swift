@@ -13,7 +13,7 @@ extension AddressSpace {
     while index < endIndex {
       if let page = pages[index] {
         if !page.isFilling {
-          if page.isInCleanList { cache.touch(page) }
+          if cache.clean.contains(page) { cache.clean.touch(page) }
           return page
         }
         await page.waitForChange(cache.reactor)

@@ -108,10 +108,6 @@ extension Writeback {
   /// Makes background writeback look for work.
   public func kick() { background.kick() }
 
-  func noteDirty(_ space: AddressSpace) {
-    background.list(space)
-    background.kickIfNeeded()
-  }
   func batchEnded(failed: Bool) {
     if failed || cache.budget.hasWaiters { kick() }
   }

@@ -158,7 +158,7 @@ struct RaceTests {
   @Test("I: fsync, background writeback and truncates of one file end", arguments: WritebackPolicyName.allCases)
   func twoWritebacks(_ policy: WritebackPolicyName) {
     let options = ToyOptions().with {
-      $0.policy = policy
+      $0.policy = policy.policy
       $0.backgroundPageCount = 0
       $0.tagCount = 1
       $0.placeCount = 4
@@ -192,6 +192,7 @@ struct RaceTests {
   func otherFile() {
     script(Self.queued) { volume in
       try await volume.write(1, at: 0, count: 4 * pageSize)
+      try await volume.fsync(volume.open(1))
       try await Self.stopBeforeAdmission(volume)
       try await volume.truncate(1, to: 0)
       try await volume.write(1, at: 0, count: 2 * pageSize)

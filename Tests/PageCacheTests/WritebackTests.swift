@@ -172,7 +172,7 @@ struct WritebackTests {
   func rightPageFails(_ policy: WritebackPolicyName) {
     let options = ToyOptions.scripted.with {
       $0.leafPageCount = 2
-      $0.policy = policy
+      $0.policy = policy.policy
     }
     script(options) { volume in
       try await volume.write(0, at: 0, count: 4 * pageSize)
@@ -185,6 +185,25 @@ struct WritebackTests {
       volume.expect(volume.page(0, 2)?.isFailed == true && volume.page(0, 3)?.isFailed == true, "pages 2, 3 are failed")
       volume.files[0].map.failingPages = 0..<0
       try await volume.fsync(handle)
+    }
+  }
+
+  /// Takes its place first and never sends more than two pages at once.
+  private struct InPairs: WritebackPolicy {
+    func write(_ page: Page, _ pass: inout Writeback.Pass, _ writeback: Writeback) async throws(PageCacheError) {
+      let request = try await writeback.admit()
+      if let unread = writeback.planAndDispatch(request, &pass, limit: 2) {
+        _ = try await pass.space.mapper.lookUp(unread.index, limit: 1)
+      }
+    }
+  }
+
+  @Test("an experiment's own policy decides how pages become batches")
+  func ownPolicy() {
+    script(ToyOptions.scripted.with { $0.policy = InPairs() }) { volume in
+      try await volume.write(0, at: 0, count: 6 * pageSize)
+      try await volume.fsync(volume.open(0))
+      volume.expect(volume.cache.writeback.counters.batches == 3, "six pages went in pairs")
     }
   }
 

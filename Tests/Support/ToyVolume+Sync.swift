@@ -69,7 +69,10 @@ extension ToyVolume {
         await blocks.discardWork.wait()
         continue
       }
-      guard let request = try? await queue.admit() else { return }
+      guard let request = try? await queue.admit() else {
+        blocks.discardRefused(range)
+        continue
+      }
       request.prepare(
         .discard, at: UInt64(range.lowerBound * options.pageByteCount),
         byteCount: range.count * options.pageByteCount)

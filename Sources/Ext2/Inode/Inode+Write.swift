@@ -80,11 +80,19 @@ extension Inode {
   private func pages(_ position: UInt64, _ count: Int) async throws(Ext2Error) -> [Page] {
     let size = UInt64(blockSize), end = position + UInt64(count)
     var pages: [Page] = []
+    pages.reserveCapacity(count / blockSize + 2)
     var index = position / size
     while index * size < end {
       let isPartial = index * size < position || (index + 1) * size > end
       // The bytes past the end of the file are zeroes anyway.
       let mustBeRead = isPartial && index * size < space.fileByteCount
+      if let page = space.pageForWritingNow(
+        at: PageIndex(index), mustBeRead: mustBeRead, isOverwritten: !isPartial)
+      {
+        pages.append(page)
+        index += 1
+        continue
+      }
       do {
         pages.append(
           try await space.pageForWriting(

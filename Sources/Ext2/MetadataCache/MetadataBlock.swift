@@ -60,9 +60,6 @@ final class MetadataBlock {
   func pointer(_ index: Int) -> BlockNumber {
     withBytes { bytes in BlockNumber(rawValue: bytes.integer(at: index * 4, as: UInt32.self)) }
   }
-  func setPointer(_ index: Int, _ block: BlockNumber) {
-    withMutableBytes { bytes in bytes.store(block.rawValue, at: index * 4) }
-  }
 
   func waitForChange(_ reactor: Reactor) async {
     let queue = waiters ?? WaitQueue(reactor, "block \(number.rawValue)")

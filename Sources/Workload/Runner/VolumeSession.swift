@@ -101,7 +101,7 @@ actor VolumeSession {
     guard let volume = plan.volume else { return options }
     options.frees = FreesName(rawValue: volume.frees.rawValue) ?? options.frees
     options.allocation = AllocationPolicyName(rawValue: volume.allocation.rawValue) ?? options.allocation
-    options.cache.policy = WritebackPolicyName(rawValue: volume.writeback.rawValue) ?? options.cache.policy
+    options.cache.policy = WritebackPolicyName(rawValue: volume.writeback.rawValue)?.policy ?? options.cache.policy
     options.cache.cacheByteCount = Int(volume.cacheBytes)
     options.cache.dirtyLimitByteCount = Int(volume.dirtyLimitBytes)
     options.cache.backgroundByteCount = Int(volume.dirtyBackgroundBytes)
