@@ -23,6 +23,7 @@ extension Writeback {
     page.mustGoAlone = false
     page.retryDelayNanoseconds = min(max(1_000_000_000, page.retryDelayNanoseconds * 2), 60_000_000_000)
     page.retryAt = cache.reactor.now.advanced(byNanoseconds: page.retryDelayNanoseconds)
+    space.noteRetry(at: page.retryAt)
     space.setFailed(page, true)
     space.report(page, error, dirtiedAt: page.dispatchedDirtiedAt)
     kick()

@@ -79,6 +79,8 @@ public final class Writeback {
     var index = pass.cursor
     while let page = pass.space.pages.firstDirty(from: index) {
       if isWanted(page, pass) { return page }
+      // A walk of background writeback learns when those are due that it leaves alone.
+      if page.isFailed && pass.horizon == nil { pass.space.noteRetry(at: page.retryAt) }
       index = page.index + 1
     }
     return nil
