@@ -67,9 +67,10 @@ let package = Package(
 
     .target(
       name: "Support",
-      dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging],
+      dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", "LeakCheck", system, logging],
       path: "Tests/Support",
       swiftSettings: settings),
+    .target(name: "LeakCheck", path: "Tests/LeakCheck"),
     tests("ReactorTests", ["Reactor", "Support"]),
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
