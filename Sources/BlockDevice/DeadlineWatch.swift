@@ -26,13 +26,16 @@ final class DeadlineWatch: TimerHandler {
         queue.timeOut(request)
       }
     }
+    queue.refuseWaitersIfHung()
     if let next = queue.places.lazy.compactMap(\.flight.deadline).min() { reactor.arm(timer, at: next) }
   }
 }
 
 extension RequestQueue {
   fileprivate func timeOut(_ request: Request) {
+    guard request.phase == .plugged || request.phase == .dispatched else { return }
     request.flight.hasTimedOut = true
+    timedOutCount += 1
     if let handler = request.handler {
       handler.requestTimedOut(request)
     } else if let resumption = request.resumption.take() {

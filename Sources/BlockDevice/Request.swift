@@ -91,6 +91,8 @@ public protocol RequestHandler: AnyObject {
   var ask = Ask()
   var flight = Flight()
   var phase = Phase.idle
+  /// For whom the place was taken.
+  var admissionClass = AdmissionClass.ordinary
   var failure: DeviceError?
   var handler: (any RequestHandler)?
   var resumption: Resumption?

@@ -59,7 +59,7 @@ extension RequestQueue {
   private func transfer(_ operation: Operation, _ buffer: Buffer, at offset: UInt64, isFUA: Bool)
     async throws(DeviceError)
   {
-    let request = await admit()
+    let request = try await admit()
     request.prepare(operation, at: offset, isFUA: isFUA)
     request.context = buffer
     _ = unsafe request.append(buffer.segment)
@@ -68,21 +68,21 @@ extension RequestQueue {
 
   /// Makes durable every write that was complete before this call.
   public func flush() async throws(DeviceError) {
-    let request = await admit()
+    let request = try await admit()
     request.prepare(.flush, at: 0)
     try await perform(request)
   }
 
   /// Tells the device that a range, in bytes, is not needed any more.
   public func discard(at offset: UInt64, byteCount: Int) async throws(DeviceError) {
-    let request = await admit()
+    let request = try await admit()
     request.prepare(.discard, at: offset, byteCount: byteCount)
     try await perform(request)
   }
 
   /// Makes a range, in bytes, read as zeroes.
   public func writeZeroes(at offset: UInt64, byteCount: Int) async throws(DeviceError) {
-    let request = await admit()
+    let request = try await admit()
     request.prepare(.writeZeroes, at: offset, byteCount: byteCount)
     try await perform(request)
   }

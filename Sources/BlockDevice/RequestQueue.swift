@@ -73,6 +73,10 @@ public final class RequestQueue {
   let places: [Request]
   /// Places nobody has. These lists hold indices of `places`.
   let idle: FixedRing
+  /// Places of requests past their deadline that are still out.
+  var timedOutCount = 0
+  /// Places that others than writeback have.
+  var unreservedCount = 0
   var admissionWaiters = Deque<AdmissionWaiter>()
   /// How many wait for a place: what the path of every request asks, without touching the list.
   var admissionWaiterCount = 0

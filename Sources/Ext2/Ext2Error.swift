@@ -9,6 +9,25 @@ public struct Corruption: Error, Sendable, CustomStringConvertible {
   public var description: String { error.description }
 }
 
+/// What an unmount after errors=remount-ro did not write.
+public struct DroppedChanges: Error, Sendable, CustomStringConvertible {
+  /// Dirty metadata blocks, by number, in ascending order.
+  public let metadataBlocks: [UInt64]
+  /// Inodes with dirty pages, in ascending order, and how many each.
+  public let pages: [(inode: UInt32, count: Int)]
+  /// What made the volume read-only.
+  public let corruption: Corruption
+  public var description: String {
+    var parts: [String] = []
+    if !metadataBlocks.isEmpty {
+      parts.append(
+        "\(metadataBlocks.count) metadata blocks (\(metadataBlocks.map(String.init).joined(separator: ", ")))")
+    }
+    parts += pages.map { "\($0.count) pages of inode \($0.inode)" }
+    return "\(corruption); dropped: \(parts.joined(separator: ", "))"
+  }
+}
+
 /// Why an operation on a volume did not succeed. The errno a kernel would return is in the comment.
 public enum Ext2Error: Error, Sendable {
   /// The volume is corrupt, or is not ext2 (EUCLEAN, EINVAL).
@@ -17,6 +36,8 @@ public enum Ext2Error: Error, Sendable {
   case device(DeviceError)
   /// Everything that may be dirty is what cannot be written (EIO).
   case stuck(owner: UInt64, page: UInt64)
+  /// After corruption metadata is not written any more: what unmount dropped (EIO).
+  case dropped(DroppedChanges)
   /// No block or no inode is free (ENOSPC).
   case noSpace
   /// No such name (ENOENT).
@@ -71,6 +92,7 @@ extension Ext2Error: CustomStringConvertible {
     case .device(let error): "\(error)"
     case .stuck(let owner, let page):
       "no dirty page can be written any more; the first that failed is page \(page) of inode \(owner)"
+    case .dropped(let changes): "\(changes)"
     case .noSpace: "no space left on the volume"
     case .notFound(let name): "\(name): no such file"
     case .exists(let name): "\(name): exists already"

@@ -33,7 +33,8 @@ extension DirectoryBlock {
 
   /// Removes an entry of this block: the one before takes its space; the first of a block becomes unused.
   ///
-  /// - Throws: `invalid` for a malformed entry on the way; nothing has changed then.
+  /// - Throws: `invalid` for a malformed entry on the way, or when the entry is not there any more: a block that two
+  ///   directories share may change under the lock of one. Nothing has changed then.
   package func remove(
     _ victim: DirectoryEntry, from bytes: inout MutableRawSpan, block: BlockNumber
   ) throws(FormatError) {
@@ -44,9 +45,16 @@ extension DirectoryBlock {
       previous = found
       offset += found.recordLength
     }
-    precondition(offset == victim.offset, "the entry is not of this block, or the block has changed")
-    let length = try entry(at: offset, in: bytes.bytes, block: block).recordLength
-    if let previous { bytes.store(encodeRecordLength(previous.recordLength + length), at: previous.offset + 4) }
+    guard offset == victim.offset, case let found = try entry(at: offset, in: bytes.bytes, block: block),
+      found.inode == victim.inode, found.nameLength == victim.nameLength
+    else {
+      throw .invalid(
+        .directoryBlock, at: .blockByte(block, offset: victim.offset), field: "inode",
+        value: UInt64(victim.inode.rawValue), why: "its entry was removed under the directory's lock")
+    }
+    if let previous {
+      bytes.store(encodeRecordLength(previous.recordLength + found.recordLength), at: previous.offset + 4)
+    }
     bytes.store(UInt32(0), at: offset)
   }
 

@@ -13,7 +13,7 @@ extension AddressSpace {
     while index < endIndex {
       if let page = pages[index] {
         if !page.isFilling {
-          if page.isInCleanList { cache.touch(page) }
+          if cache.clean.contains(page) { cache.clean.touch(page) }
           return page
         }
         await page.waitForChange(cache.reactor)
@@ -27,39 +27,40 @@ extension AddressSpace {
 
   /// Starts reading up to `count` missing pages from `index` on. Returns when the reads are queued, not when they end.
   public func fill(from index: PageIndex, count: Int, isReadAhead: Bool = false) async throws(PageCacheError) {
-    var filling = await enterFilling(from: index, count: count, isReadAhead: isReadAhead)[...]
+    var filling = try await enterFilling(from: index, count: count, isReadAhead: isReadAhead)[...]
     while let first = filling.first {
-      let mapping: Mapping
-      do { mapping = try await mapper.lookUp(first.index, limit: filling.count) } catch {
-        // The others are read by whoever wants them: only the first is known to have no mapping.
+      do {
+        switch try await mapper.lookUp(first.index, limit: filling.count) {
+        case .hole(let count):
+          for page in filling.prefix(max(1, count)) { publishZeroes(page) }
+          filling = filling.dropFirst(max(1, count))
+        case .mapped(let block, let count):
+          let run = filling.prefix(max(1, count))
+          if let request = isReadAhead ? await cache.queue.admitIfFree(.readAhead) : try await cache.admit() {
+            queueRead(Array(run), at: block, request)
+            filling = filling.dropFirst(run.count)
+          } else {
+            // No place for reading ahead: whoever wants these pages reads them then.
+            for page in filling { abandon(page) }
+            return
+          }
+        }
+      } catch {
+        // The others are read by whoever wants them: only the first is known to have no mapping, or no place.
         for page in filling.dropFirst() { abandon(page) }
         fail(first, error)
-        if first.index == index { throw error }
+        if first.index == index && !isReadAhead { throw error }
         return
-      }
-      switch mapping {
-      case .hole(let count):
-        for page in filling.prefix(max(1, count)) { publishZeroes(page) }
-        filling = filling.dropFirst(max(1, count))
-      case .mapped(let block, let count):
-        let run = filling.prefix(max(1, count))
-        if let request = isReadAhead ? await cache.queue.admitIfFree(.readAhead) : await cache.queue.admit() {
-          queueRead(Array(run), at: block, request)
-          filling = filling.dropFirst(run.count)
-        } else {
-          // No place for reading ahead: whoever wants these pages reads them then.
-          for page in filling { abandon(page) }
-          return
-        }
       }
     }
   }
 
   /// Enters missing, contiguous pages inside the file as filling.
-  private func enterFilling(from index: PageIndex, count: Int, isReadAhead: Bool) async -> [Page] {
+  private func enterFilling(from index: PageIndex, count: Int, isReadAhead: Bool) async throws(PageCacheError) -> [Page]
+  {
     let previous = index.rawValue > 0 ? pages[PageIndex(index.rawValue - 1)]?.frame : nil
     var frame =
-      isReadAhead ? cache.obtainFrameNow(after: previous) : await cache.obtainFrame(after: previous)
+      isReadAhead ? cache.obtainFrameNow(after: previous) : try await cache.obtainFrame(after: previous)
     let limit = min(count, max(1, cache.queue.geometry.maximumTransfer / cache.pageByteCount))
     var entered: [Page] = []
     while let taken = frame.take() {

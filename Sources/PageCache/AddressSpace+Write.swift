@@ -7,38 +7,35 @@ extension AddressSpace {
     async throws(PageCacheError) -> Page
   {
     while true {
+      if let page = pageForWritingNow(at: index, mustBeRead: mustBeRead, isOverwritten: isOverwritten) { return page }
       if let page = pages[index] {
-        // A writer waits until its page is not filling: the read would overwrite what is written.
-        if !page.isFilling || cache.configuration.switchedOff.contains(.writerWaitsForFill) {
-          pin(page)
-          return page
-        }
         await page.waitForChange(cache.reactor)
         if let error = page.fillError, mustBeRead { throw error }
-      } else if mustBeRead {
-        // Past the end there is nothing to read: the page is made.
-        if let page = try await validPage(at: index) {
-          pin(page)
-          return page
-        }
-        if let page = await makePage(at: index, isZeroed: !isOverwritten) { return page }
-      } else if let page = await makePage(at: index, isZeroed: !isOverwritten) {
-        return page
+      } else if mustBeRead && index < endIndex {
+        _ = try await validPage(at: index)
+      } else {
+        // It goes back at once, and the next round takes one in the step that looks for the page.
+        cache.arena.free(try await cache.obtainFrame(after: nil))
       }
     }
   }
 
-  /// Enters a zeroed page that only its writer may look at yet, pinned; nil when somebody else entered one meanwhile.
-  private func makePage(at index: PageIndex, isZeroed: Bool) async -> Page? {
-    let previous = index.rawValue > 0 ? pages[PageIndex(index.rawValue - 1)]?.frame : nil
-    let frame = await cache.obtainFrame(after: previous)
-    guard pages[index] == nil else {
-      cache.arena.free(frame)
-      return nil
+  /// As `pageForWriting`, without suspending; nil where that would have to wait.
+  public func pageForWritingNow(at index: PageIndex, mustBeRead: Bool, isOverwritten: Bool = false) -> Page? {
+    if let page = pages[index] {
+      // A writer waits until its page is not filling: the read would overwrite what is written.
+      if page.isFilling && !cache.configuration.switchedOff.contains(.writerWaitsForFill) { return nil }
+      pin(page)
+      return page
     }
+    // Past the end there is nothing to read: the page is made.
+    if mustBeRead && index < endIndex { return nil }
+    let previous = index.rawValue > 0 ? pages[PageIndex(index.rawValue - 1)]?.frame : nil
+    guard let frame = cache.obtainFrameNow(after: previous) else { return nil }
+    // Only its writer may look at it yet.
     let page = insertFilling(at: index, frame: frame)
     page.isBeingMade = true
-    if isZeroed { page.zero(from: 0) }
+    if !isOverwritten { page.zero(from: 0) }
     pin(page)
     return page
   }

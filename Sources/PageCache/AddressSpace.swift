@@ -17,7 +17,7 @@ public final class AddressSpace {
   /// Errors of its writeback.
   public var errors = ErrorSequence()
 
-  var pages = PageTree()
+  let pages = PageTree()
   /// The latest extent that writeback looked up.
   var cachedExtent: MappedExtent?
   /// Batches whose writes are queued or in flight.
@@ -92,8 +92,8 @@ public final class AddressSpace {
       page.dirtiedAt = cache.flushCalls
       pages.setDirty(true, at: page.index)
       dirtyPages += 1
-      cache.removeFromCleanList(page)
-      cache.writeback.noteDirty(self)
+      cache.clean.remove(page)
+      if !isListedDirty { cache.writeback.background.list(self) }
     }
     if page.holdsBudget { return false }
     page.holdsBudget = true
@@ -103,6 +103,7 @@ public final class AddressSpace {
   /// As `markDirty`, beyond the limit if need be: for steps that cannot wait.
   public func markDirtyUnconditionally(_ page: Page) {
     if markDirty(page) { cache.budget.force() }
+    cache.writeback.background.kickIfNeeded()
   }
 
   /// Takes the dirty mark off, in the step that queues the page's write or detaches it.
@@ -113,12 +114,12 @@ public final class AddressSpace {
     dirtyPages -= 1
   }
 
-  /// Gives the page's unit of the budget back.
-  func releaseBudget(_ page: Page) {
+  /// Takes the page's unit of the budget from it. Returns how many units the caller has to give back: one or none.
+  func takeBudget(_ page: Page) -> Int {
     setFailed(page, false)
-    guard page.holdsBudget else { return }
+    guard page.holdsBudget else { return 0 }
     page.holdsBudget = false
-    cache.budget.release(1)
+    return 1
   }
 
   /// Whether the page counts as one that cannot be written now.
@@ -133,20 +134,27 @@ public final class AddressSpace {
   /// Takes the pages in a range out of the file, in the step that frees their blocks. A write of one that is in flight
   /// runs on and keeps its memory; whoever waits for one looks again.
   public func detach(_ range: Range<PageIndex>) {
-    while let page = pages.first(from: range.lowerBound), page.index < range.upperBound { detach(page) }
+    var released = 0
+    while let page = pages.first(from: range.lowerBound), page.index < range.upperBound { released += remove(page) }
+    cache.budget.release(released)
   }
 
   func detach(_ page: Page) {
-    guard page.isAttached else { return }
+    if page.isAttached { cache.budget.release(remove(page)) }
+  }
+
+  /// Takes an attached page out of the file. Returns the units of the budget that the caller has to give back.
+  private func remove(_ page: Page) -> Int {
     clearDirty(page)
-    releaseBudget(page)
-    cache.removeFromCleanList(page)
+    let released = takeBudget(page)
+    cache.clean.remove(page)
     page.isAttached = false
     // Fsync does not wait for the write of a page that left.
     if page.isUnderWriteback { batchDone.wakeAll() }
     page.isFilling = false
     pages.remove(at: page.index)
     page.wakeWaiters()
+    return released
   }
 
   /// Drops a clean page that nobody uses.

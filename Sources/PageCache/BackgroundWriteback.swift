@@ -38,7 +38,7 @@ final class BackgroundWriteback {
   }
 
   private var isPressed: Bool {
-    cache.budget.used > cache.backgroundPageCount || cache.budget.hasWaiters || cache.arena.freeCount == 0
+    cache.budget.used > cache.backgroundPageCount || cache.budget.hasWaiters || !cache.arena.waiters.isEmpty
   }
 
   /// Runs until `stop`.
@@ -108,10 +108,6 @@ extension Writeback {
   /// Makes background writeback look for work.
   public func kick() { background.kick() }
 
-  func noteDirty(_ space: AddressSpace) {
-    background.list(space)
-    background.kickIfNeeded()
-  }
   func batchEnded(failed: Bool) {
     if failed || cache.budget.hasWaiters { kick() }
   }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Reactor
 
 /// The memory of all pages: one region, cut into frames of one page each, taken lazily from the system.
@@ -11,20 +12,29 @@ internal import Reactor
   let count: Int
   private let base: UnsafeMutableRawPointer
   /// One bit a frame, set while it is taken.
-  private var words: [UInt64]
+  private let words: UnsafeMutablePointer<UInt64>
+  private let wordCount: Int
   private var cursor = 0
+  /// Frames whose memory the system has given, from the first on.
+  private var populatedCount: Int
   private(set) var freeCount: Int
 
   init(_ reactor: Reactor, frameByteCount: Int, count: Int) {
     waiters = WaitQueue(reactor, "a free page")
     self.frameByteCount = frameByteCount
     self.count = count
-    unsafe base = .allocate(byteCount: frameByteCount * count, alignment: max(512, min(frameByteCount, 4096)))
-    words = Array(repeating: 0, count: (count + 63) / 64)
-    if count % 64 != 0 { words[words.count - 1] = ~0 << UInt64(count % 64) }
+    unsafe base = .allocate(byteCount: frameByteCount * count, alignment: 4096)
+    populatedCount = 0
+    wordCount = (count + 63) / 64
+    unsafe words = .allocate(capacity: wordCount)
+    unsafe words.initialize(repeating: 0, count: wordCount)
+    if count % 64 != 0 { unsafe words[wordCount - 1] = ~0 << UInt64(count % 64) }
     freeCount = count
   }
-  deinit { unsafe base.deallocate() }
+  deinit {
+    unsafe base.deallocate()
+    unsafe words.deallocate()
+  }
 
   func pointer(_ frame: Int) -> UnsafeMutableRawPointer { unsafe base + frame * frameByteCount }
 
@@ -34,28 +44,38 @@ internal import Reactor
     if let previous, previous + 1 < count, isFree(previous + 1) { return take(previous + 1) }
     if let word = findWord(where: { $0 == 0 }) { return take(word * 64) }
     guard let word = findWord(where: { $0 != ~0 }) else { return nil }
-    return take(word * 64 + (~words[word]).trailingZeroBitCount)
+    return take(word * 64 + (~(unsafe words[word])).trailingZeroBitCount)
   }
 
   func free(_ frame: Int) {
-    words[frame >> 6] &= ~(1 << UInt64(frame & 63))
+    unsafe words[frame >> 6] &= ~(1 << UInt64(frame & 63))
     freeCount += 1
     waiters.wakeOne()
   }
 
-  private func isFree(_ frame: Int) -> Bool { words[frame >> 6] & 1 << UInt64(frame & 63) == 0 }
+  private func isFree(_ frame: Int) -> Bool { unsafe words[frame >> 6] & 1 << UInt64(frame & 63) == 0 }
 
   private func take(_ frame: Int) -> Int {
-    words[frame >> 6] |= 1 << UInt64(frame & 63)
+    unsafe words[frame >> 6] |= 1 << UInt64(frame & 63)
     freeCount -= 1
     cursor = frame >> 6
+    if frame >= populatedCount { populate(through: frame) }
     return frame
   }
 
+  /// Has the system give memory for 64 frames and more in one call: a page fault each costs several times as much. It is
+  /// a hint; where it fails the faults happen.
+  private func populate(through frame: Int) {
+    let end = min(count, (frame | 63) + 1)
+    let start = populatedCount * frameByteCount & ~4095
+    unsafe madvise(base + start, end * frameByteCount - start, Int32(MADV_POPULATE_WRITE))
+    populatedCount = end
+  }
+
   private func findWord(where matches: (UInt64) -> Bool) -> Int? {
-    for step in 1...words.count {
-      let index = (cursor + step) % words.count
-      if matches(words[index]) { return index }
+    for step in 1...wordCount {
+      let index = (cursor + step) % wordCount
+      if matches(unsafe words[index]) { return index }
     }
     return nil
   }

@@ -78,11 +78,6 @@ internal import Reactor
   /// Whether it holds a unit of the dirty budget.
   var holdsBudget = false
 
-  // The list of clean pages, most recently used last.
-  var newer: Page?
-  unowned var older: Page?
-  var isInCleanList = false
-
   private var waiters: WaitQueue?
 
   init(index: PageIndex, frame: Int, cache: PageCache) {

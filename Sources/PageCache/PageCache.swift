@@ -52,8 +52,7 @@ public final class PageCache {
   let arena: FrameArena
   let budget: DirtyBudget
   let backgroundPageCount: Int
-  private var newest: Page?
-  private var oldest: Page?
+  let clean: CleanList
   /// Counts calls of fsync: a page dirtied after a call is none of its business.
   var flushCalls: UInt64 = 0
 
@@ -70,6 +69,7 @@ public final class PageCache {
     pageByteCountLog2 = pageByteCount.trailingZeroBitCount
     let pages = max(16, configuration.cacheByteCount / pageByteCount)
     arena = FrameArena(reactor, frameByteCount: pageByteCount, count: pages)
+    clean = CleanList(frameCount: pages)
     let dirtyBytes = configuration.dirtyLimitByteCount ?? configuration.cacheByteCount / 2
     let limit = min(max(8, dirtyBytes / pageByteCount), pages - 4)
     budget = DirtyBudget(reactor, limit: limit)
@@ -83,25 +83,43 @@ public final class PageCache {
   /// The most pages one operation may reserve at once: a quarter of the dirty limit.
   public var largestReservation: Int { max(1, budget.limit / 4) }
 
-  /// Waits for the right to dirty `count` pages. To be called before any inode lock is held.
+  /// Waits for the right to dirty `count` pages. To be called before any inode lock is held; `releaseDirty` ends it.
   public func reserveDirty(_ count: Int) async throws(PageCacheError) {
+    // A writer in memory never suspends and would run on to the limit while the device has nothing to do. So while
+    // writeback is due each piece of a write costs a turn (mm/page-writeback.c, balance_dirty_pages, paces writers).
+    if budget.used > backgroundPageCount { await reactor.pass() }
     guard await budget.reserve(count) else {
       throw .stuck(owner: writeback.firstStuck.owner, page: writeback.firstStuck.page)
     }
   }
-  /// Gives back what a step did not use of its reservation.
-  public func releaseDirty(_ count: Int) {
-    if count > 0 { budget.release(count) }
+  /// Ends a reservation: gives back what the step did not use, and lets background writeback look at what it did.
+  public func releaseDirty(_ unusedCount: Int) {
+    if unusedCount > 0 { budget.release(unusedCount) }
+    writeback.background.kickIfNeeded()
+  }
+
+  /// A place in the device's queue. Throws when none may ever come back.
+  func admit(_ admissionClass: AdmissionClass = .ordinary) async throws(PageCacheError) -> Request {
+    do { return try await queue.admit(admissionClass) } catch { throw .device(error) }
   }
 
   // MARK: Frames
 
-  /// A frame, if possible right after `previous`, waiting for a page to leave if need be.
-  func obtainFrame(after previous: Int?) async -> Int {
+  /// A frame, if possible right after `previous`, waiting for a page to leave if need be. Throws when none has come for
+  /// as long as a request may take, and something is past its deadline: a page keeps its frame until the device lets go.
+  func obtainFrame(after previous: Int?) async throws(PageCacheError) -> Int {
+    var deadline: Instant?
     while true {
       if let frame = obtainFrameNow(after: previous) { return frame }
+      if let passed = deadline, passed <= reactor.now, let error = queue.timedOut { throw .device(error) }
       writeback.kick()
-      await arena.waiters.wait()
+      guard let timeout = queue.configuration.timeoutNanoseconds else {
+        await arena.waiters.wait()
+        continue
+      }
+      let end = deadline.flatMap { $0 > reactor.now ? $0 : nil } ?? reactor.now.advanced(byNanoseconds: timeout)
+      deadline = end
+      await arena.waiters.wait(until: end)
     }
   }
 
@@ -119,40 +137,12 @@ public final class PageCache {
   }
 
   private func evictOldest() {
-    var candidate = oldest
-    while let page = candidate {
-      candidate = page.newer
-      if isEvictable(page) {
-        page.space?.evict(page)
-        return
-      }
-    }
+    if let page = clean.oldest(where: isEvictable) { page.space?.evict(page) }
   }
 
   /// Notes that a clean page was used just now, or has become clean.
   func touch(_ page: Page) {
-    if !page.isInCleanList { arena.waiters.wakeOne() }
-    if page === newest { return }
-    removeFromCleanList(page)
-    page.isInCleanList = true
-    page.older = newest
-    newest?.newer = page
-    newest = page
-    if oldest == nil { oldest = page }
-  }
-
-  func removeFromCleanList(_ page: Page) {
-    guard page.isInCleanList else { return }
-    page.isInCleanList = false
-    let older = page.older, newer = page.newer
-    if let older { older.newer = newer } else { oldest = newer }
-    if let newer { newer.older = older } else { newest = older }
-    page.older = nil
-    page.newer = nil
-  }
-
-  deinit {
-    // The list is a chain of strong references: unlink it page by page, or its release recurses.
-    while let page = oldest { removeFromCleanList(page) }
+    if !clean.contains(page) { arena.waiters.wakeOne() }
+    clean.touch(page)
   }
 }

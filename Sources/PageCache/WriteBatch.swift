@@ -39,20 +39,22 @@ final class WriteBatch: RequestHandler {
   /// dirty again, to be planned one by one, once; a page that fails alone is *failed*.
   func requestCompleted(_ request: Request) {
     space.batchesInFlight.removeAll { $0 === self }
+    var released = 0
     for page in pages {
       page.isUnderWriteback = false
       if !page.isAttached { continue }
       space.setFailed(page, page.isFailed)
       if let error = request.error {
-        fail(page, .device(error))
+        released += fail(page, .device(error))
       } else {
         page.mustGoAlone = false
         page.hasReportedError = false
         page.retryDelayNanoseconds = 0
-        settle(page)
+        released += settle(page)
       }
       page.wakeWaiters()
     }
+    space.cache.budget.release(released)
     space.batchDone.wakeAll()
     space.cache.writeback.batchEnded(failed: request.error != nil)
   }
@@ -69,25 +71,25 @@ final class WriteBatch: RequestHandler {
     space.batchDone.wakeAll()
   }
 
-  private func settle(_ page: Page) {
+  /// Ends the writeback of a page that counts as written. Returns the units of the budget to give back.
+  private func settle(_ page: Page) -> Int {
     space.setFailed(page, false)
-    if page.isDirty { return }
-    space.releaseBudget(page)
+    if page.isDirty { return 0 }
     space.cache.touch(page)
+    return space.takeBudget(page)
   }
 
-  private func fail(_ page: Page, _ error: PageCacheError) {
+  private func fail(_ page: Page, _ error: PageCacheError) -> Int {
     let cache = space.cache
     if cache.configuration.marksFailedPagesClean {
       report(page, error)
       // It counts as written: its next failure is a new one.
       page.hasReportedError = false
-      settle(page)
-      return
+      return settle(page)
     }
     if cache.configuration.switchedOff.contains(.retryOnNormalPath), pages.count > 1 {
       cache.writeback.retryOutsideThePlan(page, of: space, near: pages[0].index)
-      return
+      return 0
     }
     // It answers for whatever was dirty when it was dispatched, also when newer bytes came since.
     let dirtiedAt = page.dispatchedDirtiedAt
@@ -99,6 +101,7 @@ final class WriteBatch: RequestHandler {
     } else {
       cache.writeback.becameFailed(page, of: space, error)
     }
+    return 0
   }
 
   /// Enters the failure into the error sequence unless this page's is there already, and tells the calls that wait.

@@ -129,7 +129,7 @@ public final class Writeback {
 
   private func writeByCookie(_ page: Page, _ pass: inout Pass) async throws(PageCacheError) {
     guard let plan = try await plan(page, pass) else { return }
-    let request = await cache.queue.admit(.writeback)
+    let request = try await cache.admit(.writeback)
     if switchedOff.contains(.oneStepDispatch), isValid(plan, pass.space) {
       await cache.reactor.pass()
       dispatch(plan, request, &pass)
@@ -200,9 +200,7 @@ public final class Writeback {
     guard let page = pass.space.pages[first], isWanted(page, pass), !page.isUnderWriteback else { return 0 }
     if page.mustGoAlone || page.isFailed { return 1 }
     let limit = min(batchPageLimit, end.distance(from: first))
-    var count = 1
-    while count < limit, let next = pass.space.pages[first + count], isCollectable(next, pass) { count += 1 }
-    return count
+    return 1 + pass.space.pages.runLength(from: first + 1, limit: limit - 1) { isCollectable($0, pass) }
   }
 
   // MARK: Validate and dispatch: one step
@@ -243,7 +241,7 @@ public final class Writeback {
       counters.replannedPages += 1
       if switchedOff.contains(.staleIsPlannedAgain) {
         space.clearDirty(page)
-        space.releaseBudget(page)
+        cache.budget.release(space.takeBudget(page))
         cache.touch(page)
       }
     }
@@ -338,7 +336,7 @@ public final class Writeback {
   // MARK: Policies: admit-first and per-page
 
   private func writeAdmittedFirst(_ page: Page, _ pass: inout Pass, limit: Int) async throws(PageCacheError) {
-    let request = await cache.queue.admit(.writeback)
+    let request = try await cache.admit(.writeback)
     switch planFromMemory(from: pass.cursor, pass, limit: limit) {
     case .plan(let plan): dispatch(plan, request, &pass)
     case .nothing: cache.queue.giveBack(request)

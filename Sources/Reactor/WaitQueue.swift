@@ -32,14 +32,28 @@ public final class WaitQueue {
   }
 
   /// Whether nobody waits.
-  public var isEmpty: Bool { waiters.isEmpty }
-  /// How many wait.
-  public var count: Int { waiters.count }
+  public var isEmpty: Bool { count == 0 }
+  /// How many wait. Kept beside the queue: most wakes find nobody, and this costs no check of exclusive access.
+  public private(set) var count = 0
 
   /// Waits until woken.
   public func wait() async {
     let record = reactor.willWait(name)
-    _ = await suspend { waiters.append(Waiter(number: 0, resumption: $0)) }
+    _ = await suspend { append(Waiter(number: 0, resumption: $0)) }
+    reactor.didWait(record)
+  }
+
+  /// Waits until woken or until the deadline, whether the task is cancelled or not.
+  public func wait(until deadline: Instant) async {
+    let number = reactor.nextWaitNumber()
+    let record = reactor.willWait(name)
+    let timer = InterruptingTimer(reactor, number)
+    _ = await suspend {
+      append(Waiter(number: number, resumption: $0))
+      reactor.interruptibleWaits[number] = self
+      reactor.arm(timer.timer, at: deadline)
+    }
+    reactor.disarm(timer.timer)
     reactor.didWait(record)
   }
 
@@ -55,7 +69,7 @@ public final class WaitQueue {
       // waiter, because its cancellation comes through the reactor's entry queue.
       if Task.isCancelled { return WaitOutcome.cancelled.rawValue }
       return await suspend {
-        waiters.append(Waiter(number: number, resumption: $0))
+        append(Waiter(number: number, resumption: $0))
         reactor.interruptibleWaits[number] = self
         if let deadline, let timer { reactor.arm(timer.timer, at: deadline) }
       }
@@ -69,14 +83,21 @@ public final class WaitQueue {
 
   /// Wakes the one that has waited longest. Returns false when nobody waits.
   @discardableResult public func wakeOne() -> Bool {
-    guard let first = waiters.popFirst() else { return false }
+    guard count > 0 else { return false }
+    count -= 1
+    let first = waiters.removeFirst()
     wake(first)
     return true
   }
 
   /// Wakes everybody who waits now.
   public func wakeAll() {
-    for _ in 0..<waiters.count { wakeOne() }
+    for _ in 0..<count { wakeOne() }
+  }
+
+  private func append(_ waiter: Waiter) {
+    waiters.append(waiter)
+    count += 1
   }
 
   private func wake(_ waiter: Waiter) {
@@ -86,6 +107,7 @@ public final class WaitQueue {
 
   func interrupt(_ number: UInt64, _ outcome: WaitOutcome) {
     guard let index = waiters.firstIndex(where: { $0.number == number }) else { return }
+    count -= 1
     reactor.resume(waiters.remove(at: index).resumption, returning: outcome.rawValue)
   }
 }

@@ -11,7 +11,7 @@ struct AdmissionTests {
       let stage = try Stage(reactor, SimulatedDevice(reactor: reactor, geometry: Geometry(byteCount: 1 << 20)))
       try await stage.play { stage in
         var steps = reactor.steps
-        stage.queue.giveBack(await stage.queue.admit())
+        stage.queue.giveBack(try await stage.queue.admit())
         #expect(reactor.steps > steps)
         steps = reactor.steps
         if let request = await stage.queue.admitIfFree(.readAhead) { stage.queue.giveBack(request) }
@@ -49,7 +49,7 @@ struct AdmissionTests {
       async let everybody: Void = stage.concurrently(10) { stage, index in
         await stage.reactor.pass()
         order.asked.append(index)
-        let request = await stage.queue.admit()
+        let request = try await stage.queue.admit()
         order.admitted.append(index)
         await stage.reactor.pass()
         stage.queue.giveBack(request)
@@ -79,13 +79,13 @@ struct AdmissionTests {
       let reserved = try #require(queue.admitNow(.writeback))
       let order = Order()
       async let ordinary: Void = stage.concurrently(1) { stage, _ in
-        let request = await stage.queue.admit()
+        let request = try await stage.queue.admit()
         order.admitted.append(0)
         stage.queue.giveBack(request)
       }
       async let writeback: Void = stage.concurrently(1) { stage, _ in
         while stage.queue.admitNow() != nil {}
-        let request = await stage.queue.admit(.writeback)
+        let request = try await stage.queue.admit(.writeback)
         order.admitted.append(1)
         stage.queue.giveBack(request)
       }
@@ -97,6 +97,47 @@ struct AdmissionTests {
       try await ordinary
       try await writeback
       #expect(order.admitted == [1, 0])
+    }
+  }
+
+  @Test("a reader gets his place in his turn, however much there is to write")
+  func readerBesideWriteback() throws {
+    try simulate(configuration: .sized(tags: 1, places: 8, reserve: 4)) { stage in
+      let order = Order()
+      async let writeback: Void = stage.concurrently(1) { stage, _ in
+        for index in 0..<100 {
+          let request = try await stage.queue.admit(.writeback)
+          let buffer = Buffer(byteCount: 512)
+          request.prepare(.write, at: UInt64(index) * 1024)
+          request.context = buffer
+          _ = unsafe request.append(buffer.segment)
+          stage.queue.submit(request, handler: nil)
+          order.asked.append(index)
+        }
+      }
+      while order.asked.count < 8 { await stage.reactor.pass() }
+      try await stage.queue.read(Buffer(byteCount: 512), at: 0)
+      #expect(order.asked.count < 30, "what was queued before goes first, and not all of the rest")
+      try await writeback
+      await stage.drain()
+    }
+  }
+
+  @Test("when every place belongs to a request past its deadline, whoever waits for one or comes is told")
+  func hung() throws {
+    try simulate(configuration: .sized(tags: 1, places: 4, timeoutNanoseconds: 1_000_000)) { stage in
+      stage.disk.script = { _ in .hold }
+      for place in 0..<3 { stage.submit(.write, at: UInt64(place) * 1024, Buffer(byteCount: 512)) }
+      // The reserve is free, and readers may not have it.
+      await #expect(throws: DeviceError.timedOut(.write, offset: 0)) {
+        try await stage.queue.read(Buffer(byteCount: 512), at: 0)
+      }
+      await #expect(throws: DeviceError.timedOut(.write, offset: 0)) { _ = try await stage.queue.admit() }
+      stage.queue.giveBack(try await stage.queue.admit(.writeback))
+      stage.disk.script = nil
+      stage.disk.release()
+      await stage.drain()
+      try await stage.queue.read(Buffer(byteCount: 512), at: 0)
     }
   }
 

@@ -41,7 +41,7 @@ struct CompletionTests {
           return Buffer(
             operation == .read ? [UInt8](repeating: 0, count: size) : Array(content[index * size..<(index + 1) * size]))
         }
-        let request = await stage.queue.admit()
+        let request = try await stage.queue.admit()
         request.prepare(operation, at: 8192)
         for piece in pieces.reversed().reversed() { _ = unsafe request.append(piece.segment) }
         var error: DeviceError?
@@ -202,7 +202,7 @@ struct CompletionTests {
   func bad(_ example: BadCase) throws {
     try simulate(geometry: Geometry(byteCount: Self.capacity)) { stage in
       let log = stage.logDispatches()
-      let request = await stage.queue.admit()
+      let request = try await stage.queue.admit()
       let buffer = Buffer(byteCount: 8192)
       if example.operation == .read || example.operation == .write {
         request.prepare(example.operation, at: example.offset)

@@ -32,7 +32,7 @@ struct FileDeviceTests {
     try await withFile(try scratch.image()) { stage in
       let queue = stage.queue
       let pieces = (0..<16).map { Buffer(pattern(4096, seed: UInt64($0))) }
-      let request = await queue.admit()
+      let request = try await queue.admit()
       request.prepare(.write, at: 4096)
       // Backwards, so that no two neighbours in memory join.
       for piece in pieces.reversed() { #expect(unsafe request.append(piece.segment)) }

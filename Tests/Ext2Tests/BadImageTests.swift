@@ -213,8 +213,91 @@ struct BadImageTests {
     }
   }
 
+  @Test("a tree that names one subtree everywhere is freed in as many steps as it has blocks")
+  func sharedSubtrees() throws {
+    let image = try Self.tree()
+    let top = try Self.pointers(of: "a", image)[14]
+    func pointer(_ block: UInt32, in image: [UInt8]) -> UInt32 {
+      unsafe image.span.bytes.integer(at: Int(block) * 1024, as: UInt32.self)
+    }
+    let middle = pointer(top, in: image), leaf = pointer(middle, in: image)
+    var bent = image
+    for index in 0..<256 {
+      for byte in 0..<4 {
+        bent[Int(top) * 1024 + index * 4 + byte] = UInt8(truncatingIfNeeded: middle >> UInt32(8 * byte))
+        bent[Int(middle) * 1024 + index * 4 + byte] = UInt8(truncatingIfNeeded: leaf >> UInt32(8 * byte))
+      }
+    }
+    let outcome = VolumeRig.run(bent, stepLimit: 20_000) { rig in
+      let file = try await rig.volume.open("a")
+      #expect(await errorOf { () async throws(Ext2Error) in try await file.truncate(to: 0) } != nil)
+    }
+    #expect(!outcome.failures.contains { $0.contains("no end") }, "\(outcome.failures)")
+  }
+
+  @Test("a block that a directory has beyond its size is an error when the directory is to grow", arguments: [12, 2])
+  func blockBeyondDirectory(owner: Int) throws {
+    let image = try Self.tree()
+    // Its own block, or the root's: both are in memory as what they are.
+    let block = try Self.pointers(of: owner == 2 ? "/" : "d", image)[0]
+    let bent = try Images.edited(image, ["sif d block[1] \(block)"])
+    for seed in UInt64(0)..<4 {
+      let outcome = VolumeRig.run(bent, seed: seed) { rig in
+        var error: Ext2Error?
+        for number in 0..<9 where error == nil {
+          let name = "d/" + String(repeating: "n", count: 200) + "\(number)"
+          error = await errorOf { () async throws(Ext2Error) in
+            await (try rig.volume.open(name, create: true)).close()
+          }
+        }
+        let text = error.map { "\($0)" } ?? "no error"
+        #expect(text.contains("directory block 1"), "\(text)")
+        let names = try await rig.volume.list()
+        #expect(names.contains("d"), "the root is whole")
+      }
+      #expect(outcome.failures == [], "seed \(seed)")
+    }
+  }
+
+  @Test("two directories that share a block may lose one entry twice")
+  func sharedDirectoryBlock() throws {
+    let image = try Self.tree()
+    let bent = try Images.edited(image, ["mkdir e", "sif e block[0] \(try Self.pointers(of: "d", image)[0])"])
+    for seed in UInt64(0)..<24 {
+      let outcome = VolumeRig.run(bent, seed: seed) { rig in
+        async let one = errorOf { () async throws(Ext2Error) in try await rig.volume.unlink("d/inner") }
+        async let two = errorOf { () async throws(Ext2Error) in try await rig.volume.unlink("e/inner") }
+        let errors = await [one, two]
+        #expect(errors.contains { $0 != nil } && errors.contains { $0 == nil })
+      }
+      #expect(outcome.failures == [], "seed \(seed)")
+    }
+  }
+
+  @Test("a bitmap that calls a pointer block in use free is reported, and the block is left alone")
+  func pointerBlockMarkedFree() throws {
+    let image = try Self.tree()
+    let block = try Self.pointers(of: "b", image)[12]
+    // The count of free blocks counts it too, or the group is not searched for it.
+    let bent = try Images.edited(
+      image, ["set_super_value errors 2", "freeb \(block)", "set_bg 0 free_blocks_count 1000"])
+    let outcome = VolumeRig.run(bent) { rig in
+      let file = try await rig.volume.open("b")
+      _ = try await file.read(at: 20_000, count: 1)
+      let other = try await rig.volume.open("new", create: true)
+      _ = try? await other.write(stamped(9, count: 1 << 20), at: 0)
+      let extents = try await other.extents()
+      #expect(!extents.contains { $0.contains(diskBlock: UInt64(block)) })
+      guard case .readOnly = await errorOf({ () async throws(Ext2Error) in try await other.append([1]) }) else {
+        Issue.record("nobody was told")
+        return
+      }
+    }
+    #expect(outcome.unmountError?.contains("bit") == true, "\(outcome.unmountError ?? "no error")")
+  }
+
   /// The inodes of the volume that `tree` makes.
-  static let inodes: [String: UInt32] = ["d": 12, "a": 13, "b": 15]
+  static let inodes: [String: UInt32] = ["/": 2, "d": 12, "a": 13, "b": 15]
 
   /// The block pointers of a file of such a volume.
   static func pointers(of name: String, _ image: [UInt8]) throws -> [UInt32] {
@@ -313,7 +396,13 @@ struct BadImageTests {
           return .proceed
         }
         await rig.pause(100_000_000_000)
-        await #expect(throws: Ext2Error.self) { try await rig.volume.unmount() }
+        let error = await errorOf { () async throws(Ext2Error) in try await rig.volume.unmount() }
+        guard case .dropped(let changes) = error else {
+          Issue.record("unmount says \(String(describing: error))")
+          return
+        }
+        #expect(changes.metadataBlocks.count > 0 && changes.pages.isEmpty, "data went to blocks of its own")
+        #expect("\(changes)".contains("\(changes.metadataBlocks.count) metadata blocks ("))
         #expect(writes.count == 0, "metadata is not written any more")
       }
       #expect(outcome.failures == [], "seed \(seed)")

@@ -2,6 +2,7 @@ import BlockDevice
 import Ext2
 import PageCache
 import Support
+import SystemPackage
 import Testing
 
 @Suite("A device that fails", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
@@ -172,6 +173,97 @@ struct FailureTests {
         await rig.hold { $0.operation.isWrite || $0.operation == .flush }
         #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil)
         await #expect(throws: Ext2Error.self) { try await rig.volume.unmount() }
+      }
+      #expect(outcome.failures == [], "seed \(seed)")
+    }
+  }
+
+  @Test("what cannot be found for reading ahead fails nobody who does not want it")
+  func unreadableAhead() throws {
+    let image = try FreedBlocksTests.cold()
+    let failures = Tally()
+    for seed in UInt64(0)..<8 {
+      let outcome = VolumeRig.run(image, seed: seed) { rig in
+        let file = try await rig.volume.open("a")
+        await rig.treat { request in
+          guard request.operation == .read && !request.isFileData && request.owner != 0 else { return .proceed }
+          failures.count += 1
+          return .fail(.ioError)
+        }
+        for page in 0..<12 {
+          let bytes = try await file.read(at: UInt64(page * Self.size), count: Self.size)
+          #expect(bytes == Array(stamped(1, count: 40 * Self.size)[page * Self.size..<(page + 1) * Self.size]))
+        }
+      }
+      #expect(outcome.failures == [], "seed \(seed)")
+    }
+    #expect(failures.count > 0, "the pointer block was never read ahead of its time")
+  }
+
+  @Test(
+    "nobody waits past the deadline for a place in a queue full of requests that hang",
+    arguments: [true, false])
+  func hungQueue(hangsFlush: Bool) throws {
+    let options = VolumeOptions.quiet.with {
+      $0.queue = RequestQueue.Configuration(tagCount: 2)
+      $0.queue.timeoutNanoseconds = 2_000_000
+      $0.cache.cacheByteCount = 200 * Self.size
+    }
+    let image = try Images.empty(blockSize: Self.size)
+    for seed in UInt64(0)..<8 {
+      let outcome = VolumeRig.run(image, seed: seed, options: options) { rig in
+        let file = try await rig.volume.open("a", create: true)
+        await rig.hold { $0.operation.isWrite || (hangsFlush && $0.operation == .flush) }
+        // No two pages are neighbours: each takes a place of its own.
+        for page in 0..<200 {
+          let error = await errorOf { () async throws(Ext2Error) in
+            try await file.write(stamped(1, count: Self.size), at: UInt64(2 * page * Self.size))
+          }
+          if error != nil { break }
+        }
+        #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil)
+        #expect(await errorOf { () async throws(Ext2Error) in try await file.read(at: 1 << 20, count: 1) } == nil)
+        await #expect(throws: Ext2Error.self) { try await rig.volume.unmount() }
+      }
+      #expect(outcome.failures == [], "seed \(seed)")
+    }
+  }
+
+  @Test("nobody waits past the deadline for memory that writes or reads keep which hang", arguments: [true, false])
+  func hungFrames(areReads: Bool) throws {
+    let options = VolumeOptions.quiet.with {
+      $0.queue.timeoutNanoseconds = 2_000_000
+      $0.cache.cacheByteCount = 24 * Self.size
+      $0.cache.dirtyLimitByteCount = 12 * Self.size
+    }
+    let image = try FreedBlocksTests.cold()
+    for seed in UInt64(0)..<8 {
+      let outcome = VolumeRig.run(image, seed: seed, options: options) { rig in
+        let file = try await rig.volume.open("a"), other = try await rig.volume.open("b", create: true)
+        await rig.hold { $0.isFileData && ($0.operation == .read) == areReads }
+        var error: Ext2Error?
+        for round in 0..<40 where error == nil {
+          if areReads {
+            _ = await errorOf { () async throws(Ext2Error) in try await file.read(at: UInt64(round * 1024), count: 1) }
+            error = await errorOf { () async throws(Ext2Error) in
+              try await other.write(stamped(1, count: Self.size), at: UInt64(round * Self.size))
+            }
+          } else {
+            error = await errorOf { () async throws(Ext2Error) in
+              try await other.write(stamped(1, count: 6 * Self.size), at: 0)
+            }
+            _ = await errorOf { () async throws(Ext2Error) in try await other.synchronize() }
+            _ = await errorOf { () async throws(Ext2Error) in try await other.truncate(to: 0) }
+          }
+        }
+        guard case .device(.timedOut) = error else {
+          Issue.record("the writer is told \(String(describing: error))")
+          return
+        }
+        await rig.serve()
+        try await rig.until("there is memory again") {
+          await errorOf { () async throws(Ext2Error) in try await other.append([1]) } == nil
+        }
       }
       #expect(outcome.failures == [], "seed \(seed)")
     }

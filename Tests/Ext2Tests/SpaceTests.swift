@@ -161,8 +161,31 @@ struct SpaceTests {
     }
   }
 
-  @Test("the first file beyond 2 GiB sets the volume's large_file feature")
-  func largeFile() throws {
+  @Test("a cache that is full of clean pages does not make every dirty page go at once")
+  func fullCacheWaits() throws {
+    let size = 1024
+    let image = try Images.prepared(try Images.empty(blockSize: size)) { rig in
+      let file = try await rig.volume.open("a", create: true)
+      try await file.write(stamped(1, count: 200 * size), at: 0)
+    }
+    let options = VolumeOptions.quiet.with { $0.cache.cacheByteCount = 64 * size }
+    // One seed that holds no task back: the clock must not pass the age at which pages are written.
+    try script(image, options, seeds: 0..<1) { rig in
+      let file = try await rig.volume.open("a")
+      _ = try await file.read(at: 0, count: 200 * size)
+      let writes = Tally()
+      await rig.treat { request in
+        if request.isDataWrite { writes.count += 1 }
+        return .proceed
+      }
+      for page in 0..<8 { try await file.write(stamped(2, count: size), at: UInt64((190 + page) * size)) }
+      await rig.settle()
+      #expect(writes.count == 0)
+    }
+  }
+
+  @Test("the first file beyond 2 GiB sets the volume's large_file feature, also on the disk", arguments: [true, false])
+  func largeFile(isOwnSync: Bool) throws {
     let image = try Images.empty(blockSize: 1024, options: ["-O", "^large_file"])
     #expect(try !Superblocks.decoded(image).readOnlyCompatible.contains(.largeFile))
     let outcome = VolumeRig.run(image) { rig in
@@ -171,7 +194,7 @@ struct SpaceTests {
       try await rig.volume.synchronize()
       #expect(try !Superblocks.decoded(await rig.disk { $0.durableImage }).readOnlyCompatible.contains(.largeFile))
       try await file.append([2])
-      try await rig.volume.synchronize()
+      if isOwnSync { try await file.synchronize() } else { try await rig.volume.synchronize() }
       #expect(try Superblocks.decoded(await rig.disk { $0.durableImage }).readOnlyCompatible.contains(.largeFile))
     }
     #expect(outcome.failures == [] && outcome.unmountError == nil)

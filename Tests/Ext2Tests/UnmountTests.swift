@@ -3,6 +3,7 @@ import Ext2
 import PageCache
 import Reactor
 import Support
+import SystemPackage
 import Testing
 
 @Suite("Freeze and unmount", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
@@ -195,6 +196,31 @@ struct UnmountTests {
       try await rig.volume.unmount()
       #expect(await rig.disk { $0.sink == nil }, "the queue let go of the device")
     }
+  }
+
+  @Test("a write that ends long after unmount, when the volume is no more, harms nobody", arguments: [true, false])
+  func lateEnd(isFailure: Bool) throws {
+    let image = try Images.empty(blockSize: Self.size)
+    let reactor = SimulatedReactor(seed: 1)
+    let options = VolumeOptions.quiet.with { $0.queue.timeoutNanoseconds = 2_000_000 }
+    try reactor.run {
+      try await Self.leaveWritesBehind(image, reactor, options, isFailure: isFailure)
+      await reactor.sleep(until: reactor.now.advanced(byNanoseconds: 1_000_000_000))
+    }
+  }
+
+  private static func leaveWritesBehind(
+    _ image: [UInt8], _ reactor: SimulatedReactor, _ options: VolumeOptions, isFailure: Bool
+  ) async throws {
+    let volume = try await Volume.mount(SimulatedDevice(reactor: reactor, image: image), on: reactor, options: options)
+    let file = try await volume.open("a", create: true)
+    try await file.write(stamped(1, count: 20 * Self.size), at: 0)
+    await volume.withDevice { device in
+      guard let disk = device as? SimulatedDevice else { return }
+      disk.latency = 50_000_000...60_000_000
+      disk.script = { _ in isFailure ? .fail(.ioError) : .proceed }
+    }
+    await #expect(throws: Ext2Error.self) { try await volume.unmount() }
   }
 
   @Test("after unmount every call says that the volume is closed")

@@ -192,6 +192,7 @@ struct RaceTests {
   func otherFile() {
     script(Self.queued) { volume in
       try await volume.write(1, at: 0, count: 4 * pageSize)
+      try await volume.fsync(volume.open(1))
       try await Self.stopBeforeAdmission(volume)
       try await volume.truncate(1, to: 0)
       try await volume.write(1, at: 0, count: 2 * pageSize)

@@ -179,6 +179,9 @@ package final class ToyBlocks {
     if isStillOut { pending.append(contentsOf: range) }
   }
 
+  /// The queue has no place for the discard of that range: a discard is a hint, the blocks are free without.
+  func discardRefused(_ range: Range<Int>) { finishDiscard(range) }
+
   private func finishDiscard(_ range: Range<Int>) {
     discarding -= range.count
     for block in range {

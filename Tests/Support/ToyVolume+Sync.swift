@@ -46,10 +46,12 @@ extension ToyVolume {
     }
     let ticket = FlushTicket(reactor)
     joinable = ticket
-    let request = await queue.admit()
-    if !options.switchedOff.contains(.flushAfterLastWrite) { joinable = nil }
-    request.prepare(.flush, at: 0)
-    do throws(DeviceError) { try await queue.perform(request) } catch {
+    do throws(DeviceError) {
+      let request = try await queue.admit()
+      if !options.switchedOff.contains(.flushAfterLastWrite) { joinable = nil }
+      request.prepare(.flush, at: 0)
+      try await queue.perform(request)
+    } catch {
       ticket.error = .device(error)
       flushFailures += 1
       if !options.switchedOff.contains(.failedFlushIsRemembered) { flushErrors.record(.device(error)) }
@@ -67,7 +69,10 @@ extension ToyVolume {
         await blocks.discardWork.wait()
         continue
       }
-      let request = await queue.admit()
+      guard let request = try? await queue.admit() else {
+        blocks.discardRefused(range)
+        continue
+      }
       request.prepare(
         .discard, at: UInt64(range.lowerBound * options.pageByteCount),
         byteCount: range.count * options.pageByteCount)

@@ -133,9 +133,17 @@ final class BlockAllocator {
         choose(bytes, start..<bits, base, inode, wanted: wanted, count, respectsWindows)
       }
       guard let run = found else { return nil }
-      // A block marked free that is somebody's metadata is corruption: it is left alone.
+      // A block marked free that is somebody's metadata is corruption: it is reported and left alone.
       let free = run.prefix { !metadata.holds(BlockNumber(rawValue: base + UInt32($0))) }
-      if free.isEmpty { start = run.lowerBound + 1 } else { chosen = free }
+      if free.isEmpty {
+        pendingFrees.onCorruption?(
+          .invalid(
+            .bitmap, at: .block(bitmap.number), field: "bit \(run.lowerBound)", value: 0,
+            why: "says that a block of metadata in use is free"))
+        start = run.lowerBound + 1
+      } else {
+        chosen = free
+      }
     }
     guard let run = chosen else { return nil }
     bitmap.withMutableBytes { bytes in Bitmap.set(run, in: &bytes) }
@@ -201,6 +209,13 @@ final class BlockAllocator {
     let size = min(Self.largestWindow, (windowSizes[inode] ?? Self.smallestWindow) * 2)
     windowSizes[inode] = size
     windows[inode] = end < limit ? end..<min(limit, end + UInt32(size)) : nil
+  }
+
+  /// Whether a block is free, or waits to be freed, as far as that can be told from what is in memory.
+  func isKnownToBeFree(_ block: BlockNumber) -> Bool {
+    let bitmap = metadata.cached(groups[layout.group(of: block)].blockBitmap)
+    let isClear = bitmap?.withBytes { bytes in !Bitmap.isSet(layout.bitIndex(of: block), in: bytes) } ?? false
+    return isClear || pendingFrees.contains(block)
   }
 
   // MARK: Giving back

@@ -22,13 +22,16 @@ final class PendingFrees {
   private final class Run {
     let first: BlockNumber
     let count: Int
+    /// Counts runs: who waits for those of now need not wait for later ones.
+    let number: UInt64
     /// The commit that has to be durable first.
     let commit: UInt64
     /// Its discard was queued.
     var isDiscarded = false
     /// When it was freed or discarded: what is outstanding was submitted before.
     var since: Instant
-    init(_ first: BlockNumber, _ count: Int, commit: UInt64, since: Instant) {
+    init(_ first: BlockNumber, _ count: Int, number: UInt64, commit: UInt64, since: Instant) {
+      self.number = number
       self.since = since
       self.first = first
       self.count = count
@@ -69,11 +72,15 @@ final class PendingFrees {
     work = WaitQueue(queue.reactor, "blocks to free")
     freed = WaitQueue(queue.reactor, "pending blocks to become free")
     ended = WaitQueue(queue.reactor, "the end of freeing")
-    queue.onWriteCompleted = { [unowned self] in if !runs.isEmpty { work.wakeAll() } }
+    // Weak: a write past its deadline may complete when the volume is no more.
+    queue.onWriteCompleted = { [weak self] in
+      if let self, !runs.isEmpty { work.wakeAll() }
+    }
   }
 
   var isEmpty: Bool { runs.isEmpty && freeing == nil }
   private var freeing: Run?
+  private var addedCount: UInt64 = 0
 
   /// Whether a block waits to be freed.
   func contains(_ block: BlockNumber) -> Bool {
@@ -87,7 +94,8 @@ final class PendingFrees {
     while count > 0 {
       let inGroup = groups.layout.blocks(of: groups.layout.group(of: first)).upperBound.rawValue - first.rawValue
       let part = min(count, Int(inGroup))
-      let run = Run(first, part, commit: nextCommit, since: queue.reactor.now)
+      addedCount += 1
+      let run = Run(first, part, number: addedCount, commit: nextCommit, since: queue.reactor.now)
       if !clearNow(run) { runs.append(run) }
       count -= part
       first = first.advanced(by: part)
@@ -96,30 +104,33 @@ final class PendingFrees {
   }
 
   /// Waits until some pending block has become free. Returns false when nothing is pending. Throws when what is pending
-  /// cannot be made durable, or waits for writes that are past their deadline.
+  /// cannot be made durable, has a bitmap that cannot be read, or waits for writes that are past their deadline.
   func waitForSome() async throws(Ext2Error) -> Bool {
     guard !isEmpty else { return false }
     if let hung { throw hung }
     work.wakeAll()
     isPressed = true
-    commitError = nil
+    failure = nil
     await freed.wait()
-    if let error = commitError ?? hung { throw error }
+    if let error = failure ?? hung { throw error }
     return true
   }
   /// Somebody waits for blocks: with ordered frees a commit is worth its price.
   private var isPressed = false
-  private var commitError: Ext2Error?
+  /// Why blocks that are ready could not be freed when that was last tried.
+  private var failure: Ext2Error?
 
-  /// Waits until nothing is pending. Returns why something still is.
+  /// Waits until nothing is pending that was so at the call. Returns why something still is.
   func drain() async -> Ext2Error? {
-    commitError = nil
-    while !isEmpty && isRunning && commitError == nil && hung == nil {
+    let last = addedCount
+    var isWaitedFor: Bool { freeing.map { $0.number <= last } ?? false || runs.contains { $0.number <= last } }
+    failure = nil
+    while isWaitedFor && isRunning && failure == nil && hung == nil {
       isPressed = true
       work.wakeAll()
       await freed.wait()
     }
-    return isEmpty ? nil : commitError ?? hung
+    return isWaitedFor ? failure ?? hung : nil
   }
 
   private func deadline(of run: Run) -> Instant? {
@@ -226,18 +237,33 @@ final class PendingFrees {
     guard isReady(run) else { return false }
     if discards && !run.isDiscarded { return await discard(run) }
     let group = groups.layout.group(of: run.first)
-    guard let ticket = try? await metadata.ticket(1, isSystem: true) else { return false }
-    defer { ticket.end() }
-    guard let bitmap = try? await metadata.load(groups[group].blockBitmap, owner: .none, ticket), isReady(run) else {
+    do throws(Ext2Error) {
+      let ticket = try await metadata.ticket(1, isSystem: true)
+      defer { ticket.end() }
+      guard let bitmap = try await metadata.load(groups[group].blockBitmap, owner: .none, ticket), isReady(run) else {
+        return false
+      }
+      clear(run, bitmap)
+      return true
+    } catch {
+      fail(error)
       return false
     }
-    clear(run, bitmap)
-    return true
+  }
+
+  /// Ready blocks could not be freed: whoever waits for them is told. It is tried again when the next one waits.
+  private func fail(_ error: Ext2Error) {
+    failure = error
+    freed.wakeAll()
   }
 
   /// Queues the discard; it is a write to the block, so the run is not ready again until it is complete.
   private func discard(_ run: Run) async -> Bool {
-    let request = await queue.admit(.writeback)
+    let request: Request
+    do { request = try await queue.admit(.writeback) } catch {
+      fail(.device(error))
+      return false
+    }
     guard isReady(run) else {
       queue.giveBack(request)
       return false
@@ -267,10 +293,8 @@ final class PendingFrees {
     if !runs.isEmpty { work.wakeAll() }
   }
   private func commitNow() async {
-    guard let error = await commit?() else { return }
-    // The volume cannot be made durable: whoever waits for space gets none.
-    commitError = error
-    freed.wakeAll()
+    // When the volume cannot be made durable, whoever waits for space gets none.
+    if let error = await commit?() { fail(error) }
   }
 
   func stop() async {

@@ -82,6 +82,13 @@ extension BlockTree {
     let block: MetadataBlock
     do throws(Ext2Error) {
       try check(target, in: slot)
+      // A tree that names one subtree many times would be walked for ever: its blocks are free after the first time.
+      guard !allocator.isKnownToBeFree(target) else {
+        throw Ext2Error(
+          FormatError.invalid(
+            .pointer, at: .inode(inode), field: "pointer to a pointer block", value: UInt64(target.rawValue),
+            why: "names a block that is free"))
+      }
       guard let loaded = try await metadata.load(target, owner: inode, ticket) else { return .closed }
       block = loaded
     } catch {

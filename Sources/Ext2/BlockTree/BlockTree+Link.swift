@@ -5,13 +5,15 @@ internal import PageCache
 extension BlockTree {
   /// Blocks that were taken for a range of a file and are in no tree yet.
   struct Preparation {
+    /// Contiguous slots that will name contiguous blocks.
     fileprivate struct Link {
       let slot: Slot
       let target: BlockNumber
+      let count: Int
     }
     fileprivate var links: [Link] = []
     fileprivate var freshPointerBlocks: [MetadataBlock] = []
-    fileprivate var dataBlockCount = 0
+    fileprivate(set) var dataBlockCount = 0
     fileprivate var lastLinked: (index: UInt64, block: BlockNumber)?
     /// How many file blocks from the start of the range are mapped or will be.
     var preparedCount = 0
@@ -60,7 +62,7 @@ extension BlockTree {
         let run = try await allocator.allocate(1, near: goal(for: index, slot, preparation), for: inode, ticket)
         let block = metadata.makeFresh(run.first, owner: inode, ticket)
         preparation.freshPointerBlocks.append(block)
-        preparation.links.append(.init(slot: slot, target: run.first))
+        preparation.links.append(.init(slot: slot, target: run.first, count: 1))
         preparation.lastLinked = (index, run.first)
         slot = .block(block, path.offsets[level])
       }
@@ -85,13 +87,10 @@ extension BlockTree {
         preparation.lastLinked = (index + UInt64(done) - 1, present)
         continue
       }
-      var wanted = 1
-      while done + wanted < count, pointer(in: leaf.advanced(by: done + wanted)) == .none { wanted += 1 }
+      let wanted = runLength(from: slot, limit: count - done)
       let goal = goal(for: index + UInt64(done), slot, preparation)
       let run = try await allocator.allocate(wanted, near: goal, for: inode, ticket)
-      for step in 0..<run.count {
-        preparation.links.append(.init(slot: slot.advanced(by: step), target: run.first.advanced(by: step)))
-      }
+      preparation.links.append(.init(slot: slot, target: run.first, count: run.count))
       preparation.dataBlockCount += run.count
       preparation.lastLinked = (index + UInt64(done + run.count) - 1, run.first.advanced(by: run.count - 1))
       done += run.count
@@ -128,7 +127,7 @@ extension BlockTree {
   func link(_ preparation: Preparation) -> Bool {
     guard !preparation.links.isEmpty else { return false }
     for block in preparation.freshPointerBlocks { metadata.markDirty(block) }
-    for link in preparation.links { setPointer(in: link.slot, to: link.target) }
+    for link in preparation.links { setPointers(from: link.slot, to: link.target, count: link.count) }
     let blocks = preparation.dataBlockCount + preparation.freshPointerBlocks.count
     sectorCount &+= UInt32(blocks) &* sectorsPerBlock
     lastLinked = preparation.lastLinked
@@ -142,7 +141,7 @@ extension BlockTree {
   /// Gives back what was prepared and not linked.
   func abandon(_ preparation: Preparation) {
     for block in preparation.freshPointerBlocks { metadata.forget(block.number) }
-    for link in preparation.links { allocator.giveBack(link.target, count: 1) }
+    for link in preparation.links { allocator.giveBack(link.target, count: link.count) }
   }
 }
 

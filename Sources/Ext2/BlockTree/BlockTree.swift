@@ -79,14 +79,8 @@ final class BlockTree: BlockMapper {
     if end.missingLevel != nil { return .hole(count: limit) }
     let first = pointer(in: end.slot)
     try check(first, in: end.slot)
-    var count = 1
-    if first == .none {
-      while count < limit, pointer(in: end.slot.advanced(by: count)) == .none { count += 1 }
-      return .hole(count: count)
-    }
-    while count < limit, pointer(in: end.slot.advanced(by: count)).rawValue == first.rawValue &+ UInt32(count) {
-      count += 1
-    }
+    var count = runLength(from: end.slot, limit: limit)
+    if first == .none { return .hole(count: count) }
     if count > 1, !groups.map.isOwnable(first, count: count) { count = 1 }
     return .mapped(DiskBlock(UInt64(first.rawValue)), count: count)
   }
@@ -113,13 +107,34 @@ final class BlockTree: BlockMapper {
     }
   }
 
+  /// How many slots from `slot` on are as the first: empty, or naming contiguous blocks. At least 1, at most `limit`.
+  func runLength(from slot: Slot, limit: Int) -> Int {
+    let first = pointer(in: slot).rawValue
+    func isNext(_ target: UInt32, _ count: Int) -> Bool { target == (first == 0 ? 0 : first &+ UInt32(count)) }
+    var count = 1
+    switch slot {
+    case .inode(let index): while count < limit, isNext(pointers[index + count], count) { count += 1 }
+    case .block(let block, let index):
+      block.withBytes { bytes in
+        while count < limit, isNext(bytes.integer(at: (index + count) * 4, as: UInt32.self), count) { count += 1 }
+      }
+    }
+    return count
+  }
+
   /// Changes a pointer and marks its block dirty. The inode's own pointers are written by whoever encodes the inode in
   /// this same step.
-  func setPointer(in slot: Slot, to target: BlockNumber) {
+  func setPointer(in slot: Slot, to target: BlockNumber) { setPointers(from: slot, to: target, count: 1) }
+
+  /// As `setPointer`, for contiguous slots that come to name contiguous blocks, or, with `.none`, one empty slot.
+  func setPointers(from slot: Slot, to target: BlockNumber, count: Int) {
     switch slot {
-    case .inode(let index): pointers[index] = target.rawValue
+    case .inode(let index):
+      for step in 0..<count { pointers[index + step] = target.rawValue + UInt32(step) }
     case .block(let block, let index):
-      block.setPointer(index, target)
+      block.withMutableBytes { bytes in
+        for step in 0..<count { bytes.store(target.rawValue + UInt32(step), at: (index + step) * 4) }
+      }
       metadata.markDirty(block)
     }
   }

@@ -97,6 +97,13 @@ struct Directory {
       inode.tree.abandon(preparation)
       throw preparation.error ?? .noSpace
     }
+    guard preparation.dataBlockCount == 1 else {
+      inode.tree.abandon(preparation)
+      throw Ext2Error(
+        FormatError.invalid(
+          .inode, at: .inode(inode.number), field: "directory block \(blockCount)", value: UInt64(number.rawValue),
+          why: "lies beyond the directory's size"))
+    }
     let block = metadata.makeFresh(number, owner: inode.number, ticket)
     block.withMutableBytes { bytes in format.initializeEmpty(&bytes) }
     block.isChecked = true

@@ -80,11 +80,19 @@ extension Inode {
   private func pages(_ position: UInt64, _ count: Int) async throws(Ext2Error) -> [Page] {
     let size = UInt64(blockSize), end = position + UInt64(count)
     var pages: [Page] = []
+    pages.reserveCapacity(count / blockSize + 2)
     var index = position / size
     while index * size < end {
       let isPartial = index * size < position || (index + 1) * size > end
       // The bytes past the end of the file are zeroes anyway.
       let mustBeRead = isPartial && index * size < space.fileByteCount
+      if let page = space.pageForWritingNow(
+        at: PageIndex(index), mustBeRead: mustBeRead, isOverwritten: !isPartial)
+      {
+        pages.append(page)
+        index += 1
+        continue
+      }
       do {
         pages.append(
           try await space.pageForWriting(
@@ -133,6 +141,10 @@ extension Inode {
 
   /// A file of more than 2 GiB less a byte needs the volume's large_file feature (fs/ext2/inode.c, __ext2_write_inode).
   func noteLargeFile() {
-    if space.fileByteCount > 0x7FFF_FFFF { table.groups.superblock.readOnlyCompatible.insert(.largeFile) }
+    guard space.fileByteCount > 0x7FFF_FFFF else { return }
+    // In the same step, so that the file's own fsync writes it too.
+    if table.groups.superblock.readOnlyCompatible.insert(.largeFile).inserted {
+      table.groups.encodeSuperblock(into: table.metadata)
+    }
   }
 }

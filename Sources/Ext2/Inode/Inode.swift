@@ -17,6 +17,8 @@ final class Inode {
   /// The write lock: writers and truncate hold it; readers, fills and writeback do not.
   let lock: AsyncLock
   var referenceCount = 0
+  /// Whether it is in the table's list of inodes that may leave memory.
+  var isListedIdle = false
   /// False once its bit is clear: its place in the table may be another inode's.
   var isLive = true
   /// It was read, and its place in the table does not tell when yet. It stays in memory meanwhile.

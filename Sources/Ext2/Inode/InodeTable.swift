@@ -115,18 +115,27 @@ final class InodeTable {
     if inode.record.linkCount == 0 && inode.isLive, let onUnreferenced {
       onUnreferenced(inode)
     } else {
-      idle.append(inode)
+      appendIdle(inode)
       trimIdle()
     }
   }
 
+  /// It may be there since an earlier time: a file that is opened again and again must not fill the list.
+  private func appendIdle(_ inode: Inode) {
+    if inode.isListedIdle { return }
+    inode.isListedIdle = true
+    idle.append(inode)
+  }
+
   private func trimIdle() {
-    var visits = idle.count - Self.idleLimit
+    // A few at a time: those that must stay are passed over again and again.
+    var visits = min(8, idle.count - Self.idleLimit)
     while visits > 0, let inode = idle.popFirst() {
       visits -= 1
+      inode.isListedIdle = false
       guard inodes[inode.number] === inode, inode.referenceCount == 0 else { continue }
       if inode.space.isBusy || inode.space.errors.hasUnseen || inode.hasUnwrittenAccessTime || hasDirtyMetadata(inode) {
-        idle.append(inode)
+        appendIdle(inode)
       } else {
         remove(inode)
       }
@@ -134,7 +143,8 @@ final class InodeTable {
   }
 
   private func hasDirtyMetadata(_ inode: Inode) -> Bool {
-    inode.hasUnsyncedShape && metadata.dirtyCount > 0
+    // Under writeback counts as well: read anew, the inode would not know that its next fdatasync has to wait for it.
+    inode.hasUnsyncedShape && metadata.unwrittenCount > 0
   }
 
   /// Takes an inode out of memory.

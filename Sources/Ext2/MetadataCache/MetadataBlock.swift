@@ -33,6 +33,8 @@ final class MetadataBlock {
   var isReferenced = false
   var isQueued = false
   var isCountedUnevictable = false
+  var isCountedUnwritten = false
+  var isCountedStuck = false
   private var waiters: WaitQueue?
 
   init(number: BlockNumber, owner: InodeNumber, buffer: Buffer) {
@@ -57,9 +59,6 @@ final class MetadataBlock {
   /// The little-endian pointer at `index` of a pointer block.
   func pointer(_ index: Int) -> BlockNumber {
     withBytes { bytes in BlockNumber(rawValue: bytes.integer(at: index * 4, as: UInt32.self)) }
-  }
-  func setPointer(_ index: Int, _ block: BlockNumber) {
-    withMutableBytes { bytes in bytes.store(block.rawValue, at: index * 4) }
   }
 
   func waitForChange(_ reactor: Reactor) async {

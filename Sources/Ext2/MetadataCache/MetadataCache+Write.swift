@@ -57,11 +57,14 @@ extension MetadataCache {
   private func write(_ block: MetadataBlock) async {
     if switchedOff.contains(.lateMetadataCopy) {
       let copy = copyBuffer(of: block)
-      let request = await queue.admit(.writeback)
-      queueWrite(block, copy, request)
+      if let request = try? await queue.admit(.writeback) { queueWrite(block, copy, request) }
       return
     }
-    let request = await queue.admit(.writeback)
+    let request: Request
+    do { request = try await queue.admit(.writeback) } catch {
+      cannotBeQueued(block, error)
+      return
+    }
     guard block.isLive, block.isDirty, !block.isUnderWriteback, refusal == nil else {
       queue.giveBack(request)
       return
@@ -92,6 +95,16 @@ extension MetadataCache {
     queue.submit(request, handler: write)
   }
 
+  /// Nothing may ever leave the queue: the attempt failed before it began.
+  private func cannotBeQueued(_ block: MetadataBlock, _ error: DeviceError) {
+    guard block.isLive, block.isDirty, !block.isUnderWriteback else { return }
+    block.dispatchedDirtiedAt = block.dirtiedAt
+    block.attemptedAt = flushCalls
+    block.isFailed = true
+    recount(block)
+    report(block, .device(error))
+  }
+
   fileprivate func writeEnded(_ block: MetadataBlock, error: DeviceError?) {
     block.isUnderWriteback = false
     block.isTimedOut = false
@@ -100,7 +113,7 @@ extension MetadataCache {
       let dirtiedAt = block.dispatchedDirtiedAt
       markDirty(block)
       block.dirtiedAt = min(block.dirtiedAt, dirtiedAt)
-      setStuck(block, true)
+      block.isFailed = true
       report(block, .device(error))
     } else {
       block.hasReportedError = false
@@ -111,6 +124,7 @@ extension MetadataCache {
 
   fileprivate func writeTimedOut(_ block: MetadataBlock, _ error: DeviceError) {
     block.isTimedOut = true
+    recount(block)
     if block.isLive { report(block, .device(error)) }
     block.wakeWaiters()
   }

@@ -32,8 +32,10 @@ final class MetadataCache {
   private(set) var unevictableCount = 0
   var reservedCount = 0
   private(set) var dirtyCount = 0
-  /// Dirty blocks whose last write failed or hangs.
-  var stuckCount = 0
+  /// Blocks that are dirty or under writeback.
+  private(set) var unwrittenCount = 0
+  /// Those of them whose last write failed or hangs.
+  private var stuckCount = 0
   /// Why nothing is written any more, if so.
   private(set) var refusal: Ext2Error?
   private var ticketWaiters = Deque<(count: Int, isSystem: Bool, resumption: Resumption)>()
@@ -82,7 +84,9 @@ final class MetadataCache {
     return MetadataTicket(self, count)
   }
 
-  private var isStuck: Bool { dirtyCount > 0 && (stuckCount >= dirtyCount || refusal != nil) && reservedCount == 0 }
+  private var isStuck: Bool {
+    unwrittenCount > 0 && (stuckCount >= unwrittenCount || refusal != nil) && reservedCount == 0
+  }
   private var stuckError: Ext2Error { refusal == nil ? .stuck(owner: 0, page: 0) : .readOnly }
 
   /// Corruption was found: what is dirty stays in memory.
@@ -110,9 +114,22 @@ final class MetadataCache {
       block.isCountedUnevictable = isUnevictable
       unevictableCount += isUnevictable ? 1 : -1
     }
+    let isUnwritten = block.isLive && (block.isDirty || block.isUnderWriteback)
+    if isUnwritten != block.isCountedUnwritten {
+      block.isCountedUnwritten = isUnwritten
+      unwrittenCount += isUnwritten ? 1 : -1
+    }
+    let isStuck = isUnwritten && (block.isFailed || block.isTimedOut)
+    if isStuck != block.isCountedStuck {
+      block.isCountedStuck = isStuck
+      stuckCount += isStuck ? 1 : -1
+      if isStuck { grantTickets() }
+    }
     if block.isLive && block.isEvictable {
       if !block.isQueued {
         block.isQueued = true
+        // Forgotten blocks stay behind in the clock, with their memory, until it is looked through.
+        if clock.count > 2 * slotCount + residentCount { clock.removeAll { !$0.isLive } }
         clock.append(block)
       }
       grantTickets()
@@ -177,7 +194,12 @@ final class MetadataCache {
         continue
       }
       if ticket == nil { await enterWalk() }
-      let request = await queue.admit(ticket == nil ? .writeback : .ordinary)
+      let request: Request
+      do { request = try await queue.admit(ticket == nil ? .writeback : .ordinary) } catch {
+        if ticket == nil { leaveWalk() }
+        guard isStillWanted() else { return nil }
+        throw .device(error)
+      }
       guard isStillWanted(), blocks[number] == nil else {
         queue.giveBack(request)
         if ticket == nil { leaveWalk() }
@@ -246,17 +268,9 @@ final class MetadataCache {
 
   func clearDirty(_ block: MetadataBlock) {
     guard block.isDirty else { return }
-    setStuck(block, false)
+    block.isFailed = false
     block.isDirty = false
     dirtyCount -= 1
-  }
-
-  func setStuck(_ block: MetadataBlock, _ isStuck: Bool) {
-    if block.isFailed != isStuck {
-      block.isFailed = isStuck
-      stuckCount += isStuck ? 1 : -1
-      if isStuck { grantTickets() }
-    }
   }
 
   /// Ends the life of a block in the step that frees it: no longer dirty, no longer found.
@@ -292,7 +306,8 @@ final class MetadataCache {
 private final class MetadataRead: RequestHandler {
   private let cache: MetadataCache
   private let block: MetadataBlock
-  private let isWalk: Bool
+  /// Whether it has one of the slots for walks.
+  private var isWalk: Bool
   init(_ cache: MetadataCache, _ block: MetadataBlock, isWalk: Bool) {
     self.cache = cache
     self.block = block
@@ -300,10 +315,8 @@ private final class MetadataRead: RequestHandler {
   }
   func requestCompleted(_ request: Request) { cache.readEnded(block, error: request.error, isWalk: isWalk) }
   func requestTimedOut(_ request: Request) {
-    // The block is given up: whoever waits fails, and whoever wants it next reads it anew.
-    if block.isLive {
-      cache.readEnded(block, error: .timedOut(.read, offset: request.offset), isWalk: false)
-      block.isLive = false
-    }
+    // The block is given up, with its slot: whoever waits fails, and whoever wants it next reads it anew.
+    cache.readEnded(block, error: .timedOut(.read, offset: request.offset), isWalk: isWalk)
+    isWalk = false
   }
 }

@@ -40,13 +40,16 @@ final class FlushGroup {
     }
     let flush = Flush(queue.reactor)
     next = flush
-    let request = await queue.admit()
-    // From here on newcomers need another one.
-    next = nil
-    current = flush
-    flush.isSubmitted = true
-    request.prepare(.flush, at: 0)
-    do { try await queue.perform(request) } catch { flush.error = error }
+    do throws(DeviceError) {
+      let request = try await queue.admit()
+      // From here on newcomers need another one.
+      next = nil
+      current = flush
+      flush.isSubmitted = true
+      request.prepare(.flush, at: 0)
+      try await queue.perform(request)
+    } catch { flush.error = error }
+    if next === flush { next = nil }
     flush.isDone = true
     if current === flush { current = nil }
     flush.done.wakeAll()

@@ -104,6 +104,10 @@ public actor Volume {
     await core.metadata.writer.stop()
     await background?.value
     if let error = await waitForDevice() { firstError = firstError ?? error }
+    if let dropped = core.dropped {
+      core.options.logger.error("\(dropped)")
+      firstError = .dropped(dropped)
+    }
     if !core.isReadOnly && firstError == nil { firstError = await markClean() }
     // A request past its deadline keeps its tag and memory until the device lets go: the queue stays open then.
     if core.queue.outstandingCount == 0 { core.queue.close() }

@@ -66,7 +66,9 @@ final class VolumeCore {
   }
 
   private func wire() {
-    metadata.onError = { [unowned self] owner, error in
+    // Weak: a write past its deadline may fail when the volume is no more.
+    metadata.onError = { [weak self] owner, error in
+      guard let self else { return }
       if owner != .none, let inode = inodes.cached(owner) {
         inode.space.errors.record(error.forPageCache)
       } else {
@@ -98,6 +100,17 @@ final class VolumeCore {
       isReadOnly = true
       metadata.refuseWrites(because: Ext2Error(error))
     }
+  }
+
+  /// What stays unwritten for good because of corruption; nil when nothing does.
+  var dropped: DroppedChanges? {
+    guard case .corrupt(let corruption) = corruption else { return nil }
+    let blocks = metadata.unwritten { $0.isDirty }.map { UInt64($0.number.rawValue) }
+    let pages = inodes.all.filter { $0.space.dirtyCount > 0 }.map {
+      (inode: $0.number.rawValue, count: $0.space.dirtyCount)
+    }
+    if blocks.isEmpty && pages.isEmpty { return nil }
+    return DroppedChanges(metadataBlocks: blocks, pages: pages, corruption: corruption)
   }
 
   // MARK: Making things durable
@@ -137,10 +150,12 @@ final class VolumeCore {
     let shape = inode.shapeChanges
     if let error = await cache.writeback.writeAll(of: inode.space) { firstError = Ext2Error(error) }
     let number = inode.number
-    let table = inodes.location(of: number).block
+    let table = inodes.location(of: number).block, superblock = groups.superblockBlock
     let needsInode = !dataOnly || inode.hasUnsyncedShape
     if needsInode {
-      if let error = await metadata.writeAll(where: { $0.owner == number || $0.number == table }) {
+      if let error = await metadata.writeAll(where: {
+        $0.owner == number || $0.number == table || $0.number == superblock
+      }) {
         firstError = firstError ?? error
       }
     }

@@ -44,7 +44,12 @@ final class JobBuffer {
     error = nil
     var position = offset
     for piece in pieces where !isOverdue {
-      let request = await queue.admit()
+      let request: Request
+      do { request = try await queue.admit() } catch let refusal {
+        // What is at the device already still uses the memory.
+        error = error ?? refusal
+        break
+      }
       request.prepare(operation, at: position)
       request.context = piece
       _ = unsafe request.append(piece.segment)

@@ -130,7 +130,11 @@ extension VolumeSession {
 
   /// Enters an error of the volume: a broken structure is a failed invariant, everything else an I/O error.
   func note(_ error: Ext2Error, context: String, file: String? = nil) {
-    let kind: Finding.Kind = if case .corrupt = error { .invariantFailed } else { .ioError }
+    let kind: Finding.Kind =
+      switch error {
+      case .corrupt, .dropped: .invariantFailed
+      default: .ioError
+      }
     add(Finding(kind, context: context, file: file, found: "\(error)"))
   }
 }

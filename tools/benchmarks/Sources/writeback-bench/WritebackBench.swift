@@ -7,6 +7,7 @@
 //
 // Prints `name value` lines.
 internal import BlockDevice
+internal import Dispatch
 internal import Ext2
 internal import Glibc
 internal import PageCache
@@ -14,8 +15,20 @@ internal import Reactor
 
 @main
 enum WritebackBench {
-  static func main() async throws {
-    let words = CommandLine.arguments
+  /// Not an async `main`, which gives up the process's first thread: valgrind does not survive that.
+  static func main() {
+    let ended = DispatchSemaphore(value: 0)
+    Task.detached {
+      do { try await run(CommandLine.arguments) } catch {
+        print("writeback-bench: \(error)")
+        exit(1)
+      }
+      ended.signal()
+    }
+    ended.wait()
+  }
+
+  private static func run(_ words: [String]) async throws {
     switch words.count > 2 ? words[1] : "" {
     case "sequential" where words.count == 4: try await sequential(words[2], mebibytes: Int(words[3]) ?? 256)
     case "scattered": try await scattered(words[2])
@@ -64,9 +77,9 @@ func show(_ counters: VolumeCounters, since before: VolumeCounters = VolumeCount
 private func sequential(_ path: String, mebibytes: Int) async throws {
   let reactor = ThreadReactor()
   let volume = try await mount(path, on: reactor) { options in
-    options.cache.cacheByteCount = 64 << 20
-    options.cache.dirtyLimitByteCount = 48 << 20
-    options.cache.backgroundByteCount = 8 << 20
+    options.cache.cacheByteCount = 32 << 20
+    options.cache.dirtyLimitByteCount = 24 << 20
+    options.cache.backgroundByteCount = 2 << 20
   }
   let file = try await volume.open("bench", create: true)
   let piece = [UInt8](repeating: 0xA5, count: 1 << 20)
