@@ -45,8 +45,9 @@ final class JobBuffer {
     var position = offset
     for piece in pieces where !isOverdue {
       let request: Request
-      do { request = try await queue.admit() } catch {
-        self.error = self.error ?? error
+      do { request = try await queue.admit() } catch let refusal {
+        // What is at the device already still uses the memory.
+        error = error ?? refusal
         break
       }
       request.prepare(operation, at: position)
