@@ -11,11 +11,10 @@ struct Interruption {
   private let signals: Int32
 
   /// To be made before other threads exist.
-  init() {
-    signals = cl_interruption_fd()
-    // Who reads our output may go away (`| head`); the run is to leave a clean image all the same.
-    cl_ignore_pipe_signal()
-  }
+  init() { signals = cl_interruption_fd() }
+
+  /// Whether a signal has come, for whoever does one short thing after the other and does not wait.
+  var hasCome: Bool { signals >= 0 && cl_wait_readable(signals, 0) > 0 }
 
   /// Starts `body` and waits for its end, which it returns; a signal meanwhile stops the run.
   func wait(for control: RunControl, _ body: @escaping @Sendable () async -> Int32) -> Int32 {

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CLinux
 internal import Logging
 internal import SystemPackage
 internal import Workload
@@ -15,6 +16,8 @@ struct RunVerb: ParsableCommand {
   func run() throws {
     // Before anything else: threads that exist already would not have the signals blocked.
     let interruption = Interruption()
+    // Who reads our output may go away (`| head`); the run is to leave a clean image all the same.
+    cl_ignore_pipe_signal()
     guard let plan = try readPlan() else { return }
     let output = try openOutput(plan.options.outputPath)
     let progress = ProgressPrinter()

@@ -38,6 +38,16 @@ struct CommandTests {
     #expect(command.leavesNothing())
   }
 
+  @Test("ends an exploration between two seeds, and says how many were run")
+  func explores() throws {
+    let command = try Command()
+    try command.start(["explore", "--seeds", "1000000000"], errors: .terminal(columns: 80))
+    try command.wait(for: "explore: 16 of")
+    command.signal(SIGINT)
+    #expect(try command.exitCode() == 130)
+    #expect(try command.output().contains(" seeds, 0 failed;"))
+  }
+
   @Test("shows no line that is broken by a narrow terminal")
   func narrow() throws {
     let command = try Command()
