@@ -5,7 +5,7 @@
 
 extension RawSpan {
   /// The little-endian integer at a byte offset, which needs no alignment.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func integer<T: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: T.Type = T.self) -> T {
     unsafe T(littleEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
   }
@@ -21,13 +21,13 @@ extension RawSpan {
 
 extension MutableRawSpan {
   /// The little-endian integer at a byte offset, which needs no alignment.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func integer<T: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: T.Type = T.self) -> T {
     bytes.integer(at: offset)
   }
 
   /// Stores an integer in little-endian order.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
     storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
   }

@@ -72,13 +72,13 @@ package struct MetadataMap: Sendable {
   ///
   /// - Parameters:
   ///   - location: where the pointer lies, for the message.
-  ///   - field: its name there, such as `i_block`.
+  ///   - field: its name there, such as `i_block`; put together only for a pointer that does not pass.
   package func checkPointer(
-    _ block: BlockNumber, at location: FormatError.Location, field: String
+    _ block: BlockNumber, at location: FormatError.Location, field: @autoclosure () -> String
   ) throws(FormatError) {
     guard block != .none, !isOwnable(block) else { return }
     throw .invalid(
-      .pointer, at: location, field: field, value: UInt64(block.rawValue),
+      .pointer, at: location, field: field(), value: UInt64(block.rawValue),
       why: layout.contains(block) ? "points into the volume's own metadata" : "points out of the volume")
   }
 }

@@ -72,9 +72,8 @@ public final class AddressSpace {
 
   /// Enters a page that is being filled.
   func insertFilling(at index: PageIndex, frame: Int) -> Page {
-    let page = Page(index: index, frame: frame, cache: cache)
+    let page = Page(index: index, frame: frame, space: self)
     page.isFilling = true
-    page.space = self
     page.sizeAtFill = fileByteCount
     pages.insert(page)
     return page

@@ -18,7 +18,7 @@ internal import Reactor
   /// Kept until the page goes: a write in flight may outlive the cache.
   private let arena: FrameArena
   /// The file it belongs to, or belonged to.
-  unowned var space: AddressSpace?
+  unowned let space: AddressSpace
   /// Its bytes.
   let memory: UnsafeMutableRawPointer
 
@@ -80,10 +80,11 @@ internal import Reactor
 
   private var waiters: WaitQueue?
 
-  init(index: PageIndex, frame: Int, cache: PageCache) {
+  init(index: PageIndex, frame: Int, space: AddressSpace) {
     self.index = index
     self.frame = frame
-    arena = cache.arena
+    self.space = space
+    arena = space.cache.arena
     unsafe memory = arena.pointer(frame)
   }
   deinit { arena.free(frame) }

@@ -136,8 +136,12 @@ public final class PageCache {
     page.pinCount == 0 && !page.isDirty && !page.isUnderWriteback && !page.isFilling
   }
 
+  /// Lets the clean pages that were used longest ago leave: some at a time, since they lie side by side in their file.
   private func evictOldest() {
-    if let page = clean.oldest(where: isEvictable) { page.space?.evict(page) }
+    for _ in 0..<min(16, arena.count / 16) {
+      guard let page = clean.oldest(where: isEvictable) else { return }
+      page.space.evict(page)
+    }
   }
 
   /// Notes that a clean page was used just now, or has become clean.

@@ -186,7 +186,7 @@ public final class Writeback {
 
   /// The comparison that all of this is about; experiments leave it out, here and nowhere else.
   private func isCurrent(_ cookie: ValidityCookie, _ mapper: any BlockMapper) -> Bool {
-    cookie.isCurrent(mapper) || cache.configuration.ignoresCookie || switchedOff.contains(.cookieComparison)
+    cache.configuration.ignoresCookie || switchedOff.contains(.cookieComparison) || cookie.isCurrent(mapper)
   }
 
   private func isValid(_ plan: Plan, _ space: AddressSpace) -> Bool { isCurrent(plan.cookie, space.mapper) }

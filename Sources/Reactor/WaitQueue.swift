@@ -32,9 +32,11 @@ public final class WaitQueue {
   }
 
   /// Whether nobody waits.
-  public var isEmpty: Bool { count == 0 }
-  /// How many wait. Kept beside the queue: most wakes find nobody, and this costs no check of exclusive access.
-  public private(set) var count = 0
+  public var isEmpty: Bool { waiting == 0 }
+  /// How many wait.
+  public var count: Int { waiting }
+  /// The same. Most wakes find nobody, and a private number costs them no check of exclusive access.
+  private var waiting = 0
 
   /// Waits until woken.
   public func wait() async {
@@ -83,8 +85,8 @@ public final class WaitQueue {
 
   /// Wakes the one that has waited longest. Returns false when nobody waits.
   @discardableResult public func wakeOne() -> Bool {
-    guard count > 0 else { return false }
-    count -= 1
+    guard waiting > 0 else { return false }
+    waiting -= 1
     let first = waiters.removeFirst()
     wake(first)
     return true
@@ -92,12 +94,12 @@ public final class WaitQueue {
 
   /// Wakes everybody who waits now.
   public func wakeAll() {
-    for _ in 0..<count { wakeOne() }
+    for _ in 0..<waiting { wakeOne() }
   }
 
   private func append(_ waiter: Waiter) {
     waiters.append(waiter)
-    count += 1
+    waiting += 1
   }
 
   private func wake(_ waiter: Waiter) {
@@ -107,7 +109,7 @@ public final class WaitQueue {
 
   func interrupt(_ number: UInt64, _ outcome: WaitOutcome) {
     guard let index = waiters.firstIndex(where: { $0.number == number }) else { return }
-    count -= 1
+    waiting -= 1
     reactor.resume(waiters.remove(at: index).resumption, returning: outcome.rawValue)
   }
 }

@@ -1,12 +1,12 @@
 # tools/bench writeback: files of a mounted volume, written and synced, on a preallocated 1 GiB image of 4 KiB blocks.
 #
 #   sequential  256 MiB in pieces of 1 MiB, then fsync; beside fio writing 1 MiB blocks to the same region of the image
-#               with O_DIRECT and end_fsync, at depth 4; cache 64 MiB, dirty limit 48 MiB, background 8 MiB, depth 32
+#               with O_DIRECT and end_fsync; both at depth 4; cache 16 MiB, dirty limit 8 MiB, background 1 MiB
 #   scattered   16,384 random 4 KiB overwrites of a file of 64 MiB, then fsync; background threshold 96 MiB: device writes
 #               beside the number of contiguous dirty runs, counted from offsets and extents
 #   bounded     a file of ten times the cache (32 MiB): the process's high-water mark
 #   price       what comparing the cookie costs a batch of one page, in ns, and with valgrind in instructions
-#   policies    the truncate storm under each writeback policy, and without truncators
+#   policies    the truncate storm under each writeback policy, and with the cookie policy without truncators
 # Sourced by tools/bench.
 
 rounds=5 directory=/tmp
@@ -15,7 +15,7 @@ while (($#)); do
   case $1 in
   --rounds) rounds=$2 ;;
   --directory) directory=$2 ;;
-  --help) sed -n '1,12s/^# \{0,1\}//p' "$repository/tools/bench.d/writeback.sh" && exit 0 ;;
+  --help) sed -n '1,11s/^# \{0,1\}//p' "$repository/tools/bench.d/writeback.sh" && exit 0 ;;
   *) say "tools/bench writeback: unknown option $1" && exit 2 ;;
   esac
   shift 2
@@ -75,23 +75,56 @@ truncate -s 16m "$image.small"
 mke2fs -q -F -t ext2 -b 4096 "$image.small"
 for ((round = 1; round <= rounds; round++)); do
   for comparing in cookie none; do
-    "$bench" price "$image.small" 20000 $comparing | value ns_per_batch >>"$results/price-$comparing"
+    "$bench" price "$image.small" 20000 $comparing real | value ns_per_batch >>"$results/price-$comparing"
   done
 done
 echo "price:      $(median "$results/price-cookie") ns a batch with the comparison, $(median "$results/price-none") without"
 if command -v valgrind >/dev/null; then
+  # valgrind does not read every compiler's debugging information, and needs none.
+  strip --strip-debug -o "$results/bench" "$bench"
   for comparing in cookie none; do
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$bench" price "$image.small" 2000 $comparing 2>&1 |
+    # In simulation, and with hashes that are the same in every process, both runs take the same steps.
+    SWIFT_DETERMINISTIC_HASHING=1 valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+      "$results/bench" price "$image.small" 4000 $comparing simulated 2>&1 |
       awk '/Collected/ { print $NF }' >"$results/instructions-$comparing"
   done
   awk -v a="$(<"$results/instructions-cookie")" -v b="$(<"$results/instructions-none")" \
-    'BEGIN { printf "            %.1f instructions a batch for the comparison\n", (a - b) / 2000 }'
+    'BEGIN { printf "            %.1f instructions a batch for the comparison\n", (a - b) / 4000 }'
 fi
 
 run=$repository/tools/blkdev-run
 storm=$repository/tools/jobs/truncate-storm.fio
-figures() { sed -n 's/^ *\(batches=.*\|stale .*\|WRITE: .*\)/            \1/p'; }
-for policy in cookie per-page admit-first; do
-  echo "policies:   $policy"
-  "$run" "$storm" --writeback=$policy --randseed=1 2>/dev/null | figures
+awk '/^\[/ { skip = /truncators/ } !skip { sub(/truncate:[0-9]+,/, ""); print }' "$storm" >"$results/calm.fio"
+declare -A arguments=(
+  [cookie]="$storm --writeback=cookie" [per-page]="$storm --writeback=per-page"
+  [admit-first]="$storm --writeback=admit-first" [no-truncate]="$results/calm.fio --writeback=cookie")
+# figure NAME: the first number of that name in a JSON document on stdin.
+figure() { awk -F'[:,]' -v name="\"$1\"" 'index($1, name) { gsub(/ /, "", $2); print $2; exit }'; }
+contenders=(cookie per-page admit-first no-truncate)
+for ((round = 1; round <= rounds; round++)); do
+  for name in "${contenders[@]}"; do
+    # CPU seconds, user and system, of the run alone: what the children of this shell took meanwhile.
+    before=$(times | awk -F'[ms ]' 'NR == 2 { print $1 * 60 + $2 + $4 * 60 + $5 }')
+    "$run" ${arguments[$name]} --randseed=$round --output-format=json >"$results/storm" 2>/dev/null || true
+    after=$(times | awk -F'[ms ]' 'NR == 2 { print $1 * 60 + $2 + $4 * 60 + $5 }')
+    {
+      for key in elapsed_ns batches pages bytes lookups stale_batches stale_after_free replanned_pages; do
+        figure $key <"$results/storm"
+      done
+      echo "$before $after"
+    } | tr '\n' ' ' >>"$results/storm-$name"
+    echo >>"$results/storm-$name"
+  done
+done
+echo "policies:   medians of $rounds storms"
+printf '            %-12s %10s %10s %10s %10s %10s %12s %12s\n' policy MiB/s batches 'KiB/batch' lookups stale after-free 'CPU us/page'
+for name in "${contenders[@]}"; do
+  awk '{ print $4 / 1048576 / ($1 / 1e9), $2, $4 / $2 / 1024, $5, $6, $7, ($10 - $9) * 1e6 / $3 }' \
+    "$results/storm-$name" >"$results/rows"
+  printf '            %-12s' "$name"
+  for column in 1 2 3 4 5 6 7; do
+    awk -v c=$column '{ print $c }' "$results/rows" | sort -g | awk -v c=$column '{ v[NR] = $1 }
+      END { printf c > 5 ? " %12.1f" : " %10.1f", v[int((NR + 1) / 2)] }'
+  done
+  echo
 done

@@ -3,7 +3,8 @@
 //     writeback-bench sequential IMAGE MIBS            MIBS MiB in pieces of 1 MiB, then fsync
 //     writeback-bench scattered IMAGE                  16,384 random 4 KiB overwrites of a file of 64 MiB, then fsync
 //     writeback-bench bounded IMAGE CACHE_MIB          a file of ten times the cache
-//     writeback-bench price IMAGE BATCHES cookie|none  so many one-page batches on a memory device
+//     writeback-bench price IMAGE BATCHES cookie|none real|simulated
+//                                                      so many one-page batches on a memory device
 //
 // Prints `name value` lines.
 internal import BlockDevice
@@ -33,11 +34,12 @@ enum WritebackBench {
     case "sequential" where words.count == 4: try await sequential(words[2], mebibytes: Int(words[3]) ?? 256)
     case "scattered": try await scattered(words[2])
     case "bounded" where words.count == 4: try await bounded(words[2], cacheMebibytes: Int(words[3]) ?? 32)
-    case "price" where words.count == 5:
-      try await price(words[2], batches: Int(words[3]) ?? 10_000, comparing: words[4] == "cookie")
+    case "price" where words.count == 6:
+      try await price(
+        words[2], batches: Int(words[3]) ?? 10_000, comparing: words[4] == "cookie", isSimulated: words[5] == "simulated")
     default:
       print(
-        "usage: writeback-bench sequential IMAGE MIBS | scattered IMAGE | bounded IMAGE CACHE_MIB | price IMAGE BATCHES cookie|none"
+        "usage: writeback-bench sequential IMAGE MIBS | scattered IMAGE | bounded IMAGE CACHE_MIB | price IMAGE BATCHES cookie|none real|simulated"
       )
       exit(2)
     }
@@ -162,14 +164,29 @@ private func bounded(_ path: String, cacheMebibytes: Int) async throws {
   print("peak_mib", Double(peakKibibytes()) / 1024)
 }
 
-/// Many batches of one page, with the comparison of the cookie and without, on a device that costs a copy.
-private func price(_ path: String, batches: Int, comparing: Bool) async throws {
-  let reactor = ThreadReactor()
-  let device = MemoryDevice(image: try readImage(path))
+/// Many batches of one page, with the comparison of the cookie and without, on a device that costs a copy. On the simulated
+/// reactor every run takes the same steps: there a difference in instructions is the comparison's own.
+private func price(_ path: String, batches: Int, comparing: Bool, isSimulated: Bool) async throws {
+  let image = try readImage(path)
+  if isSimulated {
+    try simulate { reactor in try await writeSinglePages(image, batches, comparing, on: reactor) }
+  } else {
+    let reactor = ThreadReactor()
+    try await writeSinglePages(image, batches, comparing, on: reactor)
+    reactor.stop()
+  }
+}
+
+private func simulate(_ body: @escaping @Sendable (Reactor) async throws -> Void) throws {
+  let reactor = SimulatedReactor(seed: 0, policy: .uniform)
+  try reactor.run { try await body(reactor) }
+}
+
+private func writeSinglePages(_ image: [UInt8], _ batches: Int, _ comparing: Bool, on reactor: Reactor) async throws {
   var options = VolumeOptions()
   options.cache.ignoresCookie = !comparing
   options.queue.timeoutNanoseconds = nil
-  let volume = try await Volume.mount(device, on: reactor, options: options)
+  let volume = try await Volume.mount(MemoryDevice(image: image), on: reactor, options: options)
   let file = try await volume.open("bench", create: true)
   let page = [UInt8](repeating: 1, count: 4096)
   let start = reactor.now
@@ -183,7 +200,6 @@ private func price(_ path: String, batches: Int, comparing: Bool) async throws {
   print("ns_per_batch", Double(reactor.now.nanoseconds(since: start)) / Double(batches))
   show(await volume.counters)
   try await volume.unmount()
-  reactor.stop()
 }
 
 private func readImage(_ path: String) throws -> [UInt8] {
