@@ -66,9 +66,11 @@ let package = Package(
       ], swiftSettings: settings),
 
     .target(
-      name: "Support", dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging],
+      name: "Support",
+      dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", "LeakCheck", system, logging],
       path: "Tests/Support",
       swiftSettings: settings),
+    .target(name: "LeakCheck", path: "Tests/LeakCheck"),
     tests("ReactorTests", ["Reactor", "Support"]),
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
@@ -78,6 +80,7 @@ let package = Package(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
+    tests("CommandTests", ["blkdev-run", "Support", system]),
   ],
   swiftLanguageModes: [.v6]
 )

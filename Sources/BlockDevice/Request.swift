@@ -208,6 +208,26 @@ public protocol RequestHandler: AnyObject {
     return true
   }
 
+  /// Takes a merged transfer apart. It is what the submitter asked for again, but for what earlier, short attempts have
+  /// done, and so is each of its followers, the first of which is returned; none of them merges again.
+  func takeApart() -> Request? {
+    let first = follower
+    follower = nil
+    lastFollower = nil
+    ask.mayMerge = false
+    flight.transferByteCount = byteCount
+    flight.attemptsWithoutProgress = 0
+    var rest = max(0, remainingByteCount)
+    var count = 0
+    while rest > 0, count < segmentCount {
+      unsafe segments[count].byteCount = unsafe min(segments[count].byteCount, rest)
+      unsafe rest -= segments[count].byteCount
+      count += 1
+    }
+    flight.segmentCount = count
+    return first
+  }
+
   // MARK: Short transfers
 
   /// Moves past the first `count` bytes of what remains, `count` a multiple of the logical block size.

@@ -225,16 +225,34 @@ public final class RequestQueue {
     let isWrite = request.operation.isWrite
     if request.follower == nil {
       complete(request)
+    } else if request.failure != nil {
+      finishApart(request)
     } else {
-      let failure = request.failure
       var next: Request? = request
       while let done = next {
         next = done.follower
-        if let failure { done.failure = failure }
         complete(done)
       }
     }
     if isWrite { writeObserver?() }
+  }
+
+  /// A merged transfer has failed. Whoever was merged is not to share the fate of a neighbour: what was done before the
+  /// failure is complete, and the rest goes again, each request alone.
+  private func finishApart(_ request: Request) {
+    var undone = request.flight.doneByteCount
+    var next: Request? = request
+    request.failure = nil
+    while let part = next {
+      next = part.takeApart()
+      undone -= part.byteCount
+      if undone >= 0 {
+        complete(part)
+      } else {
+        part.phase = .plugged
+        plug(part)
+      }
+    }
   }
 
   private func complete(_ request: Request) {

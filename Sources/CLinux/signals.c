@@ -13,6 +13,7 @@ int cl_interruption_fd(void) {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
   if (error) return -error;
   int fd = signalfd(-1, &set, SFD_CLOEXEC);
@@ -34,4 +35,9 @@ int cl_wait_either_readable(int first, int second) {
   while (result < 0 && errno == EINTR);
   if (result < 0) return -errno;
   return p[0].revents ? 0 : 1;
+}
+
+void cl_ignore_pipe_signal(void) {
+  struct sigaction action;
+  if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
 }

@@ -37,6 +37,10 @@ public final class AddressSpace {
   var dirtySince = Instant(nanoseconds: 0)
   /// Pages of a failed batch wait to be written one by one.
   var hasRetries = false
+  /// When the first of its failed pages is due again, as far as background writeback knows; nil when none is.
+  var retryAt: Instant?
+  /// A failed page is due then.
+  func noteRetry(at instant: Instant) { retryAt = min(retryAt ?? instant, instant) }
 
   /// The empty space of an inode with that size.
   public init(cache: PageCache, owner: UInt64, mapper: any BlockMapper, fileByteCount: UInt64) {

@@ -54,8 +54,6 @@ final class BackgroundWriteback {
         await work.wait()
       }
     }
-    // The list holds the files, and they hold the cache.
-    while let space = spaces.popFirst() { space.isListedDirty = false }
     isRunning = false
     ended.wakeAll()
   }
@@ -65,7 +63,12 @@ final class BackgroundWriteback {
     var wrote = false
     for _ in 0..<spaces.count {
       guard !isStopping, let space = spaces.popFirst() else { break }
-      if isPressed || isExpired(space) || space.hasRetries || cache.budget.stuck > 0 {
+      let isRetryDue = space.retryAt.map { $0 <= cache.reactor.now } ?? false
+      if isRetryDue {
+        space.retryAt = nil
+        space.backgroundCursor = PageIndex(0)
+      }
+      if isPressed || isExpired(space) || space.hasRetries || isRetryDue {
         space.hasRetries = false
         var pass = Writeback.Pass(space: space, cursor: space.backgroundCursor, limit: chunk)
         await cache.writeback.write(&pass)
@@ -74,7 +77,7 @@ final class BackgroundWriteback {
         let isAtEnd = pass.dispatched < chunk
         if isAtEnd && space.backgroundCursor.rawValue > 0 && pass.dispatched == 0 { wrote = true }
         space.backgroundCursor = isAtEnd ? PageIndex(0) : pass.cursor
-        if isAtEnd { space.dirtySince = cache.reactor.now }
+        if isAtEnd { space.dirtySince = cache.reactor.now } else if isRetryDue { space.hasRetries = true }
       }
       if space.dirtyCount > 0 { spaces.append(space) } else { space.isListedDirty = false }
     }
@@ -89,14 +92,17 @@ final class BackgroundWriteback {
   private func nextDeadline() -> Instant? {
     guard let first = spaces.map(\.dirtySince).min() else { return nil }
     let expiry = first.advanced(byNanoseconds: cache.configuration.expiryNanoseconds)
-    let retry = cache.reactor.now.advanced(byNanoseconds: 1_000_000_000)
-    return cache.budget.stuck > 0 ? min(expiry, retry) : max(expiry, cache.reactor.now.advanced(byNanoseconds: 1))
+    let retry = spaces.compactMap(\.retryAt).min() ?? expiry
+    return max(min(expiry, retry), cache.reactor.now.advanced(byNanoseconds: 1))
   }
 
+  /// Ends `run`, waits for its end, and lets go of the files.
   func stop() async {
     isStopping = true
     kick()
     while isRunning { await ended.wait() }
+    // The list holds the files, and they hold the cache; also where nobody has ever called `run`.
+    while let space = spaces.popFirst() { space.isListedDirty = false }
   }
 }
 

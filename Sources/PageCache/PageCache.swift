@@ -16,7 +16,7 @@ public struct PageCacheConfiguration: Sendable {
   /// The most bytes of one write batch; the device's limits may be smaller.
   public var batchByteCount = 1 << 20
   /// How writeback finds the blocks of what it writes.
-  public var policy = WritebackPolicyName.cookie
+  public var policy: any WritebackPolicy = CookiePolicy()
   /// For experiments: dispatch batches without comparing their cookie. It loses data.
   public var ignoresCookie = false
   /// Mark pages clean when their write failed, as Linux does, instead of keeping them dirty.

@@ -3,11 +3,15 @@ internal import Reactor
 
 /// Contiguous dirty pages planned as one write under one cookie. Its pages are neither locked nor under writeback: the
 /// step that dispatches it looks each of them up again.
-struct Plan {
-  let first: PageIndex
-  let count: Int
-  let block: DiskBlock
-  let cookie: ValidityCookie
+public struct Plan: Sendable {
+  /// The first page.
+  public let first: PageIndex
+  /// How many pages.
+  public let count: Int
+  /// The block of the first.
+  public let block: DiskBlock
+  /// The sequence before the first lookup that it rests on.
+  public let cookie: ValidityCookie
 }
 
 /// One fsync: which pages it answers for, and the first error it met.

@@ -9,41 +9,24 @@
 //
 // A mapping is cached across pages because looking each page up costs CPU and, where a pointer block is not in memory, a
 // read. What makes that safe is the cookie: see ValidityCookie.
-internal import BlockDevice
+public import BlockDevice
 internal import Reactor
 
-/// How writeback finds the blocks of what it writes.
-public enum WritebackPolicyName: String, Sendable, CaseIterable {
-  /// Map once, keep the extent with its cookie, compare before dispatch.
-  case cookie
-  /// Map each page when it is written; no batches but those that the queue merges.
-  case perPage = "per-page"
-  /// Take the place in the queue first, then plan and dispatch in one step.
-  case admitFirst = "admit-first"
-}
-
-/// What writeback has done since the cache was made.
-public struct WritebackCounters: Equatable, Sendable {
-  /// Nothing yet.
+/// Map once, keep the extent with its cookie, compare before dispatch: what this file is about.
+public struct CookiePolicy: WritebackPolicy {
+  /// The policy.
   public init() {}
-  /// Batches dispatched.
-  public var batches: UInt64 = 0
-  /// Pages in them.
-  public var pages: UInt64 = 0
-  /// Bytes in them.
-  public var bytes: UInt64 = 0
-  /// Bytes of the largest.
-  public var largestBatchBytes: UInt64 = 0
-  /// Lookups of extents.
-  public var lookups: UInt64 = 0
-  /// Batches discarded because their cookie was stale.
-  public var staleBatches: UInt64 = 0
-  /// Those of them where a block of the inode had been freed since the sample.
-  public var staleAfterFree: UInt64 = 0
-  /// Those of them where blocks had been allocated only.
-  public var staleAfterAllocation: UInt64 = 0
-  /// Pages of discarded batches that were still dirty and in the file: they were planned again.
-  public var replannedPages: UInt64 = 0
+  public func write(
+    _ page: Page, _ pass: inout Writeback.Pass, _ writeback: Writeback
+  ) async throws(PageCacheError) {
+    guard let plan = try await writeback.plan(page, pass) else { return }
+    let request = try await writeback.admit()
+    if writeback.switchedOff.contains(.oneStepDispatch) {
+      await writeback.validateThenDispatch(plan, request, &pass)
+    } else {
+      writeback.validateAndDispatch(plan, request, &pass)
+    }
+  }
 }
 
 /// Writes the dirty pages of one cache. Confined to its reactor.
@@ -51,11 +34,12 @@ public final class Writeback {
   unowned let cache: PageCache
   /// What was done so far.
   public internal(set) var counters = WritebackCounters()
-  let batchPageLimit: Int
-  private let switchedOff: SwitchedOffRules
+  /// The most pages of a batch: the option, or what the device takes at once.
+  public let batchPageLimit: Int
+  fileprivate let switchedOff: SwitchedOffRules
   let background: BackgroundWriteback
   /// The page whose failure left nothing that can be written.
-  private(set) var firstStuck = (owner: UInt64(0), page: PageIndex(0))
+  var firstStuck = (owner: UInt64(0), page: PageIndex(0))
 
   init(_ cache: PageCache) {
     self.cache = cache
@@ -67,9 +51,11 @@ public final class Writeback {
   }
 
   /// One ascending walk over the dirty pages of a file.
-  struct Pass {
-    let space: AddressSpace
-    var cursor = PageIndex(0)
+  public struct Pass {
+    /// The file's pages.
+    public let space: AddressSpace
+    /// It looks at no page before this one any more.
+    public internal(set) var cursor = PageIndex(0)
     /// For fsync: only pages that became dirty before this count of calls.
     var horizon: UInt64?
     /// Pages to dispatch at most.
@@ -93,6 +79,8 @@ public final class Writeback {
     var index = pass.cursor
     while let page = pass.space.pages.firstDirty(from: index) {
       if isWanted(page, pass) { return page }
+      // A walk of background writeback learns when those are due that it leaves alone.
+      if page.isFailed && pass.horizon == nil { pass.space.noteRetry(at: page.retryAt) }
       index = page.index + 1
     }
     return nil
@@ -113,11 +101,7 @@ public final class Writeback {
         continue
       }
       do throws(PageCacheError) {
-        switch cache.configuration.policy {
-        case .cookie: try await writeByCookie(page, &pass)
-        case .admitFirst: try await writeAdmittedFirst(page, &pass, limit: batchPageLimit)
-        case .perPage: try await writeAdmittedFirst(page, &pass, limit: 1)
-        }
+        try await cache.configuration.policy.write(page, &pass, self)
       } catch {
         cannotBeMapped(page, of: pass.space, error)
         pass.cursor = page.index + 1
@@ -125,21 +109,10 @@ public final class Writeback {
     }
   }
 
-  // MARK: Policy: cookie
-
-  private func writeByCookie(_ page: Page, _ pass: inout Pass) async throws(PageCacheError) {
-    guard let plan = try await plan(page, pass) else { return }
-    let request = try await cache.admit(.writeback)
-    if switchedOff.contains(.oneStepDispatch), isValid(plan, pass.space) {
-      await cache.reactor.pass()
-      dispatch(plan, request, &pass)
-    } else {
-      validateAndDispatch(plan, request, &pass)
-    }
-  }
+  // MARK: Plan
 
   /// Finds contiguous dirty pages from `page` on and where they live. Nil when the page went while it looked.
-  private func plan(_ page: Page, _ pass: Pass) async throws(PageCacheError) -> Plan? {
+  public func plan(_ page: Page, _ pass: Pass) async throws(PageCacheError) -> Plan? {
     let space = pass.space
     guard let extent = try await extent(at: page.index, pass) else { return nil }
     var count = run(from: page.index, to: extent.end, pass)
@@ -203,6 +176,12 @@ public final class Writeback {
     return 1 + pass.space.pages.runLength(from: first + 1, limit: limit - 1) { isCollectable($0, pass) }
   }
 
+  // MARK: Admit
+
+  /// Waits for a place in the device's queue. The world may change here. The place is used or given back in the step that
+  /// receives it.
+  public func admit() async throws(PageCacheError) -> Request { try await cache.admit(.writeback) }
+
   // MARK: Validate and dispatch: one step
 
   /// The comparison that all of this is about; experiments leave it out, here and nowhere else.
@@ -212,10 +191,20 @@ public final class Writeback {
 
   private func isValid(_ plan: Plan, _ space: AddressSpace) -> Bool { isCurrent(plan.cookie, space.mapper) }
 
+  /// What the mutant does that suspends between validation and dispatch.
+  fileprivate func validateThenDispatch(_ plan: Plan, _ request: Request, _ pass: inout Pass) async {
+    if isValid(plan, pass.space) {
+      await cache.reactor.pass()
+      dispatch(plan, request, &pass)
+    } else {
+      validateAndDispatch(plan, request, &pass)
+    }
+  }
+
   /// Dispatches a batch whose cookie is current. A stale one is discarded and planned again at once from what is in
   /// memory, with the same admission: so an admission costs at most one discard, and a steady appender cannot starve
   /// writeback.
-  private func validateAndDispatch(_ plan: Plan, _ request: Request, _ pass: inout Pass) {
+  public func validateAndDispatch(_ plan: Plan, _ request: Request, _ pass: inout Pass) {
     if isValid(plan, pass.space) {
       dispatch(plan, request, &pass)
       return
@@ -333,11 +322,10 @@ public final class Writeback {
     return .plan(Plan(first: page.index, count: count, block: block, cookie: cookie))
   }
 
-  // MARK: Policies: admit-first and per-page
-
-  private func writeAdmittedFirst(_ page: Page, _ pass: inout Pass, limit: Int) async throws(PageCacheError) {
-    let request = try await cache.admit(.writeback)
-    switch planFromMemory(from: pass.cursor, pass, limit: limit) {
+  /// Plans from the pass's next page on, what is in memory alone, and dispatches it, in one step: at most `limit` pages.
+  /// Returns the page whose pointer block is not in memory when that is what it takes; the admission is given back then.
+  public func planAndDispatch(_ request: Request, _ pass: inout Pass, limit: Int) -> Page? {
+    switch planFromMemory(from: pass.cursor, pass, limit: min(limit, batchPageLimit)) {
     case .plan(let plan): dispatch(plan, request, &pass)
     case .nothing: cache.queue.giveBack(request)
     case .unmapped(let page):
@@ -345,50 +333,8 @@ public final class Writeback {
       cannotBeMapped(page, of: pass.space, .unmapped(owner: pass.space.owner, page: page.index))
     case .needsRead(let page):
       cache.queue.giveBack(request)
-      _ = try await pass.space.mapper.lookUp(page.index, limit: 1)
+      return page
     }
-  }
-
-  // MARK: Failures
-
-  /// A page whose block cannot be found fails alone, and the pass goes on; unless it went meanwhile.
-  private func cannotBeMapped(_ page: Page, of space: AddressSpace, _ error: PageCacheError) {
-    guard page.isAttached && page.isDirty && !page.isUnderWriteback else { return }
-    page.dispatchedDirtiedAt = page.dirtiedAt
-    page.attemptedAt = cache.flushCalls
-    becameFailed(page, of: space, error)
-  }
-
-  /// Remembers the page whose failure, or whose deadline, comes first of those that cannot be written now.
-  func noteStuck(_ page: Page, of space: AddressSpace) {
-    if cache.budget.stuck == 0 { firstStuck = (space.owner, page.index) }
-  }
-
-  /// A page's write failed when it was alone. It stays dirty, and background writeback leaves it alone for a while:
-  /// one second, then twice as long each time, a minute at most.
-  func becameFailed(_ page: Page, of space: AddressSpace, _ error: PageCacheError) {
-    noteStuck(page, of: space)
-    page.mustGoAlone = false
-    page.retryDelayNanoseconds = min(max(1_000_000_000, page.retryDelayNanoseconds * 2), 60_000_000_000)
-    page.retryAt = cache.reactor.now.advanced(byNanoseconds: page.retryDelayNanoseconds)
-    space.setFailed(page, true)
-    space.report(page, error, dirtiedAt: page.dispatchedDirtiedAt)
-    kick()
-  }
-
-  /// What the mutant does that retries where the batch went, without a plan.
-  func retryOutsideThePlan(_ page: Page, of space: AddressSpace, near first: PageIndex) {
-    guard let extent = space.cachedExtent, extent.covers(page.index), let request = cache.queue.admitNow(.writeback)
-    else { return }
-    request.prepare(.write, at: extent.block(of: page.index).rawValue &* UInt64(cache.pageByteCount))
-    _ = unsafe request.append(Segment(base: page.memory, byteCount: cache.pageByteCount))
-    page.isUnderWriteback = true
-    let batch = WriteBatch(space, [page])
-    space.batchesInFlight.append(batch)
-    request.owner = space.owner
-    request.ownerPage = page.index.rawValue
-    request.isFileData = true
-    request.context = batch
-    cache.queue.submit(request, handler: batch)
+    return nil
   }
 }

@@ -43,17 +43,11 @@ struct BlkdevRun: ParsableCommand {
 @main
 enum Program {
   static func main() {
-    openStandardDescriptors()
-    exit(BlkdevRun.status(of: Array(CommandLine.arguments.dropFirst())))
-  }
-
-  /// Gives the descriptors 0 to 2 to /dev/null where whoever started us has closed them. The next file to be opened would
-  /// get such a number: a report could go into an image.
-  private static func openStandardDescriptors() {
-    while true {
-      let descriptor = unsafe open("/dev/null", O_RDWR)
-      if descriptor > 2 { close(descriptor) }
-      if descriptor > 2 || descriptor < 0 { return }
+    // Where the caller has closed a stream, the next file to be opened would take its number, and an image would be
+    // written what is printed. What is printed to this one fails.
+    for stream in 0...2 as ClosedRange<Int32> where fcntl(stream, F_GETFD) < 0 {
+      _ = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
     }
+    exit(BlkdevRun.status(of: Array(CommandLine.arguments.dropFirst())))
   }
 }

@@ -12,7 +12,8 @@ struct ExploreVerb: ParsableCommand {
     commandName: "explore", abstract: "Run a whole volume in simulation, seed by seed, and judge each run.",
     discussion: """
       Each seed is one run: options, schedule, latencies and operations follow from it, so that a failing seed fails \
-      again, bit for bit. Ends with 4 when a run broke a rule, with 5 when mke2fs or e2fsck is missing.
+      again, bit for bit. Ends with 4 when a run broke a rule, with 5 when mke2fs or e2fsck is missing, with 130 when it \
+      is interrupted.
       """)
 
   @Option(help: "How many seeds to run.") var seeds: UInt64 = 1000
@@ -28,17 +29,22 @@ struct ExploreVerb: ParsableCommand {
   }
 
   func run() throws {
+    // ⌃C ends it between two seeds, so that no scratch file is left behind.
+    let interruption = Interruption()
     let explorer: Explorer
     do { explorer = try Explorer() } catch {
       print("blkdev-run: \(error)", to: .standardError)
       throw ExitCode(5)
     }
-    if mutants { return try showMutants(explorer) }
+    if mutants { return try showMutants(explorer, interruption) }
     let rule = try rule(named: switchOff)
     var failed: UInt64 = 0
     var stale: UInt64 = 0, staleAfterFree: UInt64 = 0, batches: UInt64 = 0
+    var done: UInt64 = 0
     for seed in first..<first + seeds {
-      showProgress(seed - first, failed)
+      if interruption.hasCome { break }
+      showProgress(done, failed)
+      done += 1
       let outcome = explorer.run(Scenario(seed: seed, switchedOff: rule))
       batches += outcome.counters.writeback.batches
       stale += outcome.counters.writeback.staleBatches
@@ -53,9 +59,10 @@ struct ExploreVerb: ParsableCommand {
     }
     clearProgress()
     print(
-      "\(seeds) seeds, \(failed) failed; \(batches) batches, \(stale) stale discarded, \(staleAfterFree) after a free",
+      "\(done) seeds, \(failed) failed; \(batches) batches, \(stale) stale discarded, \(staleAfterFree) after a free",
       to: .standardOutput)
     if failed > 0 { throw ExitCode(4) }
+    if done < seeds { throw ExitCode(130) }
   }
 
   private var repeatedRule: String { switchOff.map { " --switch-off '\($0)'" } ?? "" }
@@ -78,10 +85,11 @@ struct ExploreVerb: ParsableCommand {
     }
   }
 
-  private func showMutants(_ explorer: Explorer) throws {
+  private func showMutants(_ explorer: Explorer, _ interruption: Interruption) throws {
     for (name, rule) in SwitchedOffRules.all {
       var killer: String?
       for seed in first..<first + seeds where killer == nil {
+        if interruption.hasCome { throw ExitCode(130) }
         let outcome = explorer.run(Scenario(seed: seed, switchedOff: rule))
         killer = try finding(in: outcome).map { "seed \(seed): \($0.prefix(120))" }
       }

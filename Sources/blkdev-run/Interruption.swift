@@ -3,7 +3,7 @@ internal import Glibc
 internal import SystemPackage
 internal import Workload
 
-/// ⌃C and SIGTERM: the first stops the run cleanly, the second ends the process at once.
+/// ⌃C, SIGTERM and the end of the terminal: the first stops the run cleanly, the second ends the process at once.
 ///
 /// The signals are blocked and read from a descriptor by the main thread, which does nothing else while a run goes on:
 /// no handler, and nothing shared but the run's stop request.
@@ -12,6 +12,9 @@ struct Interruption {
 
   /// To be made before other threads exist.
   init() { signals = cl_interruption_fd() }
+
+  /// Whether a signal has come, for whoever does one short thing after the other and does not wait.
+  var hasCome: Bool { signals >= 0 && cl_wait_readable(signals, 0) > 0 }
 
   /// Starts `body` and waits for its end, which it returns; a signal meanwhile stops the run.
   func wait(for control: RunControl, _ body: @escaping @Sendable () async -> Int32) -> Int32 {
@@ -25,12 +28,15 @@ struct Interruption {
     while cl_wait_either_readable(ended, signals) == 1 {
       _ = cl_read_interruption(signals)
       count += 1
+      // On a terminal the progress stands there, and ^C behind it.
+      let newline = isatty(FileDescriptor.standardError.rawValue) == 0 ? "" : "\n"
       if count > 1 {
+        print(newline, to: .standardError, terminator: "")
         control.abandon()
         _exit(ExitCode.interrupted.rawValue)
       }
       control.requestStop()
-      print("\nblkdev-run: stopping (again to end at once)", to: .standardError)
+      print("\(newline)blkdev-run: stopping (again to end at once)", to: .standardError)
     }
     var status: UInt64 = 1
     _ = unsafe read(ended, &status, 8)

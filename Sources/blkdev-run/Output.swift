@@ -11,17 +11,14 @@ func print(_ text: String, to file: FileDescriptor, terminator: String = "\n") -
 
 /// The text of a file.
 func readText(_ path: String) throws(Errno) -> String {
-  try typed {
-    let file = try FileDescriptor.open(FilePath(path), .readOnly)
-    return try file.closeAfter {
-      var bytes: [UInt8] = []
-      var chunk = [UInt8](repeating: 0, count: 4096)
-      while true {
-        let count = try unsafe chunk.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
-        if count == 0 { return String(decoding: bytes, as: UTF8.self) }
-        bytes += chunk[..<count]
-      }
-    }
+  let file = try typed { try FileDescriptor.open(FilePath(path), .readOnly) }
+  defer { try? file.close() }
+  var bytes: [UInt8] = []
+  var chunk = [UInt8](repeating: 0, count: 4096)
+  while true {
+    let count = try typed { try unsafe chunk.withUnsafeMutableBytes { unsafe try file.read(into: $0) } }
+    if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+    bytes += chunk[..<count]
   }
 }
 

@@ -17,7 +17,15 @@ final class ProgressPrinter: Sendable {
     let now = cl_monotonic_ns()
     guard now - lastShownNanoseconds.load(ordering: .relaxed) >= 100_000_000 else { return }
     lastShownNanoseconds.store(now, ordering: .relaxed)
-    print("\r\(line.text)\u{1B}[K", to: .standardError, terminator: "")
+    // The last column stays free: some terminals go on to the next line behind it.
+    let text = columns > 0 ? line.text(columns: columns - 1) : line.text
+    print("\r\(text)\u{1B}[K", to: .standardError, terminator: "")
+  }
+
+  /// How many columns the terminal has now, for its window may change; 0 when it does not say.
+  private var columns: Int {
+    var size = winsize()
+    return unsafe ioctl(FileDescriptor.standardError.rawValue, UInt(TIOCGWINSZ), &size) == 0 ? Int(size.ws_col) : 0
   }
 
   /// Takes the line away.

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CLinux
 internal import Logging
 internal import SystemPackage
 internal import Workload
@@ -15,6 +16,8 @@ struct RunVerb: ParsableCommand {
   func run() throws {
     // Before anything else: threads that exist already would not have the signals blocked.
     let interruption = Interruption()
+    // Who reads our output may go away (`| head`); the run is to leave a clean image all the same.
+    cl_ignore_pipe_signal()
     guard let plan = try readPlan() else { return }
     let output = try openOutput(plan.options.outputPath)
     let progress = ProgressPrinter()
@@ -44,9 +47,7 @@ struct RunVerb: ParsableCommand {
       var files: [JobFile] = []
       for path in parsed.jobFiles {
         let text: String
-        do throws(Errno) { text = try readText(path) } catch {
-          throw ended(.usage, "\(path): the job file cannot be read: \(error)")
-        }
+        do { text = try readText(path) } catch { throw ended(.usage, "\(path): the job file cannot be read: \(error)") }
         files.append(try JobFile(path: path, text: text))
       }
       // A seed of 32 bits is short to type.
@@ -56,9 +57,7 @@ struct RunVerb: ParsableCommand {
 
   private func openOutput(_ path: String?) throws -> FileDescriptor {
     guard let path else { return .standardOutput }
-    do throws(Errno) { return try openForWriting(path) } catch {
-      throw ended(.jobError, "\(path): cannot be written: \(error)")
-    }
+    do { return try openForWriting(path) } catch { throw ended(.jobError, "\(path): cannot be written: \(error)") }
   }
 
   private func ended(_ code: Workload.ExitCode, _ message: String) -> ArgumentParser.ExitCode {

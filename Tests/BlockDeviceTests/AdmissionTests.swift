@@ -10,6 +10,7 @@ struct AdmissionTests {
     try reactor.run {
       let stage = try Stage(reactor, SimulatedDevice(reactor: reactor, geometry: Geometry(byteCount: 1 << 20)))
       try await stage.play { stage in
+        defer { stage.queue.close() }
         var steps = reactor.steps
         stage.queue.giveBack(try await stage.queue.admit())
         #expect(reactor.steps > steps)

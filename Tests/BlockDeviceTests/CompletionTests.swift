@@ -68,17 +68,36 @@ struct CompletionTests {
     }
   }
 
-  @Test("an error of a merged transfer is the error of all in it")
-  func mergedError() throws {
+  @Test(
+    "a merged transfer that fails is taken apart: only the part that cannot be done fails",
+    arguments: [Operation.read, .write], [0, 512, 700, 1536])
+  func mergedError(operation: Operation, done: Int) throws {
     try simulate { stage in
-      stage.disk.script = { _ in .fail(.noSpace) }
+      // Block 3 of 5 is broken; the first attempt may be short before it.
+      var isFirst = true
+      stage.disk.script = { request in
+        if isFirst && done > 0 {
+          isFirst = false
+          return .short(done)
+        }
+        let range = request.byteRange
+        return range.contains(3 * 512) ? .fail(.ioError) : .proceed
+      }
       let log = CompletionLog()
-      for block in 0..<3 as Range<UInt64> {
-        stage.submit(.write, at: block * 512, Buffer(byteCount: 512), handler: log)
+      for block in 0..<5 as Range<UInt64> {
+        let buffer = Buffer(byteCount: 512)
+        buffer.withMutableBytes { bytes in bytes.storeBytes(of: UInt64(block) + 1, as: UInt64.self) }
+        stage.submit(operation, at: block * 512, buffer, handler: log)
       }
       await stage.drain()
-      #expect(log.entries.map(\.error) == Array(repeating: .io(.write, offset: 0, .noSpace), count: 3))
-      #expect(stage.queue.counters.writes == 1)
+      let failed = log.entries.filter { $0.error != nil }
+      #expect(failed.map(\.offset) == [3 * 512])
+      #expect(failed.first?.error == .io(operation, offset: 3 * 512, .ioError))
+      #expect(log.entries.map(\.offset).sorted() == (0..<5).map { $0 * 512 })
+      if operation == .write {
+        let image = stage.disk.image
+        for block in 0..<5 { #expect(image[block * 512] == (block == 3 ? 0 : UInt8(block) + 1)) }
+      }
     }
   }
 

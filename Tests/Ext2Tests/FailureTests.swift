@@ -167,12 +167,14 @@ struct FailureTests {
     }
     let image = try Images.empty(blockSize: Self.size)
     for seed in UInt64(0)..<12 {
-      let outcome = VolumeRig.run(image, seed: seed, options: options) { rig in
-        let file = try await rig.volume.open("a", create: true)
-        try await file.write(stamped(1, count: 30 * Self.size), at: 0)
-        await rig.hold { $0.operation.isWrite || $0.operation == .flush }
-        #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil)
-        await #expect(throws: Ext2Error.self) { try await rig.volume.unmount() }
+      let outcome = leaving("requests past their deadline, which keep their memory") {
+        VolumeRig.run(image, seed: seed, options: options) { rig in
+          let file = try await rig.volume.open("a", create: true)
+          try await file.write(stamped(1, count: 30 * Self.size), at: 0)
+          await rig.hold { $0.operation.isWrite || $0.operation == .flush }
+          #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil)
+          await #expect(throws: Ext2Error.self) { try await rig.volume.unmount() }
+        }
       }
       #expect(outcome.failures == [], "seed \(seed)")
     }
@@ -274,31 +276,33 @@ struct FailureTests {
     let options = VolumeOptions.quiet.with { $0.queue.timeoutNanoseconds = 5_000_000 }
     let image = try Images.empty(blockSize: Self.size, blockCount: 256)
     for seed in UInt64(0)..<12 {
-      let outcome = VolumeRig.run(image, seed: seed, options: options) { rig in
-        let file = try await rig.volume.open("a", create: true), other = try await rig.volume.open("b", create: true)
-        try await file.write(stamped(1, count: 4 * Self.size), at: 0)
-        let late = try await file.extents()
-        await rig.hold { $0.isDataWrite && $0.owner == 12 }
-        let error = await errorOf { () async throws(Ext2Error) in try await file.synchronize() }
-        guard case .device(.timedOut(.write, _)) = error else {
-          Issue.record("fsync says \(String(describing: error))")
-          return
-        }
-        try await file.truncate(to: 0)
-        // Everything else there is: the late block is not among it, and whoever wants more is told in the end.
-        _ = try await other.write(stamped(2, count: 256 * Self.size), at: 0)
-        for extent in try await other.extents() {
-          for block in extent.diskBlock..<extent.diskBlock + UInt64(extent.count) {
-            #expect(!late.contains { $0.contains(diskBlock: block) }, "block \(block) was given away under a write")
+      let outcome = leaving("requests past their deadline, which keep their memory") {
+        VolumeRig.run(image, seed: seed, options: options) { rig in
+          let file = try await rig.volume.open("a", create: true), other = try await rig.volume.open("b", create: true)
+          try await file.write(stamped(1, count: 4 * Self.size), at: 0)
+          let late = try await file.extents()
+          await rig.hold { $0.isDataWrite && $0.owner == 12 }
+          let error = await errorOf { () async throws(Ext2Error) in try await file.synchronize() }
+          guard case .device(.timedOut(.write, _)) = error else {
+            Issue.record("fsync says \(String(describing: error))")
+            return
           }
+          try await file.truncate(to: 0)
+          // Everything else there is: the late block is not among it, and whoever wants more is told in the end.
+          _ = try await other.write(stamped(2, count: 256 * Self.size), at: 0)
+          for extent in try await other.extents() {
+            for block in extent.diskBlock..<extent.diskBlock + UInt64(extent.count) {
+              #expect(!late.contains { $0.contains(diskBlock: block) }, "block \(block) was given away under a write")
+            }
+          }
+          let unmountError = await errorOf { () async throws(Ext2Error) in try await rig.volume.unmount() }
+          guard case .device(.timedOut) = unmountError else {
+            Issue.record("unmount says \(String(describing: unmountError))")
+            return
+          }
+          await rig.serve()
+          await rig.pause(1_000_000_000)
         }
-        let unmountError = await errorOf { () async throws(Ext2Error) in try await rig.volume.unmount() }
-        guard case .device(.timedOut) = unmountError else {
-          Issue.record("unmount says \(String(describing: unmountError))")
-          return
-        }
-        await rig.serve()
-        await rig.pause(1_000_000_000)
       }
       #expect(outcome.failures == [], "seed \(seed)")
       #expect(Superblocks.isClean(outcome.image) == false, "seed \(seed)")

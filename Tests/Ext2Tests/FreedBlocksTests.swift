@@ -42,6 +42,38 @@ struct FreedBlocksTests {
   @Test("a walk that waits for its turn while its pointer block becomes somebody's data begins again")
   func walkWaits() throws { try script(try VolumeMutant.cold(), .quiet, VolumeMutant.walk) }
 
+  @Test(
+    "a pointer block whose write is in flight becomes nobody's data before it has landed", arguments: FreesName.allCases
+  )
+  func pointerBlockInFlight(frees: FreesName) throws {
+    try script(try Images.empty(blockSize: Self.size, blockCount: 256), .quiet.with { $0.frees = frees }) { rig in
+      let file = try await rig.volume.open("a", create: true), other = try await rig.volume.open("b", create: true)
+      let number = UInt64(try await file.status().inode), held = Tally()
+      try await file.write(stamped(1, count: 14 * Self.size), at: 0)
+      await rig.treat { request in
+        guard request.isMetadataWrite && request.owner == number else { return .proceed }
+        held.count = Int(request.offset) / Self.size
+        return .hold
+      }
+      async let sync: Void = file.synchronize()
+      try await rig.untilHeld()
+      try await file.truncate(to: 0)
+      async let written = other.write(stamped(2, count: 256 * Self.size), at: 0)
+      await rig.settle()
+      #expect(held.count > 0)
+      for extent in try await other.extents() {
+        #expect(!extent.contains(diskBlock: UInt64(held.count)), "it was given away under its write")
+      }
+      await rig.serve()
+      try await sync
+      let count = try await written
+      try await rig.volume.synchronize()
+      #expect(try await other.read(at: 0, count: count) == Array(stamped(2, count: 256 * Self.size).prefix(count)))
+      let extents = try await other.extents()
+      #expect(extents.contains { $0.contains(diskBlock: UInt64(held.count)) }, "then it is somebody's data")
+    }
+  }
+
   @Test("metadata that waits for admission is not written once its block is freed")
   func metadataAwaitingAdmission() throws {
     try script(try VolumeMutant.cold(), VolumeMutant.narrowQueue, seeds: 0..<16, VolumeMutant.waitingMetadata)

@@ -93,6 +93,24 @@ struct NamesTests {
     }
   }
 
+  @Test("attributes in a block go with their file, and stay with whoever shares them", arguments: [false, true])
+  func attributes(isShared: Bool) throws {
+    let image = try Images.prepared(try Images.empty(blockSize: 1024)) { rig in
+      for name in ["a", "b"] { try await (try rig.volume.open(name, create: true)).write([1], at: 0) }
+    }
+    var marked = try Images.edited(image, ["ea_set a user.long \(String(repeating: "x", count: 600))"])
+    if isShared {
+      let place = try Images.output(of: "debugfs", ["-R", "stat a"], on: marked).split(separator: "ACL: ").last
+      let block = try #require(place?.prefix { $0.isNumber }.description)
+      // A second inode of the same attributes, counted in the block and in its size.
+      marked = try Images.edited(marked, ["sif b file_acl \(block)", "sif b blocks 4"])
+      marked[try #require(Int(block)) * 1024 + 4] = 2
+    }
+    #expect(try Images.check(marked) == nil)
+    try script(marked) { rig in try await rig.volume.unlink("a") }
+    if isShared { try script(marked) { rig in for name in ["b", "a"] { try await rig.volume.unlink(name) } } }
+  }
+
   @Test("a path may be deeper than an operation may pin blocks")
   func deepPath() throws {
     let paths = (1...30).map { String(repeating: "/d", count: $0) }, path = paths[29]

@@ -178,7 +178,7 @@ struct SpaceTests {
         if request.isDataWrite { writes.count += 1 }
         return .proceed
       }
-      for page in 0..<8 { try await file.write(stamped(2, count: size), at: UInt64((190 + page) * size)) }
+      for page in 0..<8 { try await file.write(stamped(2, count: size), at: UInt64((200 + page) * size)) }
       await rig.settle()
       #expect(writes.count == 0)
     }

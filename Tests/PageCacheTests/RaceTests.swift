@@ -158,7 +158,7 @@ struct RaceTests {
   @Test("I: fsync, background writeback and truncates of one file end", arguments: WritebackPolicyName.allCases)
   func twoWritebacks(_ policy: WritebackPolicyName) {
     let options = ToyOptions().with {
-      $0.policy = policy
+      $0.policy = policy.policy
       $0.backgroundPageCount = 0
       $0.tagCount = 1
       $0.placeCount = 4

@@ -57,13 +57,29 @@ struct WritebackTests {
       try await volume.write(0, at: 0, count: pageSize)
       try await volume.until("the page is failed") { volume.page(0, 0)?.isFailed == true }
       await volume.settle()
-      // After one second, two more, four more: as often as the time has bits. (A simulated clock may run ahead.)
+      // After one second, two more, four more: as often as the time has bits; from a minute on once a minute. (A
+      // simulated clock may run ahead.)
       let seconds = volume.reactor.now.nanoseconds / 1_000_000_000
-      let most = 2 + UInt64(64 - seconds.leadingZeroBitCount)
+      let most = 2 + UInt64(64 - seconds.leadingZeroBitCount) + seconds / 60
       volume.expect(volume.queue.counters.writes <= most, "it is not tried in a loop")
       volume.release()
       for _ in 0..<70 where volume.page(0, 0)?.isDirty == true { await volume.pause(1_000_000_000) }
       volume.expect(volume.page(0, 0)?.isDirty == false, "it was written")
+    }
+  }
+
+  @Test("a page that failed has no other file written before its time")
+  func failedAlone() {
+    // Where the clock does not run ahead of tasks that are held back.
+    script(ToyOptions(), seeds: 0..<1) { volume in
+      volume.treat { $0.writes(0) ? .failWithIOError : .proceed }
+      try await volume.write(0, at: 0, count: pageSize)
+      let handle = volume.open(0)
+      await #expect(throws: PageCacheError.self) { try await volume.fsync(handle) }
+      try await volume.write(1, at: 0, count: pageSize)
+      await volume.pause(4_000_000_000)
+      volume.expect(volume.page(0, 0)?.isFailed == true, "the page has been tried again in vain")
+      volume.expect(volume.page(1, 0)?.isDirty == true, "the other file is dirty still")
     }
   }
 
@@ -172,7 +188,7 @@ struct WritebackTests {
   func rightPageFails(_ policy: WritebackPolicyName) {
     let options = ToyOptions.scripted.with {
       $0.leafPageCount = 2
-      $0.policy = policy
+      $0.policy = policy.policy
     }
     script(options) { volume in
       try await volume.write(0, at: 0, count: 4 * pageSize)
@@ -185,6 +201,25 @@ struct WritebackTests {
       volume.expect(volume.page(0, 2)?.isFailed == true && volume.page(0, 3)?.isFailed == true, "pages 2, 3 are failed")
       volume.files[0].map.failingPages = 0..<0
       try await volume.fsync(handle)
+    }
+  }
+
+  /// Takes its place first and never sends more than two pages at once.
+  private struct InPairs: WritebackPolicy {
+    func write(_ page: Page, _ pass: inout Writeback.Pass, _ writeback: Writeback) async throws(PageCacheError) {
+      let request = try await writeback.admit()
+      if let unread = writeback.planAndDispatch(request, &pass, limit: 2) {
+        _ = try await pass.space.mapper.lookUp(unread.index, limit: 1)
+      }
+    }
+  }
+
+  @Test("an experiment's own policy decides how pages become batches")
+  func ownPolicy() {
+    script(ToyOptions.scripted.with { $0.policy = InPairs() }) { volume in
+      try await volume.write(0, at: 0, count: 6 * pageSize)
+      try await volume.fsync(volume.open(0))
+      volume.expect(volume.cache.writeback.counters.batches == 3, "six pages went in pairs")
     }
   }
 

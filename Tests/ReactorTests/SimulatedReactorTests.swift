@@ -1,4 +1,5 @@
 internal import Reactor
+internal import Support
 internal import Testing
 
 @Suite("The simulated reactor")
@@ -104,14 +105,16 @@ struct SimulatedReactorTests {
   @Test("a deadlock is reported with the tasks and what each waits for")
   func deadlock() throws {
     let reactor = SimulatedReactor(seed: 5)
-    let error = #expect(throws: SimulatedReactor.Deadlock.self) {
-      try reactor.run {
-        let crew = Crew(reactor)
-        await crew.concurrently(["left", "right"]) { crew, name in
-          let (first, second) = name == "left" ? (crew.lock, crew.otherLock) : (crew.otherLock, crew.lock)
-          await first.lock()
-          await reactor.sleep(nanoseconds: 10)
-          await second.lock()
+    let error = leaving("tasks that wait for each other") {
+      #expect(throws: SimulatedReactor.Deadlock.self) {
+        try reactor.run {
+          let crew = Crew(reactor)
+          await crew.concurrently(["left", "right"]) { crew, name in
+            let (first, second) = name == "left" ? (crew.lock, crew.otherLock) : (crew.otherLock, crew.lock)
+            await first.lock()
+            await reactor.sleep(nanoseconds: 10)
+            await second.lock()
+          }
         }
       }
     }

@@ -25,7 +25,7 @@ package struct ToyOptions: Sendable {
   /// Which free block is taken.
   package var allocator = ToyAllocator.contiguous
   /// How writeback finds blocks.
-  package var policy = WritebackPolicyName.cookie
+  package var policy: any WritebackPolicy = CookiePolicy()
   /// Pages of the cache.
   package var cachePageCount = 64
   /// Pages that may be dirty.

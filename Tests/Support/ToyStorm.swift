@@ -22,7 +22,7 @@ package struct ToyStorm: Sendable {
     var options = ToyOptions()
     options.allocator = draw(.firstFit, .nextFit, .nextFit, .contiguous)
     let drawn = draw(WritebackPolicyName.cookie, .cookie, .cookie, .admitFirst, .perPage)
-    options.policy = policy ?? drawn
+    options.policy = (policy ?? drawn).policy
     options.blockCount = draw(20, 28, 40)
     options.fileCount = draw(2, 3)
     options.leafPageCount = draw(2, 4, 8)

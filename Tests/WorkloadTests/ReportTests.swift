@@ -266,6 +266,23 @@ struct ProgressLineTests {
         == "Jobs: 3 (f=8): [m(2),_(1),F(1)][100.0%][r=1024KiB/s,w=519MiB/s][r=256,w=133k IOPS][eta 00m:00s]")
   }
 
+  @Test(
+    "fits into a terminal: rates make room first, then the jobs, and the time that is left last",
+    arguments: [
+      (100, "Jobs: 2 (f=8): [m(2)][42.0%][r=1024KiB/s,w=519MiB/s][r=256,w=133k IOPS][eta 00m:07s]"),
+      (84, "Jobs: 2 (f=8): [m(2)][42.0%][r=1024KiB/s,w=519MiB/s][r=256,w=133k IOPS][eta 00m:07s]"),
+      (83, "Jobs: 2 (f=8): [m(2)][42.0%][r=1024KiB/s,w=519MiB/s][eta 00m:07s]"),
+      (64, "Jobs: 2 (f=8): [m(2)][42.0%][eta 00m:07s]"),
+      (40, "Jobs: 2 (f=8): [42.0%][eta 00m:07s]"),
+      (20, "Jobs: 2 (f=8): [42.0"), (0, ""), (-1, ""),
+    ])
+  func width(columns: Int, expected: String) {
+    let line = ProgressLine(
+      marks: [.randomMixed, .randomMixed], openFiles: 8, permille: 420, readBytesPerSecond: 1 << 20,
+      writeBytesPerSecond: 519 << 20, readsPerSecond: 256, writesPerSecond: 133_000, remainingSeconds: 7)
+    #expect(line.text(columns: columns) == expected)
+  }
+
   @Test("says so when nothing tells how long it will take, and counts hours when there are some")
   func unknownEnd() {
     #expect(

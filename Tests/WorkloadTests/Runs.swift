@@ -54,13 +54,16 @@ func smallStorm(engine: String, runtime: String, more: [String] = []) -> [String
   ]
 }
 
-/// Stops a run from its own progress: the run is asked to stop as soon as it has written something.
-final class StopsWhenWritten: Sendable {
+/// Stops a run from its own progress: the run is asked to stop as soon as a line of it is as wanted.
+final class Stopper: Sendable {
   private let control = Mutex<RunControl?>(nil)
+  private let isDue: @Sendable (ProgressLine) -> Bool
+
+  init(when isDue: @escaping @Sendable (ProgressLine) -> Bool) { self.isDue = isDue }
 
   func makeControl() -> RunControl {
     let made = RunControl(logger: quietControl().logger) { [weak self] line in
-      if line.writesPerSecond > 0 { self?.control.withLock { $0 }?.requestStop() }
+      if let self, isDue(line) { control.withLock { $0 }?.requestStop() }
     }
     control.withLock { $0 = made }
     return made

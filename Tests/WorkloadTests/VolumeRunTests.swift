@@ -86,7 +86,8 @@ struct VolumeRunTests {
     let control = quietControl()
     let plan = try plan(arguments: ["--name=a", "--target=fs", "--image_size=8m", "--size=1m"]).seeded(with: 1)
     let image = try VolumeImage(plan)
-    control.noteScratchImage(image)
+    control.willRemove(image)
+    try image.make(plan)
     #expect(isThere(image.path))
     control.abandon()
     #expect(!isThere(image.path))
@@ -94,9 +95,20 @@ struct VolumeRunTests {
 
   @Test("that is stopped in the middle compares what was written until then")
   func stoppedInTheMiddle() async throws {
-    let control = StopsWhenWritten()
+    let control = Stopper { $0.writesPerSecond > 0 }
     let report = try await runJobs(smallStorm(engine: "sim", runtime: "1h"), control: control.makeControl())
     #expect(report.exitCode == .interrupted && report.operations.write ?? 0 > 0 && report.e2fsckExit == 0)
+  }
+
+  @Test("that is stopped while it compares ends without comparing the rest", arguments: engines)
+  func stoppedInVerification(engine: String) async throws {
+    let control = Stopper { $0.marks.contains(.verifying) }
+    let report = try await runJobs(
+      ["--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=8m", "--rw=write", "--size=1m"],
+      control: control.makeControl())
+    #expect(report.isInterrupted && report.exitCode == .interrupted)
+    #expect(report.operations.write == 256 && report.verify?.bytes == 0)
+    #expect(report.findings.isEmpty && report.e2fsckExit == 0)
   }
 
   @Test("on a full volume ends with the error, and nothing that was acknowledged is lost")

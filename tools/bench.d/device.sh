@@ -12,6 +12,7 @@
 
 rounds=5 seconds=2 mebibytes=1024 tmpfs=/dev/shm disk=/tmp depths="1 32 128"
 while (($#)); do
+  [[ $1 == --help ]] || (($# > 1)) || { say "tools/bench device: an option without its value" && exit 2; }
   case $1 in
   --rounds) rounds=$2 ;;
   --seconds) seconds=$2 ;;
@@ -22,15 +23,12 @@ while (($#)); do
   --help) sed -n '1,12s/^# \{0,1\}//p' "$repository/tools/bench.d/device.sh" && exit 0 ;;
   *) say "tools/bench device: unknown option $1" && exit 2 ;;
   esac
-  shift 2 || { say "tools/bench device: an option without its value" && exit 2; }
+  shift 2
 done
 
 milliseconds=$(awk -v s="$seconds" 'BEGIN { printf "%d", s * 1000 }')
 
-prepare_to_build
-say "tools/bench: building"
-swift build -c release --package-path "$repository/tools/benchmarks" >&2
-programs=$(swift build -c release --package-path "$repository/tools/benchmarks" --show-bin-path)
+build_benchmarks
 command -v fio >/dev/null && has_fio=1 || { has_fio=0; say "tools/bench: no fio here; its columns stay empty"; }
 
 results=$(mktemp -d)

@@ -11,19 +11,18 @@
 
 rounds=5 directory=/tmp
 while (($#)); do
+  [[ $1 == --help ]] || (($# > 1)) || { say "tools/bench writeback: an option without its value" && exit 2; }
   case $1 in
   --rounds) rounds=$2 ;;
   --directory) directory=$2 ;;
   --help) sed -n '1,12s/^# \{0,1\}//p' "$repository/tools/bench.d/writeback.sh" && exit 0 ;;
   *) say "tools/bench writeback: unknown option $1" && exit 2 ;;
   esac
-  shift 2 || { say "tools/bench writeback: an option without its value" && exit 2; }
+  shift 2
 done
 
-prepare_to_build
-say "tools/bench: building"
-swift build -c release --package-path "$repository/tools/benchmarks" --product writeback-bench >&2
-bench=$(swift build -c release --package-path "$repository/tools/benchmarks" --show-bin-path)/writeback-bench
+build_benchmarks --product writeback-bench
+bench=$programs/writeback-bench
 command -v fio >/dev/null && has_fio=1 || { has_fio=0; say "tools/bench: no fio here; its column stays empty"; }
 
 image=$directory/blkdev-bench.$$

@@ -1,8 +1,8 @@
 # What the scripts in tools/ share: find the toolchain, install what is missing, fetch the dependencies, once.
-# Sourced, not run. Everything here writes to stderr, so that a script's stdout belongs to the program it starts.
+# Sourced by its absolute path. Everything here writes to stderr, so that a script's stdout belongs to what it starts.
 # Exit code 5 means that this machine lacks something we may not or cannot install; the last line says what to type.
 
-repository=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
+repository=${BASH_SOURCE[0]%/*/*/*}
 environment_exit_code=5
 
 # Debian keeps mke2fs and e2fsck where only root's PATH looks; installers of Swift often leave PATH to the login shell.
@@ -38,7 +38,7 @@ install_missing_packages() {
     "install ${missing[*]} (these are the names of Debian and Ubuntu) with this system's package manager"
   if ((EUID != 0)); then
     command -v sudo >/dev/null || give_up "needs ${missing[*]}, and there is no sudo to install it with" \
-      "su -c 'apt-get update && apt-get install -y ${missing[*]}'"
+      "su - -c 'apt-get update && apt-get install -y ${missing[*]}'"
     # Without a terminal nobody can type a password, and sudo must not wait for one.
     sudo=(sudo)
     [[ -t 0 ]] || sudo+=(-n)
@@ -71,6 +71,24 @@ require_toolchain() {
   fi
 }
 
+# Builds go to .build* in this checkout, where root may have built before, or which may be on a read-only disk.
+require_writable_checkout() {
+  local locked=$repository here builds
+  printf -v here '%q' "$repository"
+  builds=$here
+  if [[ -w $locked ]]; then
+    builds="$here/.build*"
+    locked=$(find "$repository"/.build* -type d ! -writable -print -quit 2>/dev/null) || true
+  fi
+  [[ -n $locked ]] || return 0
+  if [[ -O $locked && $(stat -c %A "$locked") != d?w* ]]; then
+    give_up "$locked, where it builds, is write-protected" "chmod -R u+w $builds"
+  elif [[ ! -O $locked && $locked != "$repository" ]]; then
+    give_up "$locked, where it builds, belongs to somebody else" "sudo chown -R $(id -un) $builds"
+  fi
+  give_up "cannot write to $locked, where it builds" "cp -a $here ~/blkdev && cd ~/blkdev"
+}
+
 # Fetches the packages we depend on. After the first time this neither starts SwiftPM nor asks the network.
 fetch_dependencies() {
   local resolved="$repository/.build/dependencies-fetched"
@@ -94,6 +112,7 @@ share_dependencies() {
 # All that a build needs, in the order in which it fails soonest.
 prepare_to_build() {
   require_toolchain
+  require_writable_checkout
   install_missing_packages
   fetch_dependencies
 }

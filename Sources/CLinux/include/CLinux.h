@@ -52,11 +52,14 @@ void cl_ignore_file_size_signal(void);
 
 /// RWF_DSYNC: this write is complete only when it is durable.
 enum { CL_RWF_DSYNC = 2 };
-/// Blocks SIGINT and SIGTERM for this thread and those it will start, and makes a descriptor that they can be read
-/// from. To be called before other threads exist. A negative errno when it fails.
+/// Blocks SIGINT, SIGTERM and SIGHUP for this thread and those it will start, and makes a descriptor that they can be
+/// read from; one that is ignored (nohup) never comes. To be called before other threads exist. A negative errno when it
+/// fails.
 int cl_interruption_fd(void);
 /// Waits for the next of those signals and returns its number, or a negative errno.
 int cl_read_interruption(int fd);
 /// Waits until one of two descriptors is readable: 0 for the first, 1 for the second, or a negative errno.
 int cl_wait_either_readable(int first, int second);
+/// Ignores SIGPIPE, unless the process handles it: writing to a pipe that nobody reads is then an error like any other.
+void cl_ignore_pipe_signal(void);
 #endif

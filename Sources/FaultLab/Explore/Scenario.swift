@@ -28,7 +28,7 @@ public struct Scenario: Sendable {
     var options = VolumeOptions()
     options.cache.cacheByteCount = (24 + 24 * random.below(3)) * blockSize
     options.cache.batchByteCount = [1, 4, 16, 256][random.below(4)] * blockSize
-    options.cache.policy = random.oneIn(4) ? WritebackPolicyName.allCases[random.below(3)] : .cookie
+    options.cache.policy = (random.oneIn(4) ? WritebackPolicyName.allCases[random.below(3)] : .cookie).policy
     options.cache.backgroundByteCount = random.below(6) * blockSize
     options.cache.switchedOff = switchedOff
     options.queue.tagCount = 1 + random.below(4)

@@ -1,3 +1,6 @@
+package import Ext2
+package import PageCache
+
 /// One job with every option read, defaulted and typed: what a runner executes.
 ///
 /// A job says what is offered to the device or the volume; how it went is in the report. Two jobs that are equal offer
@@ -69,9 +72,9 @@ package struct VolumeOptions: Sendable, Equatable {
   package var image: String?
   /// Bytes of the scratch image; nil to have it follow from the jobs (`Workload.scratchImageBytes`).
   package var imageBytes: UInt64?
-  package var writeback: WritebackChoice
-  package var frees: FreesChoice
-  package var allocation: AllocationChoice
+  package var writeback: WritebackPolicyName
+  package var frees: FreesName
+  package var allocation: AllocationPolicyName
   /// Bytes of cached pages.
   package var cacheBytes: UInt64
   /// Dirty bytes at which writers wait. At most `cacheBytes`.

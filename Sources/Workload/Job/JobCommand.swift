@@ -1,3 +1,6 @@
+internal import Ext2
+internal import PageCache
+
 extension WorkloadPlan {
   /// The arguments that offer the same load again: every job with all that differs from a default, and its seed.
   ///

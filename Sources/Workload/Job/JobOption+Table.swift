@@ -1,3 +1,6 @@
+internal import Ext2
+internal import PageCache
+
 extension JobOption {
   /// Sizes of blocks and requests: an `Int` on every platform, and what one request could carry at most.
   private static let blockSizes: ClosedRange<UInt64> = 1...(1 << 30)
@@ -50,13 +53,13 @@ extension JobOption {
       .imageSize, .bytes((1 << 20)...fileSizes.upperBound),
       "size of the scratch image; by default big enough for all jobs and a quarter more, at least 256m"),
     JobOption(
-      .writeback, .choice(WritebackChoice.allCases.map(\.rawValue)), default: "cookie",
+      .writeback, .choice(WritebackPolicyName.allCases.map(\.rawValue)), default: "cookie",
       "how writeback maps pages: cached extents with a validity cookie, each page alone, or admission first"),
     JobOption(
-      .frees, .choice(FreesChoice.allCases.map(\.rawValue)), default: "plain",
+      .frees, .choice(FreesName.allCases.map(\.rawValue)), default: "plain",
       "a freed block may be reused once no write to it is out, or also once its release is durable"),
     JobOption(
-      .allocation, .choice(AllocationChoice.allCases.map(\.rawValue)), default: "first-fit",
+      .allocation, .choice(AllocationPolicyName.allCases.map(\.rawValue)), default: "first-fit",
       "where new blocks are looked for: from the start of the file's group, or after the last block that was taken"),
     JobOption(
       .cacheSize, .bytes((1 << 20)...fileSizes.upperBound), default: "64m", "memory for the pages of files"),

@@ -37,32 +37,6 @@ package enum AccessPattern: String, CaseIterable, Sendable {
   package var writes: Bool { self != .read && self != .randomRead }
 }
 
-/// How writeback decides where a dirty page goes.
-package enum WritebackChoice: String, CaseIterable, Sendable {
-  /// Plan from cached extents, wait for admission, compare the validity cookie, dispatch.
-  case cookie
-  /// Map each page when it is written; no mapping is cached.
-  case perPage = "per-page"
-  /// Take the place in the device's queue first, then plan and dispatch in one step.
-  case admitFirst = "admit-first"
-}
-
-/// When a freed block may be allocated again.
-package enum FreesChoice: String, CaseIterable, Sendable {
-  /// When no write to it is queued or in flight.
-  case plain
-  /// When, besides, the metadata that dropped it has been written and flushed.
-  case ordered
-}
-
-/// Where a file's next block is looked for when none is wanted more than others.
-package enum AllocationChoice: String, CaseIterable, Sendable {
-  /// From the start of the file's group.
-  case firstFit = "first-fit"
-  /// After the block that was allocated last, by anybody.
-  case nextFit = "next-fit"
-}
-
 /// What becomes of a page whose write failed alone.
 package enum FailedPagesChoice: String, CaseIterable, Sendable {
   /// It stays dirty, and fsync, sync and a timer try again.

@@ -61,12 +61,25 @@ package struct ProgressLine: Sendable, Equatable {
   }
 
   /// The line, without a newline.
-  package var text: String {
+  package var text: String { pieces.joined() }
+
+  /// The line in at most so many columns, because one that is broken cannot be written over: rates make room first, then
+  /// what each job does; the end is cut off last.
+  package func text(columns: Int) -> String {
+    var pieces = pieces
+    for piece in [4, 3, 1] where pieces.reduce(0, { $0 + $1.count }) > columns { pieces[piece] = "" }
+    return String(pieces.joined().prefix(max(0, columns)))
+  }
+
+  private var pieces: [String] {
     let running = marks.count { $0 != .finished }
     let done = permille.map { "[\($0 / 10).\($0 % 10)%]" } ?? "[-.-%]"
     let bytes = directions(readBytesPerSecond, writeBytesPerSecond) { ReportNumber.short($0, .binary) + "B/s" }
     let operations = directions(readsPerSecond, writesPerSecond) { ReportNumber.short($0) }
-    return "Jobs: \(running) (f=\(openFiles)): [\(markText)]\(done)[\(bytes)][\(operations) IOPS][eta \(eta)]"
+    return [
+      "Jobs: \(running) (f=\(openFiles)): ", "[\(markText)]", done, "[\(bytes)]", "[\(operations) IOPS]",
+      "[eta \(eta)]",
+    ]
   }
 
   /// Equal marks beside each other are counted: `w(4),_(1)`.

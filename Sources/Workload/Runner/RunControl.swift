@@ -1,7 +1,7 @@
 package import Logging
 internal import Synchronization
 
-/// What whoever started a run may do while it goes on, from any thread: stop it, and look at its progress.
+/// What whoever started a run may do while it goes on, from any thread: stop it, leave it, and look at its progress.
 package final class RunControl: Sendable {
   /// Where the volume says what nobody asked for.
   package let logger: Logger
@@ -9,8 +9,8 @@ package final class RunControl: Sendable {
   /// reactor: it must not wait.
   package let onProgress: (@Sendable (ProgressLine) -> Void)?
   private let stopRequest = Atomic(false)
-  /// The image to remove if the process ends before the run does.
-  private let scratchImage = Mutex<VolumeImage?>(nil)
+  /// The image that the run removes at its end.
+  private let image = AtomicLazyReference<NotedImage>()
 
   package init(logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil) {
     self.logger = logger
@@ -19,10 +19,17 @@ package final class RunControl: Sendable {
 
   /// Asks the run to stop: operations that have begun end, the image is left clean, and there is a report.
   package func requestStop() { stopRequest.store(true, ordering: .relaxed) }
-  /// Removes what the run made for itself, for a process that ends without waiting for the run.
-  package func abandon() { scratchImage.withLock { $0 }?.remove() }
-  /// Notes the image that `abandon` removes; nil when there is none any more, or it is to be kept.
-  func noteScratchImage(_ image: VolumeImage?) { scratchImage.withLock { $0 = image } }
   /// Whether somebody asked the run to stop.
   package var isStopRequested: Bool { stopRequest.load(ordering: .relaxed) }
+
+  /// Removes what the run has made for itself. For somebody who ends the process at once, while the run goes on.
+  package func abandon() { image.load()?.image.remove() }
+
+  /// Tells, once, of an image that is not to be kept, before anything of it is made.
+  func willRemove(_ image: VolumeImage) { _ = self.image.storeIfNil(NotedImage(image)) }
+
+  private final class NotedImage: Sendable {
+    let image: VolumeImage
+    init(_ image: VolumeImage) { self.image = image }
+  }
 }

@@ -16,7 +16,7 @@ struct VolumeImage: Sendable {
   /// The calendar clock of simulated runs begins here.
   private static let simulatedSeconds: Int64 = 1_767_225_600
 
-  /// Finds the tools and makes the scratch image, if there is to be one.
+  /// Finds the tools, and a place for the scratch image if there is to be one, which `make` makes.
   init(_ plan: WorkloadPlan) throws(RunError) {
     let engine = plan.jobs[0].engine
     for tool in ["mke2fs", "e2fsck"] where ExternalTool(tool) == nil { throw .missingTool(tool) }
@@ -30,21 +30,17 @@ struct VolumeImage: Sendable {
     let folder = try HostFile.makeFolder()
     self.folder = folder
     judgedPath = "\(folder)/volume.img"
-    if let path = plan.volume?.image {
-      self.path = path
-      return
-    }
-    path = judgedPath
-    do throws(RunError) {
-      let size = plan.scratchImageBytes ?? 0
-      do {
-        try FileDevice.createImage(path: path, byteCount: size, preallocate: engine == .libaio)
-      } catch { throw .scratchImage(error) }
-      try makeVolume(seed: plan.jobs[0].randomSeed ?? 0)
-    } catch {
-      remove()
-      throw error
-    }
+    path = plan.volume?.image ?? judgedPath
+  }
+
+  /// Makes the scratch image, if there is to be one. Who called it removes what is left when it throws.
+  func make(_ plan: WorkloadPlan) throws(RunError) {
+    guard plan.volume?.image == nil else { return }
+    do {
+      try FileDevice.createImage(
+        path: path, byteCount: plan.scratchImageBytes ?? 0, preallocate: plan.jobs[0].engine == .libaio)
+    } catch { throw .scratchImage(error) }
+    try makeVolume(seed: plan.jobs[0].randomSeed ?? 0)
   }
 
   /// An ext2 volume of 4 KiB blocks, the same for the same seed. Without discards: they would undo the preallocation.

@@ -34,7 +34,7 @@ extension VolumeSession {
 
   // MARK: After the run
 
-  /// Compares every byte of every file with its model.
+  /// Compares every byte of every file with its model, until somebody who waits for it asks to stop.
   func compareFiles(of volume: Volume, context: String) async {
     var opened: [Opening] = []
     for (index, model) in models.enumerated() {
@@ -67,7 +67,7 @@ extension VolumeSession {
             found: "\(size) bytes"))
       }
       var offset: UInt64 = 0
-      while offset < min(size, model.byteCount) {
+      while offset < min(size, model.byteCount), mayCompare {
         let count = Int(min(UInt64(Self.chunk), model.byteCount - offset))
         let bytes = try await opening.file.read(at: offset, count: count)
         if bytes.isEmpty { break }

@@ -27,6 +27,8 @@ actor VolumeSession {
   private(set) var startedAt = Instant(nanoseconds: 0)
   var findings: [Finding] = []
   var verify = VerifyFigures(bytes: 0, mismatches: 0)
+  /// Whether a request to stop ends the comparison too: not one that came before and ended the work.
+  private var stopsComparing = false
   /// When the simulated processor is free again.
   var processorIsFreeAt = Instant(nanoseconds: 0)
   var operationCount: UInt64 = 0
@@ -49,6 +51,8 @@ actor VolumeSession {
     meter = ProgressMeter()
   }
 
+  /// Whether to compare the rest as well.
+  var mayCompare: Bool { !(stopsComparing && control.isStopRequested) }
   var isSimulated: Bool { plan.jobs[0].engine == .simulated }
 
   /// The whole run but for making and judging the image. `storePath`: where an image in memory goes for the judge.
@@ -65,7 +69,7 @@ actor VolumeSession {
     await work()
     var report = RunReport(
       command: plan.commandLine, seed: seed, elapsedNanoseconds: reactor.now.nanoseconds(since: startedAt))
-    report.isInterrupted = control.isStopRequested
+    stopsComparing = !control.isStopRequested
     for copy in copies { copy.mark = .verifying }
     tellProgress()
     do { try await volume.synchronize() } catch { note(error, context: "sync after the run") }

@@ -13,9 +13,9 @@ extension WorkloadPlan {
     options.queue = RequestQueue.Configuration(tagCount: jobs[0].queueDepth)
     options.cache.ignoresCookie = self.options.ignoresCookie
     guard let volume else { return options }
-    options.frees = FreesName(rawValue: volume.frees.rawValue) ?? options.frees
-    options.allocation = AllocationPolicyName(rawValue: volume.allocation.rawValue) ?? options.allocation
-    options.cache.policy = WritebackPolicyName(rawValue: volume.writeback.rawValue) ?? options.cache.policy
+    options.frees = volume.frees
+    options.allocation = volume.allocation
+    options.cache.policy = volume.writeback.policy
     options.cache.cacheByteCount = Int(volume.cacheBytes)
     options.cache.dirtyLimitByteCount = Int(volume.dirtyLimitBytes)
     options.cache.backgroundByteCount = Int(volume.dirtyBackgroundBytes)

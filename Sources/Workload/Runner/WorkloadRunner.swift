@@ -21,9 +21,9 @@ package enum WorkloadRunner {
       }
     case .fileSystem:
       let image = try VolumeImage(plan)
-      if !plan.options.keepsImage { control.noteScratchImage(image) }
-      defer { control.noteScratchImage(nil) }
+      if !plan.options.keepsImage { control.willRemove(image) }
       do throws(RunError) {
+        try image.make(plan)
         report = try await onReactor(plan) { reactor async throws(RunError) in
           try await runVolume(plan, image, reactor, control)
         }
@@ -38,6 +38,7 @@ package enum WorkloadRunner {
         image.remove()
         throw error
       }
+      report.isInterrupted = control.isStopRequested
       if plan.options.keepsImage {
         control.logger.notice("the image is kept: \(image.judgedPath)")
       } else {

@@ -77,9 +77,10 @@ func show(_ counters: VolumeCounters, since before: VolumeCounters = VolumeCount
 private func sequential(_ path: String, mebibytes: Int) async throws {
   let reactor = ThreadReactor()
   let volume = try await mount(path, on: reactor) { options in
-    options.cache.cacheByteCount = 32 << 20
-    options.cache.dirtyLimitByteCount = 24 << 20
-    options.cache.backgroundByteCount = 2 << 20
+    options.cache.cacheByteCount = 16 << 20
+    options.cache.dirtyLimitByteCount = 8 << 20
+    options.cache.backgroundByteCount = 1 << 20
+    options.queue.tagCount = 4
   }
   let file = try await volume.open("bench", create: true)
   let piece = [UInt8](repeating: 0xA5, count: 1 << 20)

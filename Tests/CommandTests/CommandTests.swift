@@ -1,0 +1,101 @@
+import Glibc
+import Support
+import Testing
+
+@Suite("The command", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
+struct CommandTests {
+  /// A load that goes on until somebody stops it.
+  static let endless = [
+    "--name=a", "--target=fs", "--fs_ops=append:4,write:3,truncate:2,fsync:1", "--bs=16k", "--size=4m", "--iodepth=4",
+    "--time_based", "--runtime=1h",
+  ]
+
+  @Test(
+    "stops cleanly on the first signal: a report, a clean image, exit code 130", arguments: [SIGINT, SIGTERM, SIGHUP])
+  func stops(signal: Int32) throws {
+    let command = try Command()
+    let image = try command.makeImage()
+    try command.start(
+      Self.endless + ["--image=\(image)", "--output-format=json"], errors: .terminal(columns: 80))
+    try command.wait(for: "[eta")
+    command.signal(signal)
+    #expect(try command.exitCode() == 130)
+    #expect(command.errors.contains("stopping"))
+    let output = try command.output()
+    #expect(output.hasPrefix("{") && output.hasSuffix("}\n"))
+    #expect(try Images.check(TemporaryFile.read(image)) == nil)
+  }
+
+  @Test("ends at once on the second signal, and leaves no scratch image behind")
+  func stopsAtOnce() throws {
+    let command = try Command()
+    try command.start(Self.endless + ["--image_size=16m"], errors: .terminal(columns: 80))
+    try command.wait(for: "[eta")
+    command.signal(SIGINT)
+    try command.wait(for: "stopping")
+    command.signal(SIGINT)
+    #expect(try command.exitCode() == 130)
+    #expect(command.leavesNothing())
+  }
+
+  @Test("ends an exploration between two seeds, and says how many were run")
+  func explores() throws {
+    let command = try Command()
+    try command.start(["explore", "--seeds", "1000000000"], errors: .terminal(columns: 80))
+    try command.wait(for: "explore: 16 of")
+    command.signal(SIGINT)
+    #expect(try command.exitCode() == 130)
+    #expect(try command.output().contains(" seeds, 0 failed;"))
+  }
+
+  @Test("shows no line that is broken by a narrow terminal")
+  func narrow() throws {
+    let command = try Command()
+    try command.start(Self.endless + ["--image_size=16m"], errors: .terminal(columns: 40))
+    try command.wait(for: "[eta")
+    command.signal(SIGINT)
+    #expect(try command.exitCode() == 130)
+    let lines = command.errors.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("Jobs: ") }
+    #expect(!lines.isEmpty)
+    #expect(lines.allSatisfy { line in line.prefix { $0 != "\u{1B}" }.count < 40 })
+  }
+
+  @Test("leaves a clean image when nobody reads its output any more, and ends with 1")
+  func abandonedPipe() throws {
+    let command = try Command()
+    let image = try command.makeImage()
+    try command.start(
+      ["--name=a", "--target=fs", "--image=\(image)", "--rw=write", "--size=256k"], output: .abandonedPipe)
+    #expect(try command.exitCode() == 1)
+    #expect(command.errors.contains("the report could not be written"))
+    #expect(try Images.check(TemporaryFile.read(image)) == nil)
+  }
+
+  @Test("prints nothing into an image that takes the number of a closed stream")
+  func closedStreams() throws {
+    let command = try Command()
+    let image = try command.makeImage()
+    try command.start(
+      ["--name=a", "--target=fs", "--image=\(image)", "--rw=write", "--size=256k"], output: .closed, errors: .closed,
+      input: .closed)
+    #expect(try command.exitCode() == 1)
+    #expect(try Images.check(TemporaryFile.read(image)) == nil)
+  }
+
+  @Test("says why it cannot write its report, before it makes anything")
+  func unwritable() throws {
+    let command = try Command()
+    try command.start(Self.endless + ["--output=\(command.folder)/none/report"])
+    #expect(try command.exitCode() == 1)
+    #expect(command.errors.contains("No such file or directory"))
+    #expect(command.leavesNothing())
+  }
+
+  @Test("says why it cannot read a job file, and that this is wrong usage")
+  func unreadable() throws {
+    let command = try Command()
+    try command.start(["\(command.folder)/none.fio"])
+    #expect(try command.exitCode() == 2)
+    #expect(command.errors.contains("none.fio: the job file cannot be read: No such file or directory"))
+  }
+}
