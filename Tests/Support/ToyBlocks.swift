@@ -176,7 +176,11 @@ package final class ToyBlocks {
   func discardEnded(_ range: Range<Int>, isStillOut: Bool) {
     if options.switchedOff.contains(.discardCountsAsWrite) { return }
     if isStillOut { discarding -= range.count } else { finishDiscard(range) }
-    if isStillOut { pending.append(contentsOf: range) }
+    if isStillOut {
+      pending.append(contentsOf: range)
+      // It may have ended for good since its deadline, and nothing else will look.
+      settle()
+    }
   }
 
   /// The queue has no place for the discard of that range: a discard is a hint, the blocks are free without.
