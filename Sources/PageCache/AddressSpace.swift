@@ -37,6 +37,9 @@ public final class AddressSpace {
   var dirtySince = Instant(nanoseconds: 0)
   /// Pages of a failed batch wait to be written one by one.
   var hasRetries = false
+  /// Background writeback has left the dirty end of the file to grow, and where that end was.
+  var waitsForMore = false
+  var seenEnd = PageIndex(0)
   /// When the first of its failed pages is due again, as far as background writeback knows; nil when none is.
   var retryAt: Instant?
   /// A failed page is due then.

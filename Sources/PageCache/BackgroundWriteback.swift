@@ -58,7 +58,7 @@ final class BackgroundWriteback {
     ended.wakeAll()
   }
 
-  /// Visits each listed file once. Returns whether anything was dispatched.
+  /// Visits each listed file once. Returns whether anything was dispatched, or is to be looked at again.
   private func writeRound() async -> Bool {
     var wrote = false
     for _ in 0..<spaces.count {
@@ -69,15 +69,23 @@ final class BackgroundWriteback {
         space.backgroundCursor = PageIndex(0)
       }
       if isPressed || isExpired(space) || space.hasRetries || isRetryDue {
-        space.hasRetries = false
         var pass = Writeback.Pass(space: space, cursor: space.backgroundCursor, limit: chunk)
+        pass.mayWaitForMore = !isExpired(space) && !space.hasRetries && !isRetryDue
+        space.hasRetries = false
         await cache.writeback.write(&pass)
         if pass.dispatched > 0 { wrote = true }
         // At the end of the file the next visit begins anew.
         let isAtEnd = pass.dispatched < chunk
         if isAtEnd && space.backgroundCursor.rawValue > 0 && pass.dispatched == 0 { wrote = true }
         space.backgroundCursor = isAtEnd ? PageIndex(0) : pass.cursor
-        if isAtEnd { space.dirtySince = cache.reactor.now } else if isRetryDue { space.hasRetries = true }
+        space.waitsForMore = pass.waitsForMore
+        if isAtEnd && !pass.waitsForMore { space.dirtySince = cache.reactor.now }
+        if !isAtEnd && isRetryDue { space.hasRetries = true }
+        // The end of one batch brings us back; without any at the device it is the next turn.
+        if pass.waitsForMore && space.batchesInFlight.isEmpty {
+          await cache.reactor.pass()
+          wrote = true
+        }
       }
       if space.dirtyCount > 0 { spaces.append(space) } else { space.isListedDirty = false }
     }
@@ -114,7 +122,7 @@ extension Writeback {
   /// Makes background writeback look for work.
   public func kick() { background.kick() }
 
-  func batchEnded(failed: Bool) {
-    if failed || cache.budget.hasWaiters { kick() }
+  func batchEnded(failed: Bool, of space: AddressSpace) {
+    if failed || cache.budget.hasWaiters || (space.waitsForMore && space.batchesInFlight.isEmpty) { kick() }
   }
 }

@@ -60,7 +60,7 @@ final class WriteBatch: RequestHandler {
     }
     space.cache.budget.release(released)
     space.batchDone.wakeAll()
-    space.cache.writeback.batchEnded(failed: request.error != nil)
+    space.cache.writeback.batchEnded(failed: request.error != nil, of: space)
   }
 
   func requestTimedOut(_ request: Request) {

@@ -60,6 +60,9 @@ public final class Writeback {
     var horizon: UInt64?
     /// Pages to dispatch at most.
     var limit = Int.max
+    /// Background writeback may leave the short end of a growing file for later; and it has.
+    var mayWaitForMore = false
+    var waitsForMore = false
     var dispatched = 0
   }
 
@@ -86,11 +89,25 @@ public final class Writeback {
     return nil
   }
 
+  /// Whether `page` begins a short batch at the end of a file that may yet grow: an earlier batch is at the device still, or
+  /// there was more since background writeback last came here. An appender that it keeps up with would otherwise get as
+  /// many batches as it makes calls. (RFC 896 does the like to small packets.)
+  private func waitsForMore(_ page: Page, _ pass: Pass) -> Bool {
+    let space = pass.space
+    guard pass.mayWaitForMore, space.endIndex.distance(from: page.index) < batchPageLimit else { return false }
+    defer { space.seenEnd = space.endIndex }
+    return space.endIndex > space.seenEnd || space.batchesInFlight.contains { !$0.isTimedOut }
+  }
+
   // MARK: A pass
 
   /// Dispatches the pages of a pass. Returns when they are queued, not when they are written.
   func write(_ pass: inout Pass) async {
     while pass.dispatched < pass.limit, let page = nextPage(pass) {
+      if waitsForMore(page, pass) {
+        pass.waitsForMore = true
+        return
+      }
       if page.isUnderWriteback {
         if switchedOff.contains(.fsyncWaitsForWriteback) {
           pass.cursor = page.index + 1

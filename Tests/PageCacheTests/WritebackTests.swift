@@ -204,6 +204,35 @@ struct WritebackTests {
     }
   }
 
+  @Test("an appender that writeback keeps up with gets full batches", arguments: WritebackPolicyName.allCases)
+  func appender(_ policy: WritebackPolicyName) {
+    let options = ToyOptions().with {
+      $0.backgroundPageCount = 1
+      $0.batchPageLimit = 8
+      $0.leafPageCount = 64
+      $0.blockCount = 96
+      $0.policy = policy.policy
+    }
+    // Where the clock does not run ahead of tasks that are held back, and pages do not become old.
+    script(options, seeds: 0..<1) { volume in
+      for page in 0..<64 {
+        try await volume.write(0, at: page * pageSize, count: pageSize)
+        await volume.reactor.pass()
+      }
+      try await volume.fsync(volume.open(0))
+      let most: UInt64 = policy == .perPage ? 64 : 10
+      volume.expect(volume.cache.writeback.counters.batches <= most, "the file's end waited for more")
+    }
+  }
+
+  @Test("the end of a file that does not grow any more does not wait")
+  func endedAppender() {
+    script(ToyOptions().with { $0.backgroundPageCount = 1 }) { volume in
+      for page in 0..<4 { try await volume.write(0, at: page * pageSize, count: pageSize) }
+      try await volume.until("all is written") { volume.cache.dirtyCount <= 1 }
+    }
+  }
+
   /// Takes its place first and never sends more than two pages at once.
   private struct InPairs: WritebackPolicy {
     func write(_ page: Page, _ pass: inout Writeback.Pass, _ writeback: Writeback) async throws(PageCacheError) {

@@ -1,7 +1,7 @@
 # tools/bench writeback: files of a mounted volume, written and synced, on a preallocated 1 GiB image of 4 KiB blocks.
 #
 #   sequential  256 MiB in pieces of 1 MiB, then fsync; beside fio writing 1 MiB blocks to the same region of the image
-#               with O_DIRECT and end_fsync; both at depth 4; cache 16 MiB, dirty limit 8 MiB, background 1 MiB
+#               with O_DIRECT and end_fsync, at depth 4; ours: cache 16 MiB, dirty limit 12 MiB, background 2 MiB, depth 8
 #   scattered   16,384 random 4 KiB overwrites of a file of 64 MiB, then fsync; background threshold 96 MiB: device writes
 #               beside the number of contiguous dirty runs, counted from offsets and extents
 #   bounded     a file of ten times the cache (32 MiB): the process's high-water mark
@@ -124,7 +124,7 @@ for name in "${contenders[@]}"; do
   printf '            %-12s' "$name"
   for column in 1 2 3 4 5 6 7; do
     awk -v c=$column '{ print $c }' "$results/rows" | sort -g | awk -v c=$column '{ v[NR] = $1 }
-      END { printf c > 5 ? " %12.1f" : " %10.1f", v[int((NR + 1) / 2)] }'
+      END { printf((c > 5 ? " %12.1f" : " %10.1f"), v[int((NR + 1) / 2)]) }'
   done
   echo
 done

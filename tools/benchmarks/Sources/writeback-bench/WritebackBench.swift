@@ -80,9 +80,9 @@ private func sequential(_ path: String, mebibytes: Int) async throws {
   let reactor = ThreadReactor()
   let volume = try await mount(path, on: reactor) { options in
     options.cache.cacheByteCount = 16 << 20
-    options.cache.dirtyLimitByteCount = 8 << 20
-    options.cache.backgroundByteCount = 1 << 20
-    options.queue.tagCount = 4
+    options.cache.dirtyLimitByteCount = 12 << 20
+    options.cache.backgroundByteCount = 2 << 20
+    options.queue.tagCount = 8
   }
   let file = try await volume.open("bench", create: true)
   let piece = [UInt8](repeating: 0xA5, count: 1 << 20)
