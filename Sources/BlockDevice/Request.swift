@@ -87,6 +87,8 @@ public protocol RequestHandler: AnyObject {
     var doneByteCount = 0
     var attemptsWithoutProgress = 0
     var deadline: Instant?
+    /// Whether `follower` is set: to look at a reference costs more.
+    var hasFollower = false
   }
   var ask = Ask()
   var flight = Flight()
@@ -203,7 +205,9 @@ public protocol RequestHandler: AnyObject {
     }
     for index in 0..<next.segmentCount { _ = unsafe join(next.segments[index]) }
     flight.transferByteCount += next.transferByteCount
-    if let lastFollower { lastFollower.follower = next } else { follower = next }
+    let last = lastFollower ?? self
+    last.follower = next
+    last.flight.hasFollower = true
     lastFollower = next
     return true
   }
@@ -214,6 +218,7 @@ public protocol RequestHandler: AnyObject {
     let first = follower
     follower = nil
     lastFollower = nil
+    flight.hasFollower = false
     ask.mayMerge = false
     flight.transferByteCount = byteCount
     flight.attemptsWithoutProgress = 0
@@ -253,14 +258,16 @@ public protocol RequestHandler: AnyObject {
   /// Back to a clean slate.
   func reset() {
     phase = .idle
+    if flight.hasFollower {
+      follower = nil
+      lastFollower = nil
+    }
     ask = Ask()
     flight = Flight()
     handler = nil
     keptContext = nil
     resumption = nil
-    // Seldom set, and to clear them costs more than to look.
+    // Seldom set, and to clear it costs more than to look.
     if failure != nil { failure = nil }
-    if follower != nil { follower = nil }
-    if lastFollower != nil { lastFollower = nil }
   }
 }

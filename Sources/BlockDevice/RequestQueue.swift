@@ -223,7 +223,7 @@ public final class RequestQueue {
 
   private func finish(_ request: Request) {
     let isWrite = request.operation.isWrite
-    if request.follower == nil {
+    if !request.flight.hasFollower {
       complete(request)
     } else if request.failure != nil {
       finishApart(request)

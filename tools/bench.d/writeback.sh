@@ -1,7 +1,8 @@
 # tools/bench writeback: files of a mounted volume, written and synced, on a preallocated 1 GiB image of 4 KiB blocks.
 #
 #   sequential  256 MiB in pieces of 1 MiB, then fsync; beside fio writing 1 MiB blocks to the same region of the image
-#               with O_DIRECT and end_fsync, at depth 4; ours: cache 16 MiB, dirty limit 12 MiB, background 2 MiB, depth 8
+#               with O_DIRECT and end_fsync, at depth 4, and without O_DIRECT, through the kernel's page cache;
+#               ours: cache 16 MiB, dirty limit 12 MiB, background 2 MiB, depth 8
 #   scattered   16,384 random 4 KiB overwrites of a file of 64 MiB, then fsync; background threshold 96 MiB: device writes
 #               beside the number of contiguous dirty runs, counted from offsets and extents
 #   bounded     a file of ten times the cache (32 MiB): the process's high-water mark
@@ -15,7 +16,7 @@ while (($#)); do
   case $1 in
   --rounds) rounds=$2 ;;
   --directory) directory=$2 ;;
-  --help) sed -n '1,11s/^# \{0,1\}//p' "$repository/tools/bench.d/writeback.sh" && exit 0 ;;
+  --help) sed -n '1,12s/^# \{0,1\}//p' "$repository/tools/bench.d/writeback.sh" && exit 0 ;;
   *) say "tools/bench writeback: unknown option $1" && exit 2 ;;
   esac
   shift 2
@@ -29,16 +30,23 @@ image=$directory/blkdev-bench.$$
 results=$(mktemp -d)
 trap 'rm -rf "$results" "$image" "$image".small' EXIT
 
+# Written in full once, so that unwritten extents are not what is measured.
+head -c 1G /dev/zero >"$image"
 fresh_image() {
-  rm -f "$image"
-  fallocate -l 1g "$image"
   mke2fs -q -F -t ext2 -b 4096 -E nodiscard "$image"
+  sync -d "$image"
 }
 
 # value NAME: the value of that name in the bench's output on stdin.
 value() { awk -v name="$1" '$1 == name { print $2 }'; }
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 verdict() { awk -v a="$1" -v op="$2" -v b="$3" 'BEGIN { print ((op == "<=" ? a <= b : a >= b) ? "PASS" : "MISS") }'; }
+
+# run_fio OPTION...: MiB/s of fio writing to the image, from its own accounting.
+run_fio() {
+  fio --name=bench --filename="$image" --size=256m --bs=1m --rw=write --end_fsync=1 --invalidate=0 --output-format=json \
+    "$@" | awk -F'[:,]' '/"write" :/ { inside = 1 } inside && /"bw" :/ { print $2 / 1024; exit }'
+}
 
 for ((round = 1; round <= rounds; round++)); do
   fresh_image
@@ -47,9 +55,9 @@ for ((round = 1; round <= rounds; round++)); do
   value device_writes <"$results/sequential" >>"$results/writes"
   value cpu_us_per_block <"$results/sequential" >>"$results/cpu"
   if ((has_fio)); then
-    fio --name=bench --filename="$image" --size=256m --bs=1m --rw=write --ioengine=libaio --iodepth=4 --direct=1 \
-      --end_fsync=1 --invalidate=0 --output-format=json |
-      awk -F'[:,]' '/"write" :/ { inside = 1 } inside && /"bw" :/ { print $2 / 1024; exit }' >>"$results/fio"
+    run_fio --ioengine=libaio --iodepth=4 --direct=1 >>"$results/fio"
+    # As ours it copies every byte and keeps it in pages until they are written.
+    run_fio --ioengine=psync --direct=0 >>"$results/kernel"
   fi
 done
 ours=$(median "$results/ours") writes=$(median "$results/writes") cpu=$(median "$results/cpu")
@@ -58,6 +66,8 @@ if ((has_fio)); then
   theirs=$(median "$results/fio")
   ratio=$(awk -v a="$ours" -v b="$theirs" 'BEGIN { printf "%.2f", a / b }')
   echo "            fio $theirs MiB/s; ratio $ratio (at least 0.90: $(verdict "$ratio" '>=' 0.90))"
+  kernel=$(median "$results/kernel")
+  echo "            the kernel's page cache $kernel MiB/s; ratio $(awk -v a="$ours" -v b="$kernel" 'BEGIN { printf "%.2f", a / b }')"
 fi
 
 fresh_image
@@ -100,13 +110,16 @@ declare -A arguments=(
   [admit-first]="$storm --writeback=admit-first" [no-truncate]="$results/calm.fio --writeback=cookie")
 # figure NAME: the first number of that name in a JSON document on stdin.
 figure() { awk -F'[:,]' -v name="\"$1\"" 'index($1, name) { gsub(/ /, "", $2); print $2; exit }'; }
+# CPU seconds, user and system, of all children so far. A `times` in a subshell would tell of the subshell's.
+children_seconds() { awk -F'[ms ]' 'NR == 2 { print $1 * 60 + $2 + $4 * 60 + $5 }' "$results/times"; }
 contenders=(cookie per-page admit-first no-truncate)
 for ((round = 1; round <= rounds; round++)); do
   for name in "${contenders[@]}"; do
-    # CPU seconds, user and system, of the run alone: what the children of this shell took meanwhile.
-    before=$(times | awk -F'[ms ]' 'NR == 2 { print $1 * 60 + $2 + $4 * 60 + $5 }')
+    times >"$results/times"
+    before=$(children_seconds)
     "$run" ${arguments[$name]} --randseed=$round --output-format=json >"$results/storm" 2>/dev/null || true
-    after=$(times | awk -F'[ms ]' 'NR == 2 { print $1 * 60 + $2 + $4 * 60 + $5 }')
+    times >"$results/times"
+    after=$(children_seconds)
     {
       for key in elapsed_ns batches pages bytes lookups stale_batches stale_after_free replanned_pages; do
         figure $key <"$results/storm"

@@ -51,8 +51,8 @@ public final class FileDevice: BlockDevice {
   /// Why transfers go through the page cache, as the rest of a sentence; nil when they are direct.
   public let bufferedReason: String?
 
-  /// Not weak: an object that is weakly referenced counts all its references more slowly. The queue clears it.
-  private unowned var target: (any CompletionSink)?
+  /// Strong, since it is read once for each reaping and other kinds of references cost more. The queue clears it.
+  private var target: (any CompletionSink)?
   private let signalsCompletions: Bool
   private var file: BackingFile?
   private var aio: AIOContext?

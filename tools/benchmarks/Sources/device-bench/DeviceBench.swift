@@ -76,6 +76,8 @@ enum DeviceBench {
       if arguments.mode == .async {
         return try await AsyncLoad(reactor, device, configuration, arguments).run()
       }
+      // Neither fio nor the twin has deadlines, for which the clock is read once a turn.
+      configuration.timeoutNanoseconds = nil
       let queue = try RequestQueue(device: device, reactor: reactor, configuration: configuration)
       defer { queue.close() }
       return PolledLoad(queue, arguments).run()
