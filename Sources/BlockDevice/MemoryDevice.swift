@@ -1,7 +1,7 @@
 public import Reactor
 
-/// Bytes in memory as a device: they are copied when a request is submitted, and it completes at the next reap.
-public final class MemoryDevice: BlockDevice {
+/// A device whose requests are served when they are submitted and complete at the next reap: in memory, or nowhere.
+public class ImmediateDevice: BlockDevice {
   public let geometry: Geometry
   public var sink: (any CompletionSink)? {
     get { target }
@@ -9,27 +9,13 @@ public final class MemoryDevice: BlockDevice {
   }
   /// Not weak: an object that is weakly referenced counts all its references more slowly. The queue clears it.
   private unowned var target: (any CompletionSink)?
-  private let storage: Storage
   private var started: [Request] = []
   private var completed: [Request] = []
 
-  /// A zeroed device of that size.
-  public init(geometry: Geometry) {
-    self.geometry = geometry
-    storage = Storage(byteCount: Int(geometry.byteCount))
-  }
+  init(geometry: Geometry) { self.geometry = geometry }
 
-  /// A device that holds these bytes, `image.count` a multiple of the logical block size.
-  public convenience init(image: [UInt8], logicalBlockSize: Int = 512) {
-    self.init(
-      geometry: Geometry(
-        logicalBlockSize: logicalBlockSize, byteCount: UInt64(image.count), memoryAlignment: min(logicalBlockSize, 512))
-    )
-    storage.store(image, at: 0)
-  }
-
-  /// The bytes the device holds now.
-  public var image: [UInt8] { storage.bytes(in: 0..<Int(geometry.byteCount)) }
+  /// Moves the bytes of a request.
+  func serve(_ request: Request) {}
 
   public func attach(to reactor: Reactor, tagCount: Int) throws(DeviceError) {
     started.reserveCapacity(tagCount)
@@ -38,8 +24,11 @@ public final class MemoryDevice: BlockDevice {
   public func start(_ request: Request) { started.append(request) }
   public var hasUnsubmitted: Bool { !started.isEmpty }
   public func submit() {
-    for request in started {
-      storage.transfer(request)
+    // By index: an iterator would hold the array, and clearing it would make another.
+    for index in started.indices {
+      let request = started[index]
+      serve(request)
+      // What completed before and is not reaped yet stays.
       completed.append(request)
     }
     started.removeAll(keepingCapacity: true)
@@ -56,40 +45,33 @@ public final class MemoryDevice: BlockDevice {
   }
 }
 
+/// Bytes in memory as a device.
+public final class MemoryDevice: ImmediateDevice {
+  private let storage: Storage
+
+  /// A zeroed device of that size.
+  public override init(geometry: Geometry) {
+    storage = Storage(byteCount: Int(geometry.byteCount))
+    super.init(geometry: geometry)
+  }
+
+  /// A device that holds these bytes, `image.count` a multiple of the logical block size.
+  public convenience init(image: [UInt8], logicalBlockSize: Int = 512) {
+    self.init(
+      geometry: Geometry(
+        logicalBlockSize: logicalBlockSize, byteCount: UInt64(image.count), memoryAlignment: min(logicalBlockSize, 512))
+    )
+    storage.store(image, at: 0)
+  }
+
+  /// The bytes the device holds now.
+  public var image: [UInt8] { storage.bytes(in: 0..<Int(geometry.byteCount)) }
+
+  override func serve(_ request: Request) { storage.transfer(request) }
+}
+
 /// A device that does nothing, at once: the floor under every measurement. Reads leave the memory as it was.
-public final class NullDevice: BlockDevice {
-  public let geometry: Geometry
-  public var sink: (any CompletionSink)? {
-    get { target }
-    set { target = newValue }
-  }
-  /// Not weak: an object that is weakly referenced counts all its references more slowly. The queue clears it.
-  private unowned var target: (any CompletionSink)?
-  private var started: [Request] = []
-  private var completed: [Request] = []
-
+public final class NullDevice: ImmediateDevice {
   /// A device of that size.
-  public init(geometry: Geometry) { self.geometry = geometry }
-
-  public func attach(to reactor: Reactor, tagCount: Int) throws(DeviceError) {
-    started.reserveCapacity(tagCount)
-    completed.reserveCapacity(tagCount)
-  }
-  public func start(_ request: Request) { started.append(request) }
-  public var hasUnsubmitted: Bool { !started.isEmpty }
-  public func submit() {
-    // What completed before and is not reaped yet stays.
-    completed.append(contentsOf: started)
-    started.removeAll(keepingCapacity: true)
-  }
-  public func reap() -> Bool {
-    guard !completed.isEmpty, let sink = target else { return false }
-    let count = completed.count
-    for index in 0..<count {
-      let request = completed[index]
-      sink.completed(request, result: request.remainingByteCount)
-    }
-    completed.removeFirst(count)
-    return true
-  }
+  public override init(geometry: Geometry) { super.init(geometry: geometry) }
 }

@@ -90,6 +90,12 @@ int cl_claim(int fd, int *holder) {
   return error == EACCES ? -EAGAIN : -error;
 }
 
+void cl_close(int fd) {
+  struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+  fcntl(fd, F_OFD_SETLK, &lock);
+  close(fd);
+}
+
 static int allocate(int fd, int mode, uint64_t offset, uint64_t byte_count) {
   int result;
   do result = fallocate(fd, mode, (off_t)offset, (off_t)byte_count);

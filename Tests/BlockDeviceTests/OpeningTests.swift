@@ -34,6 +34,24 @@ struct OpeningTests {
     #expect(errorOfOpening(path) == nil)
   }
 
+  @Test("a claim ends with its device, though a child that has not come to its exec has the descriptor still")
+  func claimEnds() throws {
+    let scratch = Scratch(.tmpfs)
+    let path = try scratch.image()
+    let first = try FileDevice(path: path)
+    // Shares the open file description, as a child's descriptor does.
+    let copy = try #require((3..<4096).first { Self.target(of: $0) == path }.map { dup($0) })
+    defer { close(copy) }
+    first.close()
+    #expect(errorOfOpening(path) == nil)
+  }
+
+  private static func target(of descriptor: Int32) -> String? {
+    var bytes = [CChar](repeating: 0, count: 4096)
+    let count = unsafe readlink("/proc/self/fd/\(descriptor)", &bytes, bytes.count)
+    return count < 0 ? nil : String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
   @Test("a second process is refused too, and may read")
   func otherProcess() async throws {
     let scratch = Scratch(.tmpfs)

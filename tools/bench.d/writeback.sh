@@ -16,7 +16,7 @@ while (($#)); do
   case $1 in
   --rounds) rounds=$2 ;;
   --directory) directory=$2 ;;
-  --help) sed -n '1,12s/^# \{0,1\}//p' "$repository/tools/bench.d/writeback.sh" && exit 0 ;;
+  --help) sed -n '1,10s/^# \{0,1\}//p' "$repository/tools/bench.d/writeback.sh" && exit 0 ;;
   *) say "tools/bench writeback: unknown option $1" && exit 2 ;;
   esac
   shift 2

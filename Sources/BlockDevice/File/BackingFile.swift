@@ -7,7 +7,7 @@ internal import SystemPackage
 struct OwnedDescriptor: ~Copyable {
   let rawValue: Int32
   init(_ rawValue: Int32) { self.rawValue = rawValue }
-  deinit { if rawValue >= 0 { close(rawValue) } }
+  deinit { if rawValue >= 0 { cl_close(rawValue) } }
 }
 
 /// An open regular file or block device that serves as a device's medium, with what was found out about it.

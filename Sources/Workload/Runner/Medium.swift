@@ -22,6 +22,7 @@ enum Medium: Sendable {
         return device
       } catch { throw .device(error) }
     case .resident(let resident):
+      // One mount at a time has it, and all of them run on its reactor: see ResidentDevice.
       nonisolated(unsafe) let device = resident.device
       return unsafe device
     }
