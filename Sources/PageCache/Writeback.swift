@@ -96,7 +96,7 @@ public final class Writeback {
     let space = pass.space
     guard pass.mayWaitForMore, space.endIndex.distance(from: page.index) < batchPageLimit else { return false }
     defer { space.seenEnd = space.endIndex }
-    return space.endIndex > space.seenEnd || space.batchesInFlight.contains { !$0.isTimedOut }
+    return space.endIndex > space.seenEnd || space.awaitsBatch
   }
 
   // MARK: A pass
