@@ -258,6 +258,22 @@ struct WritebackTests {
     }
   }
 
+  @Test("pages apart from each other near the end of a file do not wait for one another")
+  func scatteredNearTheEnd() {
+    let options = ToyOptions().with {
+      $0.backgroundPageCount = 0
+      $0.batchPageLimit = 8
+    }
+    script(options) { volume in
+      try await volume.write(0, at: 0, count: 6 * pageSize)
+      try await volume.fsync(volume.open(0))
+      volume.hold { $0.operation == .write }
+      for page in [0, 2, 4] { try await volume.write(0, at: page * pageSize, count: pageSize) }
+      try await volume.until("all three are at the device") { volume.heldCount == 3 }
+      volume.release()
+    }
+  }
+
   /// Takes its place first and never sends more than two pages at once.
   private struct InPairs: WritebackPolicy {
     func write(_ page: Page, _ pass: inout Writeback.Pass, _ writeback: Writeback) async throws(PageCacheError) {
