@@ -134,6 +134,18 @@ struct VolumeRunTests {
     #expect(try Images.check(TemporaryFile.read(path)) == nil)
   }
 
+  @Test("calls an image that is not there, or a folder, an error of the job, on every engine", arguments: engines)
+  func noImage(engine: String) async throws {
+    for path in ["\(TemporaryFile.folder)/blkdev-test-that-is-not-there", TemporaryFile.folder] {
+      let error = await #expect(throws: RunError.self) {
+        try await runJobs(
+          ["--name=a", "--target=fs", "--ioengine=\(engine)", "--image=\(path)", "--size=64k", "--rw=write"])
+      }
+      #expect(error?.exitCode == .jobError)
+      #expect(error?.description.hasPrefix("\(path): ") == true)
+    }
+  }
+
   @Test("refuses an image that is no volume")
   func noVolume() async throws {
     let file = try ScratchFile([UInt8](repeating: 0, count: 1 << 20))
