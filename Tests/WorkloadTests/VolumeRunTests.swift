@@ -146,6 +146,21 @@ struct VolumeRunTests {
     }
   }
 
+  @Test(
+    "holds in a storm on a volume of any block size, whose image e2fsck finds sound", arguments: engines,
+    [1024, 2048, 4096])
+  func blockSizes(engine: String, blockSize: Int) async throws {
+    let file = try ScratchFile(try Images.make(blockSize: blockSize, byteCount: 24 << 20))
+    let report = try await runJobs(
+      smallStorm(engine: engine, runtime: engine == "sim" ? "100ms" : "200ms", more: ["--image=\(file.path)"])
+        .filter { !$0.hasPrefix("--image_size") })
+    #expect(report.findings.isEmpty && report.verify?.mismatches == 0 && report.e2fsckExit == 0)
+    #expect(report.operations.write ?? 0 > 0 && report.operations.truncate ?? 0 > 0)
+    let writeback = try #require(report.writeback)
+    #expect(writeback.bytes == writeback.pages * UInt64(blockSize), "the volume's blocks are of that size")
+    #expect(writeback.largestBatchBytes <= 16 << 10)
+  }
+
   @Test("refuses an image that is no volume")
   func noVolume() async throws {
     let file = try ScratchFile([UInt8](repeating: 0, count: 1 << 20))
