@@ -48,6 +48,24 @@ struct CommandTests {
     #expect(try command.output().contains(" seeds, 0 failed;"))
   }
 
+  @Test("gives the same report for the same seed in every process, bit for bit")
+  func repeats() throws {
+    var reports: [String] = []
+    for _ in 0..<3 {
+      let command = try Command()
+      try command.start([
+        "--name=a", "--target=fs", "--ioengine=sim", "--image_size=16m", "--randseed=5", "--runtime=200ms",
+        "--time_based", "--filename=x:y:z", "--size=6m", "--bs=16k", "--iodepth=8", "--numjobs=2", "--cache_size=2m",
+        "--fs_ops=write:20,append:50,truncate:5,read:20,fsync:1", "--output-format=json",
+      ])
+      #expect(try command.exitCode() == 0)
+      reports.append(try command.output())
+      #expect(command.leavesNothing())
+    }
+    #expect(reports[0].contains("\"stale_batches\""))
+    #expect(reports[1] == reports[0] && reports[2] == reports[0])
+  }
+
   @Test("shows no line that is broken by a narrow terminal")
   func narrow() throws {
     let command = try Command()
