@@ -1,3 +1,4 @@
+import Glibc
 import Support
 import Testing
 
@@ -91,6 +92,26 @@ struct VolumeRunTests {
     #expect(isThere(image.path))
     control.abandon()
     #expect(!isThere(image.path))
+  }
+
+  @Test("keeps its scratch image when it is asked to, and says where; otherwise nothing is left", arguments: engines)
+  func keeps(engine: String) async throws {
+    for keep in ["--keep", "--keep=0"] {
+      let log = RecordedLog()
+      let report = try await runJobs(
+        ["--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=8m", "--size=64k", "--rw=write", keep],
+        control: RunControl(logger: log.logger))
+      #expect(report.findings.isEmpty)
+      let places = log.messages.compactMap { $0.split(separator: "kept: ").last.map(String.init) }
+        .filter { $0.hasSuffix("/volume.img") }
+      #expect(places.count == (keep == "--keep" ? 1 : 0))
+      for path in places {
+        #expect(try Images.dump("a.0.0", of: TemporaryFile.read(path)).count == 64 << 10)
+        _ = unsafe unlink(path)
+        _ = unsafe rmdir(String(path.dropLast("/volume.img".count)))
+        #expect(!isThere(path))
+      }
+    }
   }
 
   @Test("that is stopped in the middle compares what was written until then")
