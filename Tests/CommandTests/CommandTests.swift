@@ -48,6 +48,27 @@ struct CommandTests {
     #expect(try command.output().contains(" seeds, 0 failed;"))
   }
 
+  @Test("runs the truncate storm, which races and loses nothing, and loses data when cookies are ignored")
+  func truncateStorm() throws {
+    let path = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined() + "/tools/jobs/truncate-storm.fio"
+    for ignoresCookie in [false, true] {
+      let command = try Command()
+      try command.start(
+        [path, "--randseed=1", "--output-format=json"] + (ignoresCookie ? ["--unsafe-ignore-cookie"] : []))
+      let code = try command.exitCode()
+      let report = try command.output()
+      #expect(command.leavesNothing())
+      if ignoresCookie {
+        #expect(code == 3 || code == 4)
+        #expect(report.contains(#""stale_batches" : 0,"#))
+      } else {
+        #expect(code == 0)
+        #expect(report.contains(#""stale_after_free" : "#) && !report.contains(#""stale_after_free" : 0,"#))
+        #expect(report.contains(#""mismatches" : 0"#) && report.contains(#""exit" : 0"#))
+      }
+    }
+  }
+
   @Test("gives the same report for the same seed in every process, bit for bit")
   func repeats() throws {
     var reports: [String] = []
