@@ -62,6 +62,8 @@ public final class AddressSpace {
   public var endIndex: PageIndex {
     PageIndex((size &+ UInt64(cache.pageByteCount - 1)) >> UInt64(cache.pageByteCountLog2))
   }
+  /// Whether a batch is at the device that has not passed its deadline: its end is going to come.
+  var awaitsBatch: Bool { batchesInFlight.contains { !$0.isTimedOut } }
   /// The page at `index`, if it is cached.
   public func page(at index: PageIndex) -> Page? { pages[index] }
   /// The first cached page at or after `index`.

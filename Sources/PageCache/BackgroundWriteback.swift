@@ -82,7 +82,7 @@ final class BackgroundWriteback {
         if isAtEnd && !pass.waitsForMore { space.dirtySince = cache.reactor.now }
         if !isAtEnd && isRetryDue { space.hasRetries = true }
         // The end of one batch brings us back; without any at the device it is the next turn.
-        if pass.waitsForMore && space.batchesInFlight.isEmpty {
+        if pass.waitsForMore && !space.awaitsBatch {
           await cache.reactor.pass()
           wrote = true
         }
@@ -122,7 +122,8 @@ extension Writeback {
   /// Makes background writeback look for work.
   public func kick() { background.kick() }
 
+  /// A batch is complete, or past its deadline: nobody waits for that one any longer.
   func batchEnded(failed: Bool, of space: AddressSpace) {
-    if failed || cache.budget.hasWaiters || (space.waitsForMore && space.batchesInFlight.isEmpty) { kick() }
+    if failed || cache.budget.hasWaiters || (space.waitsForMore && !space.awaitsBatch) { kick() }
   }
 }

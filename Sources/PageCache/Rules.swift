@@ -2,6 +2,7 @@
 ///
 /// Empty in every real run. Each rule is explained where it is applied.
 public struct SwitchedOffRules: OptionSet, Sendable {
+  /// One bit a rule.
   public let rawValue: UInt64
   /// Rules by number; use the named ones.
   public init(rawValue: UInt64) { self.rawValue = rawValue }

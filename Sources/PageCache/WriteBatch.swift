@@ -73,6 +73,7 @@ final class WriteBatch: RequestHandler {
       page.wakeWaiters()
     }
     space.batchDone.wakeAll()
+    space.cache.writeback.batchEnded(failed: false, of: space)
   }
 
   /// Ends the writeback of a page that counts as written. Returns the units of the budget to give back.

@@ -94,9 +94,12 @@ public final class Writeback {
   /// many batches as it makes calls. (RFC 896 does the like to small packets.)
   private func waitsForMore(_ page: Page, _ pass: Pass) -> Bool {
     let space = pass.space
-    guard pass.mayWaitForMore, space.endIndex.distance(from: page.index) < batchPageLimit else { return false }
+    let count = space.endIndex.distance(from: page.index)
+    guard pass.mayWaitForMore, count < batchPageLimit, run(from: page.index, to: space.endIndex, pass) == count else {
+      return false
+    }
     defer { space.seenEnd = space.endIndex }
-    return space.endIndex > space.seenEnd || space.batchesInFlight.contains { !$0.isTimedOut }
+    return space.endIndex > space.seenEnd || space.awaitsBatch
   }
 
   // MARK: A pass

@@ -48,6 +48,45 @@ struct CommandTests {
     #expect(try command.output().contains(" seeds, 0 failed;"))
   }
 
+  @Test("runs the truncate storm, which races and loses nothing, and loses data when cookies are ignored")
+  func truncateStorm() throws {
+    let path = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined() + "/tools/jobs/truncate-storm.fio"
+    for ignoresCookie in [false, true] {
+      let command = try Command()
+      try command.start(
+        [path, "--randseed=1", "--output-format=json"] + (ignoresCookie ? ["--unsafe-ignore-cookie"] : []))
+      let code = try command.exitCode()
+      let report = try command.output()
+      #expect(command.leavesNothing())
+      if ignoresCookie {
+        #expect(code == 3 || code == 4)
+        #expect(report.contains(#""stale_batches" : 0,"#))
+      } else {
+        #expect(code == 0)
+        #expect(report.contains(#""stale_after_free" : "#) && !report.contains(#""stale_after_free" : 0,"#))
+        #expect(report.contains(#""mismatches" : 0"#) && report.contains(#""exit" : 0"#))
+      }
+    }
+  }
+
+  @Test("gives the same report for the same seed in every process, bit for bit")
+  func repeats() throws {
+    var reports: [String] = []
+    for _ in 0..<3 {
+      let command = try Command()
+      try command.start([
+        "--name=a", "--target=fs", "--ioengine=sim", "--image_size=16m", "--randseed=5", "--runtime=200ms",
+        "--time_based", "--filename=x:y:z", "--size=6m", "--bs=16k", "--iodepth=8", "--numjobs=2", "--cache_size=2m",
+        "--fs_ops=write:20,append:50,truncate:5,read:20,fsync:1", "--output-format=json",
+      ])
+      #expect(try command.exitCode() == 0)
+      reports.append(try command.output())
+      #expect(command.leavesNothing())
+    }
+    #expect(reports[0].contains("\"stale_batches\""))
+    #expect(reports[1] == reports[0] && reports[2] == reports[0])
+  }
+
   @Test("shows no line that is broken by a narrow terminal")
   func narrow() throws {
     let command = try Command()

@@ -1,4 +1,5 @@
 import Ext2
+import FaultLab
 import Support
 import SystemPackage
 import Testing
@@ -128,6 +129,35 @@ struct KernelTests {
       try Kernel.run("rm", ["\(folder)/indirect", "\(folder)/small-1"])
     }
     #expect(try Images.check(last) == nil)
+  }
+
+  @Test("it reads what seeded runs of the whole volume have left, byte for byte, for every block size")
+  func kernelReadsRuns() throws {
+    let explorer = try Explorer(), names = ["a", "b", "c"]
+    var blockSizes: Set<Int> = []
+    for seed in UInt64(0)..<9 {
+      let scenario = Scenario(seed: seed)
+      blockSizes.insert(scenario.blockSize)
+      let outcome = explorer.run(scenario)
+      #expect(outcome.findings == [], "seed \(seed)")
+      #expect(try Images.check(outcome.image) == nil, "seed \(seed)")
+      var read: [[UInt8]] = []
+      try Kernel.mounted(outcome.image) { folder in
+        for name in names { read.append(try TemporaryFile.read("\(folder)/\(name)")) }
+      }
+      let found = read
+      // The run itself has compared what we read with what was written.
+      let ours = VolumeRig.run(outcome.image) { rig in
+        for (name, bytes) in zip(names, found) {
+          let file = try await rig.volume.open(name)
+          #expect(try await file.status().byteCount == UInt64(bytes.count), "\(name) of seed \(seed)")
+          #expect(try await file.read(at: 0, count: bytes.count + 1) == bytes, "\(name) of seed \(seed)")
+        }
+      }
+      #expect(ours.failures == [])
+      #expect(found.contains { !$0.isEmpty }, "seed \(seed)")
+    }
+    #expect(blockSizes == Set(Scenario.blockSizes))
   }
 }
 

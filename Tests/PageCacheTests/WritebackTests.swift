@@ -233,6 +233,47 @@ struct WritebackTests {
     }
   }
 
+  @Test("the end of a file waits for no batch that is past its deadline", arguments: [1, 2])
+  func endBehindDeadline(growths: Int) {
+    let options = ToyOptions().with {
+      $0.backgroundPageCount = 0
+      $0.batchPageLimit = 8
+      $0.timeoutNanoseconds = 1_000_000
+    }
+    script(options) { volume in
+      volume.hold { $0.writes(0) }
+      try await volume.write(0, at: 0, count: pageSize)
+      try await volume.until("the first page is at the device") { volume.heldCount == 1 }
+      for page in 1...growths {
+        try await volume.write(0, at: page * pageSize, count: pageSize)
+        // A tenth of the age at which pages are written whatever the thresholds say.
+        var waited = 0
+        while volume.page(0, page)?.isDirty == true && waited < 3000 {
+          await volume.pause(1_000_000)
+          waited += 1
+        }
+        volume.expect(volume.page(0, page)?.isDirty == false, "page \(page) did not wait for it")
+      }
+      volume.expect(volume.heldCount == 1, "the first page is still out")
+    }
+  }
+
+  @Test("pages apart from each other near the end of a file do not wait for one another")
+  func scatteredNearTheEnd() {
+    let options = ToyOptions().with {
+      $0.backgroundPageCount = 0
+      $0.batchPageLimit = 8
+    }
+    script(options) { volume in
+      try await volume.write(0, at: 0, count: 6 * pageSize)
+      try await volume.fsync(volume.open(0))
+      volume.hold { $0.operation == .write }
+      for page in [0, 2, 4] { try await volume.write(0, at: page * pageSize, count: pageSize) }
+      try await volume.until("all three are at the device") { volume.heldCount == 3 }
+      volume.release()
+    }
+  }
+
   /// Takes its place first and never sends more than two pages at once.
   private struct InPairs: WritebackPolicy {
     func write(_ page: Page, _ pass: inout Writeback.Pass, _ writeback: Writeback) async throws(PageCacheError) {

@@ -1,3 +1,4 @@
+import Glibc
 import Support
 import Testing
 
@@ -93,6 +94,26 @@ struct VolumeRunTests {
     #expect(!isThere(image.path))
   }
 
+  @Test("keeps its scratch image when it is asked to, and says where; otherwise nothing is left", arguments: engines)
+  func keeps(engine: String) async throws {
+    for keep in ["--keep", "--keep=0"] {
+      let log = RecordedLog()
+      let report = try await runJobs(
+        ["--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=8m", "--size=64k", "--rw=write", keep],
+        control: RunControl(logger: log.logger))
+      #expect(report.findings.isEmpty)
+      let places = log.messages.compactMap { $0.split(separator: "kept: ").last.map(String.init) }
+        .filter { $0.hasSuffix("/volume.img") }
+      #expect(places.count == (keep == "--keep" ? 1 : 0))
+      for path in places {
+        #expect(try Images.dump("a.0.0", of: TemporaryFile.read(path)).count == 64 << 10)
+        _ = unsafe unlink(path)
+        _ = unsafe rmdir(String(path.dropLast("/volume.img".count)))
+        #expect(!isThere(path))
+      }
+    }
+  }
+
   @Test("that is stopped in the middle compares what was written until then")
   func stoppedInTheMiddle() async throws {
     let control = Stopper { $0.writesPerSecond > 0 }
@@ -132,6 +153,33 @@ struct VolumeRunTests {
     let second = try await runJobs(common + ["--rw=randread"])
     #expect(second.findings.isEmpty && second.operations.read == 256 && second.operations.write == nil)
     #expect(try Images.check(TemporaryFile.read(path)) == nil)
+  }
+
+  @Test("calls an image that is not there, or a folder, an error of the job, on every engine", arguments: engines)
+  func noImage(engine: String) async throws {
+    for path in ["\(TemporaryFile.folder)/blkdev-test-that-is-not-there", TemporaryFile.folder] {
+      let error = await #expect(throws: RunError.self) {
+        try await runJobs(
+          ["--name=a", "--target=fs", "--ioengine=\(engine)", "--image=\(path)", "--size=64k", "--rw=write"])
+      }
+      #expect(error?.exitCode == .jobError)
+      #expect(error?.description.hasPrefix("\(path): ") == true)
+    }
+  }
+
+  @Test(
+    "holds in a storm on a volume of any block size, whose image e2fsck finds sound", arguments: engines,
+    [1024, 2048, 4096])
+  func blockSizes(engine: String, blockSize: Int) async throws {
+    let file = try ScratchFile(try Images.make(blockSize: blockSize, byteCount: 24 << 20))
+    let report = try await runJobs(
+      smallStorm(engine: engine, runtime: engine == "sim" ? "100ms" : "200ms", more: ["--image=\(file.path)"])
+        .filter { !$0.hasPrefix("--image_size") })
+    #expect(report.findings.isEmpty && report.verify?.mismatches == 0 && report.e2fsckExit == 0)
+    #expect(report.operations.write ?? 0 > 0 && report.operations.truncate ?? 0 > 0)
+    let writeback = try #require(report.writeback)
+    #expect(writeback.bytes == writeback.pages * UInt64(blockSize), "the volume's blocks are of that size")
+    #expect(writeback.largestBatchBytes <= 16 << 10)
   }
 
   @Test("refuses an image that is no volume")

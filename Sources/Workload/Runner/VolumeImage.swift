@@ -43,6 +43,11 @@ struct VolumeImage: Sendable {
     try makeVolume(seed: plan.jobs[0].randomSeed ?? 0)
   }
 
+  /// Its size, in bytes.
+  func byteCount() throws(RunError) -> UInt64 {
+    do { return try HostFile.byteCount(of: path) } catch { throw path == judgedPath ? error : error.ofNamedFile }
+  }
+
   /// An ext2 volume of 4 KiB blocks, the same for the same seed. Without discards: they would undo the preallocation.
   private func makeVolume(seed: UInt64) throws(RunError) {
     var generator = SeededGenerator(seed: seed)

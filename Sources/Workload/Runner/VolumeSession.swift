@@ -57,7 +57,9 @@ actor VolumeSession {
 
   /// The whole run but for making and judging the image. `storePath`: where an image in memory goes for the judge.
   func run(loadPath: String, storePath: String?) async throws(RunError) -> RunReport {
-    if case .resident(let device) = medium { try await device.load(from: loadPath) }
+    if case .resident(let device) = medium {
+      do { try await device.load(from: loadPath) } catch { throw plan.volume?.image == nil ? error : error.ofNamedFile }
+    }
     let volume = try await mount(isReadOnly: false)
     do {
       try await open(volume)

@@ -57,15 +57,16 @@ package enum WorkloadRunner {
     if plan.jobs[0].engine == .libaio {
       medium = .file(path: image.path, isDirect: plan.jobs[0].isDirect)
     } else {
-      try plan.checkMemory(imageBytes: HostFile.byteCount(of: image.path))
-      medium = .resident(try residentDevice(image, reactor))
+      let byteCount = try image.byteCount()
+      try plan.checkMemory(imageBytes: byteCount)
+      medium = .resident(residentDevice(byteCount, reactor))
     }
     let session = VolumeSession(plan, on: reactor, medium, control)
     return try await session.run(loadPath: image.path, storePath: image.judgedPath)
   }
 
-  private static func residentDevice(_ image: VolumeImage, _ reactor: Reactor) throws(RunError) -> ResidentDevice {
-    let geometry = Geometry(byteCount: try HostFile.byteCount(of: image.path) / 4096 * 4096)
+  private static func residentDevice(_ byteCount: UInt64, _ reactor: Reactor) -> ResidentDevice {
+    let geometry = Geometry(byteCount: byteCount / 4096 * 4096)
     guard let simulated = reactor as? SimulatedReactor else {
       return ResidentDevice(MemoryDevice(geometry: geometry), on: reactor)
     }

@@ -8,7 +8,7 @@ package enum RunError: Error, Sendable {
   case missingTool(String)
   /// Such a program failed to do its work.
   case toolFailed(String, exitCode: Int32, output: String)
-  /// A file of this machine could not be made, read or written: which step, and the errno.
+  /// A file that the run makes for itself could not be made, read or written: which step, and the errno.
   case file(path: String, step: String, errno: Int32)
   /// The scratch image could not be made.
   case scratchImage(DeviceError)
@@ -31,7 +31,16 @@ package enum RunError: Error, Sendable {
   }
 }
 
+extension RunError {
+  /// The same error for a file that a job names: that it cannot be read says nothing about the machine.
+  var ofNamedFile: RunError {
+    guard case .file(let path, let step, let errno) = self else { return self }
+    return .device(.cannotOpen(path: path, step: step, Errno(rawValue: errno)))
+  }
+}
+
 extension RunError: CustomStringConvertible {
+  /// What happened, with the path or the line to type where there is one.
   package var description: String {
     switch self {
     case .missingTool(let name): "\(name) is not installed; type: sudo apt-get install -y e2fsprogs"
