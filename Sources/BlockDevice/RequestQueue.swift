@@ -51,7 +51,8 @@ public final class RequestQueue {
   public let configuration: Configuration
   /// What was dispatched since the queue opened.
   public var counters: DeviceCounters { counts }
-  /// Called after each completed request, on the reactor: what waits for a block to be out of flight looks again.
+  /// Called after each completed write, discard or zeroing, on the reactor: what waits for a block to be out of flight
+  /// looks again.
   public var onWriteCompleted: (() -> Void)? {
     get { writeObserver }
     set { writeObserver = newValue }

@@ -68,6 +68,21 @@ struct SpaceTests {
     return true
   }
 
+  @Test("files that grow side by side come out in few pieces", arguments: AllocationPolicyName.allCases)
+  func contiguous(allocation: AllocationPolicyName) throws {
+    let image = try Images.make(blockSize: 1024, byteCount: 8 << 20)
+    try script(image, .quiet.with { $0.allocation = allocation }, seeds: 0..<2) { rig in
+      var files: [File] = []
+      for name in ["a", "b", "c", "d"] { files.append(try await rig.volume.open(name, create: true)) }
+      for _ in 0..<250 { for file in files { try await file.append(stamped(1, count: 3 * 1024)) } }
+      for file in files {
+        let extents = try await file.extents()
+        #expect(extents.reduce(0) { $0 + $1.count } == 750)
+        #expect(extents.count <= 24, "750 blocks in \(extents.count) pieces")
+      }
+    }
+  }
+
   @Test("a piece of a write may get one block from each of very many groups")
   func oneBlockInEachGroup() throws {
     let image = try Images.make(blockSize: 1024, byteCount: 16 << 20, options: ["-g", "256", "-N", "1024", "-m", "0"])

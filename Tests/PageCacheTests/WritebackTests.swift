@@ -274,6 +274,35 @@ struct WritebackTests {
     }
   }
 
+  @Test("pages of writers that take turns lie side by side in memory: a batch has few segments")
+  func segments() {
+    let options = ToyOptions.scripted.with {
+      $0.cachePageCount = 256
+      $0.blockCount = 96
+      $0.dirtyPageLimit = 96
+      $0.leafPageCount = 64
+    }
+    script(options) { volume in
+      for page in 0..<32 {
+        for file in 0..<2 {
+          if page == 0 { volume.blocks.setRotor(40 * file) }
+          try await volume.write(file, at: page * pageSize, count: pageSize)
+        }
+      }
+      var pages = 0, segments = 0
+      volume.treat { request in
+        if request.operation == .write {
+          pages += request.transferByteCount / pageSize
+          segments += request.segmentCount
+        }
+        return .proceed
+      }
+      for file in 0..<2 { try await volume.fsync(volume.open(file)) }
+      let batches = Int(volume.cache.writeback.counters.batches)
+      volume.expect(pages == 64 && segments <= batches, "\(segments) segments for \(pages) pages in \(batches) batches")
+    }
+  }
+
   /// Takes its place first and never sends more than two pages at once.
   private struct InPairs: WritebackPolicy {
     func write(_ page: Page, _ pass: inout Writeback.Pass, _ writeback: Writeback) async throws(PageCacheError) {

@@ -48,6 +48,8 @@ run_fio() {
     "$@" | awk -F'[:,]' '/"write" :/ { inside = 1 } inside && /"bw" :/ { print $2 / 1024; exit }'
 }
 
+echo "medians of $rounds rounds, 1 GiB image, 4 KiB blocks, $directory"
+echo "sequential: cache 16 MiB, dirty limit 12 MiB, background threshold 2 MiB, depth 8; fio: depth 4"
 for ((round = 1; round <= rounds; round++)); do
   fresh_image
   "$bench" sequential "$image" 256 >"$results/sequential"
@@ -74,7 +76,8 @@ fresh_image
 "$bench" scattered "$image" >"$results/scattered"
 runs=$(value dirty_runs <"$results/scattered") writes=$(value device_writes <"$results/scattered")
 ratio=$(awk -v a="$writes" -v b="$runs" 'BEGIN { printf "%.4f", a / b }')
-echo "scattered:  $writes device writes for $runs dirty runs; ratio $ratio (at most 1.05: $(verdict "$ratio" '<=' 1.05))"
+echo "scattered:  cache 192 MiB, dirty limit 128 MiB, background threshold 96 MiB, depth 32"
+echo "            $writes device writes for $runs dirty runs; ratio $ratio (at most 1.05: $(verdict "$ratio" '<=' 1.05))"
 
 fresh_image
 "$bench" bounded "$image" 32 >"$results/bounded"
