@@ -60,11 +60,14 @@ final class BlockAllocator {
   {
     let start = layout.contains(goal) ? goal : layout.firstDataBlock
     while true {
+      let clearCount = pendingFrees.clearCount
       for respectsWindows in [true, false] {
         if let run = try await search(count, from: start, inode, respectsWindows: respectsWindows, ticket) {
           return run
         }
       }
+      // The search suspends: a block may have become free where it had looked already.
+      if pendingFrees.clearCount != clearCount { continue }
       guard try await pendingFrees.waitForSome() else { throw .noSpace }
     }
   }

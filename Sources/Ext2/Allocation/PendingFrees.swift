@@ -110,27 +110,32 @@ final class PendingFrees {
     if let hung { throw hung }
     work.wakeAll()
     isPressed = true
-    failure = nil
+    let failuresBefore = failureCount
     await freed.wait()
-    if let error = failure ?? hung { throw error }
+    if let error = failure(after: failuresBefore) ?? hung { throw error }
     return true
   }
   /// Somebody waits for blocks: with ordered frees a commit is worth its price.
   private var isPressed = false
-  /// Why blocks that are ready could not be freed when that was last tried.
-  private var failure: Ext2Error?
+  /// Why blocks that are ready could not be freed when that last failed, and how often it has: whoever waits is told of a
+  /// failure since, and not of one before.
+  private var lastFailure: Ext2Error?
+  private var failureCount: UInt64 = 0
+  private func failure(after count: UInt64) -> Ext2Error? { failureCount == count ? nil : lastFailure }
+  /// Counts frees that have come to their end.
+  private(set) var clearCount: UInt64 = 0
 
   /// Waits until nothing is pending that was so at the call. Returns why something still is.
   func drain() async -> Ext2Error? {
     let last = addedCount
     var isWaitedFor: Bool { freeing.map { $0.number <= last } ?? false || runs.contains { $0.number <= last } }
-    failure = nil
-    while isWaitedFor && isRunning && failure == nil && hung == nil {
+    let failuresBefore = failureCount
+    while isWaitedFor && isRunning && failureCount == failuresBefore && hung == nil {
       isPressed = true
       work.wakeAll()
       await freed.wait()
     }
-    return isWaitedFor ? failure ?? hung : nil
+    return isWaitedFor ? failure(after: failuresBefore) ?? hung : nil
   }
 
   private func deadline(of run: Run) -> Instant? {
@@ -193,6 +198,7 @@ final class PendingFrees {
     }
     metadata.markDirty(bitmap)
     groups.changeFreeBlocks(of: group, by: cleared)
+    clearCount += 1
     freed.wakeAll()
   }
 
@@ -253,7 +259,8 @@ final class PendingFrees {
 
   /// Ready blocks could not be freed: whoever waits for them is told. It is tried again when the next one waits.
   private func fail(_ error: Ext2Error) {
-    failure = error
+    lastFailure = error
+    failureCount += 1
     freed.wakeAll()
   }
 
