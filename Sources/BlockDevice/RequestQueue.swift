@@ -70,6 +70,7 @@ public final class RequestQueue {
   private var writeObserver: (() -> Void)?
   private var submitObserver: ((Request) -> Void)?
   private var outstanding = 0
+  private var closesWhenIdle = false
 
   let places: [Request]
   /// Places nobody has. These lists hold indices of `places`.
@@ -119,6 +120,13 @@ public final class RequestQueue {
     device.sink = nil
     device.close()
   }
+
+  /// Closes the queue as soon as nothing is outstanding: a request past its deadline keeps its tag and its memory until the
+  /// device lets go of it. Nobody uses the queue any more.
+  public func closeWhenIdle() {
+    if outstanding == 0 { close() } else { closesWhenIdle = true }
+  }
+  private var isToBeClosed: Bool { closesWhenIdle && outstanding == 0 }
 
   // MARK: Submitting
 
@@ -282,10 +290,15 @@ public final class RequestQueue {
 
 extension RequestQueue: EventSource {
   public var awaitsEndOfTurn: Bool {
-    waiting.count > backlogCount || (backlogCount > 0 && freeTags.count > 0) || device.hasUnsubmitted
+    waiting.count > backlogCount || (backlogCount > 0 && freeTags.count > 0) || device.hasUnsubmitted || isToBeClosed
   }
 
   @discardableResult public func endTurn() -> Bool {
+    if isToBeClosed {
+      closesWhenIdle = false
+      close()
+      return true
+    }
     let hadWork = awaitsEndOfTurn
     if hadWork {
       unplug()

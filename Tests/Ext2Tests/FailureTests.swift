@@ -213,19 +213,21 @@ struct FailureTests {
     }
     let image = try Images.empty(blockSize: Self.size)
     for seed in UInt64(0)..<8 {
-      let outcome = VolumeRig.run(image, seed: seed, options: options) { rig in
-        let file = try await rig.volume.open("a", create: true)
-        await rig.hold { $0.operation.isWrite || (hangsFlush && $0.operation == .flush) }
-        // No two pages are neighbours: each takes a place of its own.
-        for page in 0..<200 {
-          let error = await errorOf { () async throws(Ext2Error) in
-            try await file.write(stamped(1, count: Self.size), at: UInt64(2 * page * Self.size))
+      let outcome = leaving("requests past their deadline, which keep their memory") {
+        VolumeRig.run(image, seed: seed, options: options) { rig in
+          let file = try await rig.volume.open("a", create: true)
+          await rig.hold { $0.operation.isWrite || (hangsFlush && $0.operation == .flush) }
+          // No two pages are neighbours: each takes a place of its own.
+          for page in 0..<200 {
+            let error = await errorOf { () async throws(Ext2Error) in
+              try await file.write(stamped(1, count: Self.size), at: UInt64(2 * page * Self.size))
+            }
+            if error != nil { break }
           }
-          if error != nil { break }
+          #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil)
+          #expect(await errorOf { () async throws(Ext2Error) in try await file.read(at: 1 << 20, count: 1) } == nil)
+          await #expect(throws: Ext2Error.self) { try await rig.volume.unmount() }
         }
-        #expect(await errorOf { () async throws(Ext2Error) in try await file.synchronize() } != nil)
-        #expect(await errorOf { () async throws(Ext2Error) in try await file.read(at: 1 << 20, count: 1) } == nil)
-        await #expect(throws: Ext2Error.self) { try await rig.volume.unmount() }
       }
       #expect(outcome.failures == [], "seed \(seed)")
     }

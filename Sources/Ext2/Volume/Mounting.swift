@@ -17,7 +17,7 @@ struct Mounting {
     do {
       return try await mount(queue, options)
     } catch {
-      if queue.outstandingCount == 0 { queue.close() }
+      queue.closeWhenIdle()
       throw error
     }
   }

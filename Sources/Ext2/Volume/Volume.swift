@@ -110,7 +110,7 @@ public actor Volume {
     }
     if !core.isReadOnly && firstError == nil { firstError = await markClean() }
     // A request past its deadline keeps its tag and memory until the device lets go: the queue stays open then.
-    if core.queue.outstandingCount == 0 { core.queue.close() }
+    core.queue.closeWhenIdle()
     if let firstError { throw firstError }
   }
 

@@ -28,7 +28,7 @@ actor DeviceSession {
 
   /// The whole run.
   func run() async throws(RunError) -> RunReport {
-    defer { for entry in queues where entry.queue.outstandingCount == 0 { entry.queue.close() } }
+    defer { for entry in queues { entry.queue.closeWhenIdle() } }
     for (jobIndex, job) in plan.jobs.enumerated() { try prepare(job, jobIndex) }
     startedAt = reactor.now
     await work()
