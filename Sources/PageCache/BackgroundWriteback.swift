@@ -22,7 +22,8 @@ final class BackgroundWriteback {
   }
 
   func list(_ space: AddressSpace) {
-    guard !space.isListedDirty else { return }
+    // After `stop` nobody would take it out again: a write past its deadline may fail when the volume is no more.
+    guard !space.isListedDirty, !isStopping else { return }
     space.isListedDirty = true
     space.dirtySince = cache.reactor.now
     spaces.append(space)
