@@ -80,7 +80,7 @@ let package = Package(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
-    tests("CommandTests", ["blkdev-run", "Support", system]),
+    tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", system]),
   ],
   swiftLanguageModes: [.v6]
 )

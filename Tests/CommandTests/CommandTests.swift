@@ -1,3 +1,4 @@
+import AllocationCounter
 import Glibc
 import Support
 import Testing
@@ -24,6 +25,20 @@ struct CommandTests {
     let output = try command.output()
     #expect(output.hasPrefix("{") && output.hasSuffix("}\n"))
     #expect(try Images.check(TemporaryFile.read(image)) == nil)
+  }
+
+  @Test(
+    "keeps its memory below the cache and 64 MiB while it writes a file of ten times the cache",
+    .enabled(if: allocation_counter_works(), "a sanitizer's memory counts too"))
+  func memory() throws {
+    let command = try Command()
+    try command.start([
+      "--name=a", "--target=fs", "--rw=write", "--bs=256k", "--size=160m", "--cache_size=16m", "--output-format=json",
+    ])
+    #expect(try command.exitCode() == 0)
+    let words = try command.output().split { !$0.isNumber && !$0.isLetter && $0 != "_" }
+    let peak = try #require(words.firstIndex(of: "peak_bytes").flatMap { Int(words[$0 + 1]) })
+    #expect(peak > 16 << 20 && peak < 80 << 20)
   }
 
   @Test("ends at once on the second signal, and leaves no scratch image behind")
