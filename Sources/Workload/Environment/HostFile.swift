@@ -54,10 +54,16 @@ enum HostFile {
     UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))
   }
 
-  /// The process's high-water mark of resident memory, in bytes (getrusage, ru_maxrss).
+  /// The process's high-water mark of resident memory, in bytes (VmHWM of proc_pid_status(5)); 0 where that is not told.
+  ///
+  /// Not ru_maxrss of getrusage: a process begins there with what the one that started it had.
   static var peakMemoryBytes: UInt64 {
-    var usage = rusage()
-    _ = unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return UInt64(max(0, usage.ru_maxrss)) * 1024
+    guard let file = try? FileDescriptor.open(FilePath("/proc/self/status"), .readOnly) else { return 0 }
+    defer { try? file.close() }
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = (try? unsafe bytes.withUnsafeMutableBytes { unsafe try file.read(into: $0) }) ?? 0
+    let words = String(decoding: bytes[..<count], as: UTF8.self).split(whereSeparator: \.isWhitespace)
+    let kibibytes = words.firstIndex(of: "VmHWM:").flatMap { words[$0...].dropFirst().first.flatMap { UInt64($0) } }
+    return (kibibytes ?? 0) * 1024
   }
 }
