@@ -10,13 +10,11 @@
   }
   private static let none: Int32 = -1
   private let links: UnsafeMutablePointer<Link>
-  private let count: Int
   private var newest = none
   private var oldest = none
 
   /// An empty list for pages of `count` frames.
   init(frameCount count: Int) {
-    self.count = count
     unsafe links = .allocate(capacity: count)
     unsafe links.initialize(repeating: Link(), count: count)
   }
