@@ -35,6 +35,7 @@ let package = Package(
     .library(name: "BlockDevice", targets: ["BlockDevice"]),
     .library(name: "PageCache", targets: ["PageCache"]),
     .library(name: "Ext2", targets: ["Ext2"]),
+    .library(name: "Ext2Tools", targets: ["Ext2Tools"]),
     .library(name: "FaultLab", targets: ["FaultLab"]),
   ],
   dependencies: [
@@ -50,6 +51,7 @@ let package = Package(
     module("Reactor", ["CLinux", deque, heap]),
     module("BlockDevice", ["CLinux", "Reactor", system, deque]),
     module("PageCache", ["Reactor", "BlockDevice", deque]),
+    module("Ext2Tools", ["CLinux", "Ext2Format", system]),
     module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging]),
     module(
       "Workload",
@@ -61,7 +63,7 @@ let package = Package(
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
-        "CLinux", "Workload", "FaultLab", "PageCache", "Ext2", "BlockDevice", "Reactor", system, logging,
+        "CLinux", "Workload", "FaultLab", "PageCache", "Ext2", "Ext2Tools", "BlockDevice", "Reactor", system, logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -76,6 +78,7 @@ let package = Package(
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
     tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
     tests("Ext2FormatTests", ["Ext2Format"]),
+    tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "Support", "Workload", system]),
     tests(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),

@@ -1,0 +1,69 @@
+public import SystemPackage
+
+/// The bytes of a volume that is not mounted: of an image in memory, of a file or of a block device.
+///
+/// Everything here is synchronous: who makes or checks a volume has nothing else to do meanwhile.
+public protocol VolumeBytes: AnyObject {
+  /// How many there are.
+  var byteCount: UInt64 { get }
+  /// Fills `buffer` with the bytes from `offset` on. Reading past the end is an error of the caller.
+  func read(at offset: UInt64, into buffer: inout MutableRawSpan) throws(VolumeBytesError)
+  /// Writes bytes at `offset`, inside the volume.
+  func write(_ bytes: RawSpan, at offset: UInt64) throws(VolumeBytesError)
+}
+
+/// A transfer that failed: which, where, and why.
+public struct VolumeBytesError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// "read" or "write", "open" and so on.
+  public let step: String
+  /// The byte where the transfer began.
+  public let offset: UInt64
+  /// Bytes of the transfer.
+  public let byteCount: Int
+  /// Why.
+  public let errno: Errno
+  public init(step: String, offset: UInt64 = 0, byteCount: Int = 0, errno: Errno) {
+    self.step = step
+    self.offset = offset
+    self.byteCount = byteCount
+    self.errno = errno
+  }
+  public var description: String {
+    byteCount == 0 ? "\(step): \(errno)" : "\(step) of \(byteCount) bytes at byte \(offset): \(errno)"
+  }
+}
+
+/// An image in memory.
+public final class MemoryBytes: VolumeBytes {
+  /// The image.
+  public private(set) var bytes: [UInt8]
+  public init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  public var byteCount: UInt64 { UInt64(bytes.count) }
+
+  public func read(at offset: UInt64, into buffer: inout MutableRawSpan) throws(VolumeBytesError) {
+    let start = try check("read", offset, buffer.byteCount)
+    let count = buffer.byteCount
+    unsafe buffer.withUnsafeMutableBytes { target in
+      unsafe bytes.withUnsafeBytes { source in
+        unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[start..<start + count]))
+      }
+    }
+  }
+
+  public func write(_ source: RawSpan, at offset: UInt64) throws(VolumeBytesError) {
+    let start = try check("write", offset, source.byteCount)
+    unsafe source.withUnsafeBytes { source in
+      unsafe bytes.withUnsafeMutableBytes { target in
+        unsafe UnsafeMutableRawBufferPointer(rebasing: target[start..<start + source.count]).copyMemory(from: source)
+      }
+    }
+  }
+
+  private func check(_ step: String, _ offset: UInt64, _ count: Int) throws(VolumeBytesError) -> Int {
+    guard offset <= byteCount, UInt64(count) <= byteCount - offset else {
+      throw VolumeBytesError(step: step, offset: offset, byteCount: count, errno: .invalidArgument)
+    }
+    return Int(offset)
+  }
+}
