@@ -34,6 +34,7 @@ let package = Package(
     .library(name: "Reactor", targets: ["Reactor"]),
     .library(name: "BlockDevice", targets: ["BlockDevice"]),
     .library(name: "PageCache", targets: ["PageCache"]),
+    .library(name: "Ext2Format", targets: ["Ext2Format"]),
     .library(name: "Ext2", targets: ["Ext2"]),
     .library(name: "Ext2Tools", targets: ["Ext2Tools"]),
     .library(name: "FaultLab", targets: ["FaultLab"]),
@@ -52,7 +53,7 @@ let package = Package(
     module("BlockDevice", ["CLinux", "Reactor", system, deque]),
     module("PageCache", ["Reactor", "BlockDevice", deque]),
     module("Ext2Tools", ["CLinux", "Ext2Format", system]),
-    module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging]),
+    module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging, system]),
     module(
       "Workload",
       [
