@@ -60,11 +60,13 @@ let package = Package(
         "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2", system, logging,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
+    module("HostTree", ["CLinux", "Ext2", "Ext2Format", "Reactor", system]),
     module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging]),
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
-        "CLinux", "Workload", "FaultLab", "PageCache", "Ext2", "Ext2Tools", "BlockDevice", "Reactor", system, logging,
+        "CLinux", "Workload", "FaultLab", "HostTree", "PageCache", "Ext2", "Ext2Format", "Ext2Tools", "BlockDevice",
+        "Reactor", system, logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -83,6 +85,7 @@ let package = Package(
     tests(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
+    tests("HostTreeTests", ["HostTree", "Ext2", "Support", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
     tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", system]),
   ],
