@@ -14,8 +14,8 @@ package final class TreeModel {
     /// The bytes of blocks that are allocated.
     package var blocks: [UInt64: [UInt8]] = [:]
     package var byteCount: UInt64 = 0
-    /// Whether an operation that ran out of space has left it unknown which blocks there are.
-    package var hasUnknownHoles = false
+    /// Whether an operation that ran out of space has left it unknown how large the file is and what is in it.
+    package var isUnknown = false
     package var entries: [[UInt8]: Node] = [:]
     package weak var parent: Node?
     package var target: [UInt8] = []

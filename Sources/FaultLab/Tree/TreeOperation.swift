@@ -41,7 +41,8 @@ extension TreeOperation: CustomStringConvertible {
     case .link(let path, let newPath): "ln \(quoted(path)) \(quoted(newPath))"
     case .unlink(let path): "rm \(quoted(path))"
     case .removeDirectory(let path): "rmdir \(quoted(path))"
-    case .rename(let path, let newPath, let noReplace): "mv \(noReplace ? "-n " : "")-T \(quoted(path)) \(quoted(newPath))"
+    case .rename(let path, let newPath, let noReplace):
+      "mv \(noReplace ? "-n " : "")-T \(quoted(path)) \(quoted(newPath))"
     case .write(let path, let offset, let count, let stamp):
       "fill -o \(offset) -l \(count) -s \(stamp) \(quoted(path))"
     case .truncate(let path, let size): "truncate -s \(size) \(quoted(path))"

@@ -87,7 +87,8 @@ package struct TreeRun {
     }
     guard found?.errno == expected else {
       throw TreeDifference(
-        description: "the volume says \(found.map { "\($0)" } ?? "nothing"), the model \(expected.map { "\($0)" } ?? "nothing")")
+        description:
+          "the volume says \(found.map { "\($0)" } ?? "nothing"), the model \(expected.map { "\($0)" } ?? "nothing")")
     }
   }
 
@@ -95,7 +96,7 @@ package struct TreeRun {
   private func noteLostHoles(_ operation: TreeOperation, _ model: TreeModel) {
     switch operation {
     case .zero(let path, _, _), .allocate(let path, _):
-      (try? model.node(at: path, follows: true))?.hasUnknownHoles = true
+      (try? model.node(at: path, follows: true))?.isUnknown = true
     default: break
     }
   }
