@@ -51,7 +51,7 @@ let package = Package(
     module("Reactor", ["CLinux", deque, heap]),
     module("BlockDevice", ["CLinux", "Reactor", system, deque]),
     module("PageCache", ["Reactor", "BlockDevice", deque]),
-    module("Ext2Tools", ["CLinux", "Ext2Format", system]),
+    module("Ext2Tools", ["CLinux", "Ext2Format", "BlockDevice", system]),
     module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging]),
     module(
       "Workload",
@@ -78,7 +78,7 @@ let package = Package(
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
     tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
     tests("Ext2FormatTests", ["Ext2Format"]),
-    tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "Support", "Workload", system]),
+    tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "BlockDevice", "Support", "Workload", system]),
     tests(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
