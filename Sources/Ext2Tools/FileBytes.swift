@@ -1,7 +1,7 @@
 public import BlockDevice
 internal import CLinux
 internal import Glibc
-public import SystemPackage
+internal import SystemPackage
 
 /// The bytes of a regular file or a block device, through its page cache.
 ///
@@ -12,8 +12,6 @@ public final class FileBytes: VolumeBytes {
   public let path: String
   public private(set) var byteCount: UInt64
   private let descriptor: Int32
-  // What the file system or the device was found not to be able to do.
-  private var canPunchHoles = true
 
   /// Opens an existing file. Throws `cannotOpen`, `unsuitable` where it is neither a regular file nor a block device, and
   /// `inUse`.
@@ -68,18 +66,22 @@ public final class FileBytes: VolumeBytes {
   /// Punches a hole, which gives the room back; writes zeros where the file system or the device cannot do that.
   public func zero(at offset: UInt64, byteCount: UInt64) throws(VolumeBytesError) {
     try check("write", offset, byteCount)
-    guard byteCount > 0 else { return }
-    if canPunchHoles {
-      let result = cl_punch_hole(descriptor, offset, byteCount)
-      if result == 0 { return }
-      guard result == -EOPNOTSUPP || result == -EINVAL || result == -ENODEV else {
-        throw VolumeBytesError(
-          step: "punch a hole", offset: offset, byteCount: Int(clamping: byteCount), errno: Errno(rawValue: -result))
-      }
-      // A device refuses a hole that is no whole number of its blocks with EINVAL, and may take the next one.
-      canPunchHoles = result == -EINVAL
+    if try !punchHole(offset, byteCount) { try writeZeros(at: offset, byteCount: byteCount) }
+  }
+
+  /// Punches a hole as large as the file, which gives its room back. A block device that cannot do that keeps its bytes.
+  public func discardAll() throws(VolumeBytesError) -> Bool { try punchHole(0, byteCount) }
+
+  private func punchHole(_ offset: UInt64, _ byteCount: UInt64) throws(VolumeBytesError) -> Bool {
+    guard byteCount > 0 else { return true }
+    let result = cl_punch_hole(descriptor, offset, byteCount)
+    // A device refuses with EINVAL what is no whole number of its blocks.
+    if [-EOPNOTSUPP, -EINVAL, -ENODEV].contains(result) { return false }
+    guard result == 0 else {
+      throw VolumeBytesError(
+        step: "punch a hole", offset: offset, byteCount: Int(clamping: byteCount), errno: Errno(rawValue: -result))
     }
-    try writeZeros(at: offset, byteCount: byteCount)
+    return true
   }
 
   /// Reserves room for every byte, so that no write has to find it. False where the file system cannot do that.

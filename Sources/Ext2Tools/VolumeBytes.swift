@@ -12,6 +12,8 @@ public protocol VolumeBytes: AnyObject {
   func write(_ bytes: RawSpan, at offset: UInt64) throws(VolumeBytesError)
   /// Makes bytes read as zero, where that is possible without writing them.
   func zero(at offset: UInt64, byteCount: UInt64) throws(VolumeBytesError)
+  /// Makes all bytes read as zero, where that is possible without writing them; else changes nothing and returns false.
+  func discardAll() throws(VolumeBytesError) -> Bool
 }
 
 extension VolumeBytes {
@@ -29,6 +31,8 @@ extension VolumeBytes {
   public func zero(at offset: UInt64, byteCount: UInt64) throws(VolumeBytesError) {
     try writeZeros(at: offset, byteCount: byteCount)
   }
+
+  public func discardAll() throws(VolumeBytesError) -> Bool { false }
 }
 
 /// A transfer that failed: which, where, and why.
@@ -77,6 +81,11 @@ public final class MemoryBytes: VolumeBytes {
         unsafe UnsafeMutableRawBufferPointer(rebasing: target[start..<start + source.count]).copyMemory(from: source)
       }
     }
+  }
+
+  public func discardAll() -> Bool {
+    bytes = [UInt8](repeating: 0, count: bytes.count)
+    return true
   }
 
   private func check(_ step: String, _ offset: UInt64, _ count: Int) throws(VolumeBytesError) -> Int {

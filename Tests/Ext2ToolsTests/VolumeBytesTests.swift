@@ -10,7 +10,7 @@ import Testing
   func pastTheEnd(offset: UInt64) {
     let image = MemoryBytes([UInt8](repeating: 7, count: 4096))
     let bytes: [UInt8] = [1, 2]
-    #expect(throws: VolumeBytesError.self) { try image.write(bytes.span.bytes, at: max(4095, offset)) }
+    #expect(throws: VolumeBytesError.self) { try image.write(unsafe bytes.span.bytes, at: max(4095, offset)) }
     #expect(image.bytes.allSatisfy { $0 == 7 })
   }
 
@@ -19,7 +19,7 @@ import Testing
     try TemporaryFile.with(contents: [UInt8](repeating: 7, count: 4096)) { path in
       let file = try FileBytes(path: path, isWritable: true)
       let bytes: [UInt8] = [1, 2]
-      #expect(throws: VolumeBytesError.self) { try file.write(bytes.span.bytes, at: max(4095, offset)) }
+      #expect(throws: VolumeBytesError.self) { try file.write(unsafe bytes.span.bytes, at: max(4095, offset)) }
       #expect(throws: VolumeBytesError.self) { try file.zero(at: max(4095, offset), byteCount: 2) }
       #expect(try TemporaryFile.read(path) == [UInt8](repeating: 7, count: 4096))
     }
@@ -32,10 +32,10 @@ import Testing
       #expect(file.byteCount == 65536)
       try file.zero(at: 4096, byteCount: 8192)
       let written: [UInt8] = [1, 2, 3]
-      try file.write(written.span.bytes, at: 5000)
+      try file.write(unsafe written.span.bytes, at: 5000)
       var read = [UInt8](repeating: 9, count: 10_000)
       var span = read.mutableSpan
-      var buffer = span.mutableBytes
+      var buffer = unsafe span.mutableBytes
       try file.read(at: 4000, into: &buffer)
       var expected = [UInt8](repeating: 7, count: 96) + [UInt8](repeating: 0, count: 8192)
       expected += [UInt8](repeating: 7, count: 10_000 - expected.count)
