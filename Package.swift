@@ -47,6 +47,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "CLinux", linkerSettings: [.linkedLibrary("aio")]),
+    .target(name: "CBlkid", linkerSettings: [.linkedLibrary("blkid")]),
     module("Ext2Format", []),
     module("Reactor", ["CLinux", deque, heap]),
     module("BlockDevice", ["CLinux", "Reactor", system, deque]),
@@ -63,7 +64,8 @@ let package = Package(
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
-        "CLinux", "Workload", "FaultLab", "PageCache", "Ext2", "Ext2Tools", "BlockDevice", "Reactor", system, logging,
+        "CLinux", "CBlkid", "Workload", "FaultLab", "PageCache", "Ext2", "Ext2Tools", "BlockDevice", "Reactor", system,
+        logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -83,7 +85,7 @@ let package = Package(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
-    tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", system]),
+    tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", "Workload", system]),
   ],
   swiftLanguageModes: [.v6]
 )

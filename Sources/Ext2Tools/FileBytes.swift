@@ -11,6 +11,8 @@ public final class FileBytes: VolumeBytes {
   /// The file's path, for messages.
   public let path: String
   public private(set) var byteCount: UInt64
+  /// Bytes of the smallest block that a block device transfers; 1 for a regular file.
+  public private(set) var logicalBlockSize: Int
   private let descriptor: Int32
 
   /// Opens an existing file. Throws `cannotOpen`, `unsuitable` where it is neither a regular file nor a block device, and
@@ -33,6 +35,7 @@ public final class FileBytes: VolumeBytes {
     }
     descriptor = opened
     byteCount = 0
+    logicalBlockSize = 1
     if isWritable {
       try FileClaim.take(opened, path: path)
       // A write beyond RLIMIT_FSIZE is to be an error of that write, not the end of the process.
@@ -41,6 +44,7 @@ public final class FileBytes: VolumeBytes {
     result = unsafe cl_file_info(opened, &info)
     guard result == 0 else { throw .cannotOpen(path: path, step: "statx", Errno(rawValue: -result)) }
     byteCount = info.byte_count
+    if info.is_block_device { logicalBlockSize = Int(info.direct_offset_alignment) }
   }
 
   deinit { cl_close(descriptor) }
@@ -82,6 +86,16 @@ public final class FileBytes: VolumeBytes {
         step: "punch a hole", offset: offset, byteCount: Int(clamping: byteCount), errno: Errno(rawValue: -result))
     }
     return true
+  }
+
+  /// Makes a regular file longer; a hole follows what it had. A block device refuses.
+  public func grow(to byteCount: UInt64) throws(VolumeBytesError) {
+    precondition(byteCount >= self.byteCount, "a file that would become shorter")
+    guard byteCount <= UInt64(Int64.max), ftruncate(descriptor, off_t(byteCount)) == 0 else {
+      throw VolumeBytesError(
+        step: "ftruncate", errno: byteCount > UInt64(Int64.max) ? .fileTooLarge : Errno(rawValue: errno))
+    }
+    self.byteCount = byteCount
   }
 
   /// Reserves room for every byte, so that no write has to find it. False where the file system cannot do that.

@@ -89,7 +89,8 @@ extension VolumePlan {
       for index in 0..<count {
         let offset = index * GroupDescriptor.byteCount
         descriptor(of: layout.group(Int(first.rawValue) + index)).encode(into: &table, at: offset)
-        // bg_flags of ext4, EXT2_BG_INODE_ZEROED: mke2fs says so too, though only ext4 with checksums looks.
+        // bg_flags of ext4, EXT2_BG_INODE_ZEROED: mke2fs says so too where it could give the old bytes back, though only
+        // ext4 with checksums looks.
         table.store(UInt16(4), at: offset + 18)
       }
     }
