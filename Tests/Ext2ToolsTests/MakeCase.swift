@@ -77,6 +77,26 @@ struct MakeCase: Sendable, CustomStringConvertible {
     return outcome.exitCode == 0 ? nil : outcome.output
   }
 
+  /// What mke2fs would make: how many blocks and inodes, and where superblock backups lie; nil when it refuses.
+  func countsOfMke2fs() throws -> (blocks: UInt64, inodes: UInt64, backups: [UInt32])? {
+    try TemporaryFile.with(byteCount: 0) { path in
+      guard let env = ExternalTool("env"), let mke2fs = ExternalTool("mke2fs"),
+        let outcome = env.run(
+          ["LC_ALL=C", "MKE2FS_CONFIG=/nonexistent", mke2fs.path, "-n", "-F", "-t", "ext2"] + arguments
+            + [path, "\(kibibytes)k"])
+      else { throw Images.Failure(output: "mke2fs did not start") }
+      if outcome.exitCode != 0 { return nil }
+      // Creating filesystem with N 4k blocks and M inodes / … / Superblock backups stored on blocks: / \tN, N, …
+      let lines = outcome.output.split(separator: "\n")
+      let words = lines.first { $0.hasPrefix("Creating filesystem with ") }.map { $0.split(separator: " ") } ?? []
+      guard words.count == 9, let blocks = UInt64(words[3]), let inodes = UInt64(words[7]) else {
+        throw Images.Failure(output: outcome.output)
+      }
+      let backups = lines.filter { $0.hasPrefix("\t") }.joined().split { !$0.isNumber }.compactMap { UInt32($0) }
+      return (blocks, inodes, backups)
+    }
+  }
+
   /// The first bytes that differ in two files of this size; nil when none does. A file may be longer than the volume.
   func difference(_ first: String, _ second: String) throws -> String? {
     let plan = try VolumePlan(options())

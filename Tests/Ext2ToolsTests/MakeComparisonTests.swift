@@ -1,6 +1,7 @@
 import Ext2Tools
 import Support
 import Testing
+import Workload
 
 @Suite("A new volume beside mke2fs's", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
 struct MakeComparisonTests {
@@ -65,5 +66,34 @@ struct MakeComparisonTests {
   @Test("is the same to the byte with every option", arguments: options)
   func everyOption(example: MakeCase) throws {
     try Self.expectSame(example)
+  }
+
+  /// The largest volumes, and sizes where the usual block size or number of inodes changes.
+  static let large: [MakeCase] =
+    (0...6).map { MakeCase(kibibytes: UInt64(UInt32.max) << $0, blockSize: 1024 << $0, inodes: 1_000_000) } + [
+      MakeCase(kibibytes: (4 << 30) - 4), MakeCase(kibibytes: 4 << 30), MakeCase(kibibytes: 5_000_000_001),
+      MakeCase(kibibytes: (16 << 30) - 4), MakeCase(kibibytes: 16 << 30),
+      MakeCase(kibibytes: 17 << 30, blockSize: 65536), MakeCase(kibibytes: 1 << 40, blockSize: 32768),
+      MakeCase(kibibytes: 1 << 32, blockSize: 1024), MakeCase(kibibytes: 1 << 28, blockSize: 1024, revision: 0),
+      MakeCase(kibibytes: 1 << 30, blockSize: 2048, features: "^resize_inode,^sparse_super"),
+    ]
+
+  @Test("has mke2fs's counts up to the largest size", arguments: large)
+  func largestCounts(example: MakeCase) throws {
+    let plan = try? VolumePlan(example.options())
+    let counts = try example.countsOfMke2fs()
+    #expect(plan.map { UInt64($0.blockCount) } == counts?.blocks)
+    #expect(plan.map { UInt64($0.inodeCount) } == counts?.inodes)
+    #expect(plan?.superblockBackups == counts?.backups)
+  }
+
+  @Test("is clean at the largest size")
+  func largest() throws {
+    let example = MakeCase(kibibytes: UInt64(UInt32.max) << 2, blockSize: 4096, inodes: 1_000_000)
+    try TemporaryFile.with(byteCount: Int(example.kibibytes << 10)) { path in
+      try example.make(at: path)
+      let outcome = try #require(ExternalTool("e2fsck")).run(["-fn", path])
+      #expect(outcome?.exitCode == 0, "\(outcome?.output ?? "")\n\(example)")
+    }
   }
 }
