@@ -229,6 +229,11 @@ extension Superblock {
     get { load(264) }
     set { store(newValue, at: 264) }
   }
+  /// Bytes that every inode must have beyond the first 128, when the inode size has room.
+  package var minimumExtraInodeSize: UInt16 {
+    get { load(348) }
+    set { store(newValue, at: 348) }
+  }
   /// Bytes that new inodes should have beyond the first 128, when the inode size has room.
   package var wantedExtraInodeSize: UInt16 {
     get { load(350) }
@@ -238,5 +243,10 @@ extension Superblock {
   package var flags: UInt32 {
     get { load(352) }
     set { store(newValue, at: 352) }
+  }
+  /// Blocks that no file may take, for statfs: a sum that mke2fs stores and that ext4 reads; zero: not stored.
+  package var storedOverheadBlockCount: UInt32 {
+    get { load(584) }
+    set { store(newValue, at: 584) }
   }
 }

@@ -34,6 +34,13 @@ public enum TemporaryFile {
   }
   public static func remove(_ path: String) { _ = unsafe unlink(path) }
 
+  /// How many bytes a file takes on its disk; the holes of a sparse one take none.
+  public static func allocatedBytes(_ path: String) throws -> UInt64 {
+    var information = stat()
+    guard unsafe stat(path, &information) == 0 else { throw Errno(rawValue: errno) }
+    return UInt64(information.st_blocks) * 512
+  }
+
   public static func read(_ path: String) throws -> [UInt8] {
     let file = try FileDescriptor.open(FilePath(path), .readOnly)
     return try file.closeAfter {
