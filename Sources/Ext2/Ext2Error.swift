@@ -60,6 +60,18 @@ public enum Ext2Error: Error, Sendable {
   case cancelled
   /// The mount's options contradict each other or the volume (EINVAL).
   case badOption(String)
+  /// No such attribute (ENODATA).
+  case noAttribute(String)
+  /// A name of an attribute that is empty or too long, or a value larger than a block (ERANGE).
+  case attributeOutOfRange(String)
+  /// A name of an attribute, or an ACL, that is malformed (EINVAL).
+  case invalidAttribute(String)
+  /// No attribute has such a name here, or the object takes none (EOPNOTSUPP).
+  case unsupportedAttribute(String)
+  /// The object's type or flags forbid it (EPERM).
+  case notPermitted(String)
+  /// Only directories have a default ACL (EACCES).
+  case notADirectoryForDefaultACL
 }
 
 extension Ext2Error {
@@ -104,6 +116,11 @@ extension Ext2Error: CustomStringConvertible {
     case .closed: "closed"
     case .cancelled: "cancelled"
     case .badOption(let reason): reason
+    case .noAttribute(let name): "\(name): no such attribute"
+    case .attributeOutOfRange(let reason), .invalidAttribute(let reason): reason
+    case .unsupportedAttribute(let name): "\(name): not supported"
+    case .notPermitted(let what): "\(what): not permitted"
+    case .notADirectoryForDefaultACL: "only directories have a default ACL"
     }
   }
 }

@@ -60,9 +60,18 @@ extension Volume {
   {
     let inodes = core.inodes
     let parentTable = try await inodes.pinTable(of: directory.inode.number, ticket)
+    let access = try await core.attributes.inherit(
+      from: directory.inode, mode: FileMode(.regular, permissions: 0o644), umask: 0)
+    let layout = core.groups.layout
+    let extraSize =
+      layout.inodeSize > InodeRecord.minimumByteCount
+      ? min(
+        max(28, Int(core.groups.superblock.wantedExtraInodeSize)) & ~3, layout.inodeSize - InodeRecord.minimumByteCount)
+      : 0
     let place = try await directory.findRoom(for: name, ticket)
     let number: InodeNumber
     let table: MetadataBlock
+    var attributes: AttributeChange?
     do throws(Ext2Error) {
       number = try await inodes.inodeAllocator.allocate(near: directory.inode.number, ticket)
     } catch {
@@ -71,6 +80,9 @@ extension Volume {
     }
     do throws(Ext2Error) {
       table = try await inodes.pinTable(of: number, ticket)
+      if !access.edits.isEmpty {
+        attributes = try await core.attributes.prepare(access.edits, forNew: number, extraSize: extraSize, ticket)
+      }
       guard directory.canInsert(name, at: place) else {
         throw Ext2Error(
           FormatError.invalid(
@@ -83,6 +95,7 @@ extension Volume {
       }
     } catch {
       directory.abandon(place)
+      if let attributes { core.attributes.abandon(attributes, of: number) }
       if inodes.cached(number) != nil { throw error }
       if let bitmap = core.metadata.cached(core.groups[core.groups.layout.group(of: number)].inodeBitmap) {
         _ = inodes.inodeAllocator.free(number, bitmap)
@@ -90,17 +103,13 @@ extension Volume {
       throw error
     }
     // One step: the inode is in the table, and its name in the directory.
-    let extraSize =
-      core.groups.layout.inodeSize > InodeRecord.minimumByteCount
-      ? max(28, Int(core.groups.superblock.wantedExtraInodeSize)) : 0
-    var record = InodeRecord(
-      mode: FileMode(.regular, permissions: 0o644), time: inodes.now,
-      extraSize: min(extraSize, core.groups.layout.inodeSize - InodeRecord.minimumByteCount))
+    var record = InodeRecord(mode: access.mode, time: inodes.now, extraSize: extraSize)
     record.linkCount = 1
     record.generation = core.nextGeneration()
     let inode = inodes.enter(number, record)
     inode.noteShapeChange()
     inodes.encode(inode, into: table, isNew: true)
+    if let attributes { core.attributes.commit(attributes, to: inode, table) }
     directory.insert(name, number, .regular, at: place, parentTable)
     return inode
   }
