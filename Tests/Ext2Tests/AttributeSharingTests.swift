@@ -2,6 +2,7 @@ import BlockDevice
 import Ext2
 import Ext2Format
 import Support
+import SystemPackage
 import Testing
 
 @Suite("Shared attribute blocks", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
@@ -172,6 +173,56 @@ struct AttributeSharingTests {
   struct Lost: Error {
     let task: Int
     let seed: UInt64
+  }
+
+  @Test("whichever read fails, an operation is done whole or not at all", arguments: [128, 256])
+  func failingReads(inodeSize: Int) throws {
+    let tally = Tally()
+    let prepared = try Images.prepared(try Attributes.image(inodeSize)) { rig in
+      for name in ["a", "b", "c"] { tally.notes.append("\(try await rig.create(name))") }
+      for (index, value) in [(0, 1), (1, 1), (2, 2)] {
+        try await rig.volume.setAttribute(
+          "user.x", to: stamped(UInt8(value), count: 200), ofInode: UInt32(tally.notes[index])!)
+      }
+    }
+    let (first, third) = (UInt32(tally.notes[0])!, UInt32(tally.notes[2])!)
+    var failures = 0
+    for failing in 0..<12 {
+      for what in 0..<4 {
+        let reads = Tally(), errors = Tally()
+        try script(prepared, seeds: 0..<1) { rig in
+          // The other's block is known, so that it may be shared.
+          if failing % 2 == 0 { _ = try await rig.attributes(third) }
+          await rig.treat { request in
+            guard request.operation == .read else { return .proceed }
+            reads.count += 1
+            return reads.count - 1 == failing / 2 ? .fail(.ioError) : .proceed
+          }
+          let before = ["user.x": stamped(1, count: 200)]
+          var after = before
+          let error: Ext2Error?
+          switch what {
+          case 0:
+            after["user.x"] = stamped(2, count: 200)
+            error = await rig.set("user.x", stamped(2, count: 200), first)
+          case 1:
+            after["user.y"] = [1]
+            error = await rig.set("user.y", [1], first)
+          case 2:
+            after = [:]
+            error = await rig.remove("user.x", first)
+          default:
+            after["user.y"] = stamped(3, count: 400)
+            error = await rig.set("user.y", stamped(3, count: 400), first)
+          }
+          await rig.serve()
+          if error != nil { errors.count += 1 }
+          #expect(try await rig.attributes(first) == (error == nil ? after : before))
+        }
+        failures += errors.count
+      }
+    }
+    #expect(failures > 8)
   }
 
   @Test("attributes on a hostile disk end with an error or a value, never with a trap", arguments: [128, 256])

@@ -41,7 +41,7 @@ enum Kernel {
 
   static func write(_ bytes: [UInt8], to path: String, at offset: Int64 = 0) throws {
     let file = try FileDescriptor.open(
-      FilePath(path), .writeOnly, options: [.create], permissions: [.ownerReadWrite])
+      FilePath(path), .writeOnly, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
     try file.closeAfter { _ = try file.writeAll(toAbsoluteOffset: offset, bytes) }
   }
 }
@@ -163,7 +163,7 @@ struct KernelTests {
 
 extension Kernel {
   static func tail(of path: String, from offset: Int64, count: Int) throws -> [UInt8] {
-    let file = try FileDescriptor.open(FilePath(path), .readOnly)
+    let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
     return try file.closeAfter {
       var bytes = [UInt8](repeating: 0, count: count)
       let done = try unsafe bytes.withUnsafeMutableBytes { unsafe try file.read(fromAbsoluteOffset: offset, into: $0) }
