@@ -104,6 +104,27 @@ struct AccessControlTests {
     }
   }
 
+  @Test("a file that is not made after all gives the block of its ACL back") func abandoned() throws {
+    // The bitmap says that the inode of a file is free.
+    let prepared = try Images.prepared(try Attributes.image(128)) { rig in
+      _ = try await rig.create("victim")
+      try await rig.volume.setAttribute(
+        Self.byDefault, to: try Attributes.transferred("u::7,u:5:7,g::7,m::7,o::0"), ofInode: Self.root)
+    }
+    let image = try Images.edited(prepared, ["freei victim"])
+    let outcome = VolumeRig.run(image) { rig in
+      let victim = try await rig.volume.open("victim")
+      let free = await rig.volume.statistics.freeBlockCount
+      guard
+        case .corrupt = await errorOf({ () async throws(Ext2Error) in try await rig.volume.open("f", create: true) })
+      else { throw AttributeTests.Unexpected() }
+      await rig.settle()
+      #expect(await rig.volume.statistics.freeBlockCount == free)
+      await victim.close()
+    }
+    #expect(outcome.failures == [])
+  }
+
   @Test("an ACL on the disk that is none is corruption, named") func corrupt() throws {
     let tally = Tally()
     let prepared = try Images.prepared(try Attributes.image(128)) { rig in

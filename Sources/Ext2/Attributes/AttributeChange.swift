@@ -1,10 +1,10 @@
 // Changing an inode's attributes: everything that can fail is done first, then one step.
 internal import Ext2Format
 
-/// A change of one inode's attributes that cannot fail any more. It is committed in one step, or abandoned.
+/// A change of one inode's attributes that cannot fail any more.
 ///
-/// Between the two the world may change: the inode's own block, if it is to change in place, cannot be found by others
-/// meanwhile, and of a block that it will share it holds a reference already, as a block that was taken has its bit set.
+/// It holds until the next suspension, like everything that was found and not pinned: whoever prepares it commits or
+/// abandons it in the same step.
 struct AttributeChange {
   /// What becomes of the attribute block.
   enum Block {
@@ -12,8 +12,10 @@ struct AttributeChange {
     case kept
     /// It is the inode's alone and gets other contents.
     case inPlace(MetadataBlock, AttributeSet)
-    /// Another one takes its place, a new one or one that others have as well: with a reference for the inode.
-    case replaced(by: MetadataBlock, isNew: Bool)
+    /// One that others have as well takes its place.
+    case shared(MetadataBlock)
+    /// A new one takes its place.
+    case new(MetadataBlock)
     /// None is needed any more.
     case dropped
   }
@@ -31,8 +33,9 @@ extension AttributeStore {
   /// An attribute to set, or to remove when there is no value.
   typealias Edit = (name: AttributeName, value: [UInt8]?)
 
-  /// Finds and pins what a change of an inode's attributes needs, under its lock. Throws `noSpace` when the attributes do
-  /// not fit inode and block, or no block is free; nothing is changed then.
+  /// Finds and pins what a change of an inode's attributes needs, under its lock: the last thing before the step.
+  ///
+  /// Throws `noSpace` when the attributes do not fit inode and block, or no block is free; nothing is changed then.
   func prepare(_ edits: [Edit], of inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) -> AttributeChange {
     let (contents, block) = try await load(inode, ticket)
     return try await prepare(
@@ -85,20 +88,14 @@ extension AttributeStore {
     after.encode(into: &span, blockRegion)
     let hash = blockRegion.storedHash(in: span.bytes)
     if let equal = await findEqual(after, hash: hash, ticket) {
-      // From here on the reference is this change's.
-      setReferenceCount(referenceCount(of: equal) + 1, of: equal)
-      return .replaced(by: equal, isNew: false)
+      return .shared(equal)
     }
-    if let old, old.isLive, referenceCount(of: old) == 1 {
-      // Nobody may begin to share what is about to change.
-      shareable.remove(old.number)
-      return .inPlace(old, after)
-    }
+    if let old, old.isLive, referenceCount(of: old) == 1 { return .inPlace(old, after) }
     let (number, _) = try await allocator.allocate(
       1, near: allocator.startingGoal(for: inode), for: .none, ticket)
     let block = metadata.makeFresh(number, owner: .none, ticket)
     block.withMutableBytes { target in target.copy(bytes, 0..<bytes.count, at: 0) }
-    return .replaced(by: block, isNew: true)
+    return .new(block)
   }
 
   /// A block that holds just these attributes and that one more inode may share, pinned: in the step in which the caller
@@ -108,9 +105,8 @@ extension AttributeStore {
     for number in shareable.candidates(hash: hash) {
       // One that cannot be read is not shared; whoever has it will be told.
       guard let block = try? await metadata.load(number, owner: .none, ticket) else { continue }
-      // It may have been changed or freed meanwhile: then it is not noted any more.
-      if shareable.contains(number, hash: hash), block.isLive,
-        referenceCount(of: block) < AttributeRegion.maximumReferenceCount,
+      // While it was read it may have been changed, or freed and taken by somebody else.
+      if block.isLive, referenceCount(of: block) < AttributeRegion.maximumReferenceCount,
         let found = try? decode(block, blockRegion, at: .block(number)), found == set
       {
         return block
@@ -133,17 +129,13 @@ extension AttributeStore {
       block.withMutableBytes { bytes in set.encode(into: &bytes, blockRegion) }
       metadata.markDirty(block)
       note(block)
-    case .replaced(by: let block, isNew: let isNew):
-      inode.record.attributeBlock = block.number
-      if let old = change.old {
-        release(old, of: inode.number)
-      } else {
-        inode.tree.sectorCount &+= inode.tree.sectorsPerBlock
-      }
-      if isNew {
-        metadata.markDirty(block)
-        note(block)
-      }
+    case .shared(let block):
+      setReferenceCount(referenceCount(of: block) + 1, of: block)
+      replace(change.old, by: block, inode)
+    case .new(let block):
+      metadata.markDirty(block)
+      note(block)
+      replace(change.old, by: block, inode)
     case .dropped:
       if let old = change.old { release(old, of: inode.number) }
       inode.record.attributeBlock = .none
@@ -152,6 +144,15 @@ extension AttributeStore {
     if change.leavesAttributes { noteFeature() }
     inode.record.changeTime = inodes.now
     inodes.encode(inode, into: table)
+  }
+
+  private func replace(_ old: MetadataBlock?, by block: MetadataBlock, _ inode: Inode) {
+    inode.record.attributeBlock = block.number
+    if let old {
+      release(old, of: inode.number)
+    } else {
+      inode.tree.sectorCount &+= inode.tree.sectorsPerBlock
+    }
   }
 
   /// A volume with attributes says so (ext2_xattr_update_super_block), in the same step, so that fsync of the inode makes
@@ -164,14 +165,9 @@ extension AttributeStore {
   }
 
   /// Gives back what was prepared and is not wanted. Reads nothing.
-  func abandon(_ change: AttributeChange, of inode: InodeNumber) {
-    switch change.block {
-    case .kept, .dropped: break
-    case .inPlace(let block, _): note(block)
-    case .replaced(by: let block, isNew: true):
-      metadata.forget(block.number)
-      allocator.giveBack(block.number, count: 1)
-    case .replaced(by: let block, isNew: false): release(block, of: inode)
-    }
+  func abandon(_ change: AttributeChange) {
+    guard case .new(let block) = change.block else { return }
+    metadata.forget(block.number)
+    allocator.giveBack(block.number, count: 1)
   }
 }

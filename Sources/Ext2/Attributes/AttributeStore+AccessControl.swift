@@ -48,7 +48,7 @@ extension AttributeStore {
   }
 
   /// What chmod does to the access ACL of an inode, under its lock: nil when there is none (posix_acl_chmod). The caller
-  /// sets the mode in the step in which it commits the change, or abandons it.
+  /// sets the mode in the step in which it commits the change, without a suspension in between.
   ///
   /// Throws `noSpace` when a shared attribute block has to be copied and no block is free.
   func prepareModeChange(

@@ -95,7 +95,7 @@ extension Volume {
       }
     } catch {
       directory.abandon(place)
-      if let attributes { core.attributes.abandon(attributes, of: number) }
+      if let attributes { core.attributes.abandon(attributes) }
       if inodes.cached(number) != nil { throw error }
       if let bitmap = core.metadata.cached(core.groups[core.groups.layout.group(of: number)].inodeBitmap) {
         _ = inodes.inodeAllocator.free(number, bitmap)
