@@ -42,7 +42,7 @@ public enum TemporaryFile {
   }
 
   public static func read(_ path: String) throws -> [UInt8] {
-    let file = try FileDescriptor.open(FilePath(path), .readOnly)
+    let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
     return try file.closeAfter {
       let size = Int(try file.seek(offset: 0, from: .end))
       var bytes = [UInt8](repeating: 0, count: size)
