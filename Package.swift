@@ -48,11 +48,12 @@ let package = Package(
   ],
   targets: [
     .target(name: "CLinux", linkerSettings: [.linkedLibrary("aio")]),
+    .target(name: "CBlkid", linkerSettings: [.linkedLibrary("blkid")]),
     module("Ext2Format", []),
     module("Reactor", ["CLinux", deque, heap]),
     module("BlockDevice", ["CLinux", "Reactor", system, deque]),
     module("PageCache", ["Reactor", "BlockDevice", deque]),
-    module("Ext2Tools", ["CLinux", "Ext2Format", system]),
+    module("Ext2Tools", ["CLinux", "Ext2Format", "BlockDevice", system]),
     module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging, system]),
     module(
       "Workload",
@@ -61,12 +62,12 @@ let package = Package(
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
     module("HostTree", ["CLinux", "Ext2", "Ext2Format", "Reactor", system]),
-    module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging]),
+    module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2Format", "Ext2", "Workload", system, logging]),
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
-        "CLinux", "Workload", "FaultLab", "HostTree", "PageCache", "Ext2", "Ext2Format", "Ext2Tools", "BlockDevice",
-        "Reactor", system, logging,
+        "CLinux", "CBlkid", "Workload", "FaultLab", "HostTree", "PageCache", "Ext2", "Ext2Format", "Ext2Tools",
+        "BlockDevice", "Reactor", system, logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -81,13 +82,15 @@ let package = Package(
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
     tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
     tests("Ext2FormatTests", ["Ext2Format"]),
-    tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "Support", "Workload", system]),
+    tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
     tests(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
+    tests(
+      "FaultLabTests", ["FaultLab", "Ext2", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
     tests("HostTreeTests", ["HostTree", "Ext2", "Support", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
-    tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", system]),
+    tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", "Workload", system]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -8,8 +8,13 @@
 extension VolumeLayout {
   /// Whether a group begins with a superblock: every group, or with `sparse_super` 0, 1 and the powers of 3, 5, 7.
   package func hasSuperblock(_ group: GroupNumber) -> Bool {
-    guard isSparse, group.rawValue > 1 else { return true }
-    return [3, 5, 7].contains { Self.isPower(group.rawValue, of: $0) }
+    !isSparse || Self.isSparseBackup(group)
+  }
+
+  /// Whether a group begins with a superblock where only some do.
+  package static func isSparseBackup(_ group: GroupNumber) -> Bool {
+    group.rawValue <= 1 || isPower(group.rawValue, of: 3) || isPower(group.rawValue, of: 5)
+      || isPower(group.rawValue, of: 7)
   }
 
   /// Whether a group holds a copy of the superblock that is not the primary one.

@@ -23,8 +23,16 @@ give_up() {
 find_missing_packages() {
   missing=()
   [[ -e /usr/include/libaio.h ]] || missing+=(libaio-dev)
+  [[ -e /usr/include/blkid/blkid.h ]] || missing+=(libblkid-dev)
   { command -v mke2fs && command -v e2fsck; } >/dev/null || missing+=(e2fsprogs)
   command -v git >/dev/null || missing+=(git)
+  [[ -z ${needs_judges-} ]] || find_missing_judges
+}
+
+# Adds what only tests need, as a judge of attributes and ACLs; tools/test sets `needs_judges`.
+find_missing_judges() {
+  { command -v setfattr && command -v getfattr; } >/dev/null || missing+=(attr)
+  { command -v setfacl && command -v getfacl; } >/dev/null || missing+=(acl)
 }
 
 # Installs what find_missing_packages names, as root or through sudo; does nothing, and asks nothing, if all is there.

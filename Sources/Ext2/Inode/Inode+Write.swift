@@ -67,8 +67,8 @@ extension Inode {
     let position = offset ?? space.fileByteCount
     try checkSize(position, 1)
     let pieceEnd = (position / UInt64(blockSize) + UInt64(reserved)) * UInt64(blockSize)
-    let count = Int(min(rest, pieceEnd - position))
-    try checkSize(position, count)
+    // What crosses the largest size is cut there (mm/filemap.c, generic_write_check_limits).
+    let count = Int(min(rest, pieceEnd - position, sizeLimit - position))
     let tableBlock = try await table.pinTable(of: number, ticket)
     let pages = try await pages(position, count)
     let preparation = await tree.prepare(
@@ -91,11 +91,15 @@ extension Inode {
     return commit(source, start, count, position, pages, preparation, tableBlock, &used)
   }
 
-  private func checkSize(_ position: UInt64, _ count: Int) throws(Ext2Error) {
+  /// The largest size of a file, in bytes.
+  var sizeLimit: UInt64 { BlockPath.maximumFileSize(blockSizeLog2: table.groups.layout.blockSizeLog2) }
+
+  private func checkSize(_ position: UInt64, _ count: UInt64) throws(Ext2Error) {
     try checkChangeable()
-    let limit = BlockPath.maximumFileSize(blockSizeLog2: table.groups.layout.blockSizeLog2)
-    let (end, overflow) = position.addingReportingOverflow(UInt64(count))
-    guard !overflow, end <= limit else { throw .fileTooLarge(byteCount: overflow ? .max : end, limit: limit) }
+    let (end, overflow) = position.addingReportingOverflow(count)
+    guard !overflow, end <= sizeLimit else {
+      throw .fileTooLarge(byteCount: overflow ? .max : end, limit: sizeLimit)
+    }
   }
 
   /// The pages under a range of bytes, pinned; those that are changed only in part are read first.
@@ -195,7 +199,7 @@ extension Inode {
     await lock.lock()
     defer { lock.unlock() }
     let position = index * UInt64(blockSize)
-    try checkSize(position, Int(byteLimit - position))
+    try checkSize(position, byteLimit - position)
     let mapping: Mapping
     do { mapping = try await tree.lookUp(PageIndex(index), limit: reserved) } catch { throw Ext2Error(error) }
     guard case .hole(let count) = mapping else {
@@ -221,7 +225,7 @@ extension Inode {
     guard space.fileByteCount > 0x7FFF_FFFF else { return }
     // In the same step, so that the file's own fsync writes it too.
     if table.groups.superblock.readOnlyCompatible.contains(.largeFile) { return }
-    table.groups.superblock.makeDynamic()
+    table.groups.superblock.raiseToDynamicRevision()
     table.groups.superblock.readOnlyCompatible.insert(.largeFile)
     table.groups.encodeSuperblock(into: table.metadata)
   }

@@ -109,12 +109,17 @@ extension Inode {
     switch mode {
     case [.punchHole, .keepSize]: try await punch(range)
     case .zeroRange, [.zeroRange, .keepSize]:
+      guard mode.contains(.keepSize) || range.upperBound <= sizeLimit else {
+        throw .fileTooLarge(byteCount: range.upperBound, limit: sizeLimit)
+      }
       let end = mode.contains(.keepSize) ? min(range.upperBound, max(byteCount, range.lowerBound)) : range.upperBound
       guard range.lowerBound < end else { return }
       let count = end - range.lowerBound
       let done = try await write(
         .zeroes(count), at: range.lowerBound, mayUseReservedBlocks: mayUseReservedBlocks)
       if done < count { throw .noSpace }
+    case [] where range.upperBound > sizeLimit:
+      throw .fileTooLarge(byteCount: range.upperBound, limit: sizeLimit)
     case []: try await allocate(range, mayUseReservedBlocks: mayUseReservedBlocks)
     case .keepSize where range.upperBound <= byteCount:
       try await allocate(range, mayUseReservedBlocks: mayUseReservedBlocks)

@@ -85,8 +85,12 @@ extension Volume {
       core.inodes.release(inode)
       throw error
     }
-    return Position(
-      parent: inode, name: walk.pending.last ?? Directory.dot, mustBeDirectory: walk.mustBeDirectory, text: walk.text)
+    let name = walk.pending.last ?? Directory.dot
+    guard name.count <= DirectoryEntry.maximumNameLength else {
+      core.inodes.release(inode)
+      throw .nameTooLong(walk.text)
+    }
+    return Position(parent: inode, name: name, mustBeDirectory: walk.mustBeDirectory, text: walk.text)
   }
 
   /// Goes from a directory to what a name in it means. The reference moves along; on an error it stays.
@@ -121,6 +125,7 @@ extension Volume {
     await inode.lock.lock()
     defer { inode.lock.unlock() }
     guard inode.record.linkCount > 0 else { throw .notFound(text) }
+    guard name.count <= DirectoryEntry.maximumNameLength else { throw .nameTooLong(text) }
     guard let found = try await Directory(inode).find(name, ticket) else { throw .notFound(text) }
     // However deep the path is, it holds no more than one directory's blocks.
     defer { ticket.unpin(found.block) }

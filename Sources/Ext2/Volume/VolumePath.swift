@@ -36,9 +36,8 @@ struct PathNames {
     text = String(decoding: bytes, as: UTF8.self)
     names = bytes.split(separator: UInt8(ascii: "/")).map(Array.init)
     mustBeDirectory = bytes.last == UInt8(ascii: "/")
-    // As fs/namei.c, getname_flags and fs/ext2/namei.c, ext2_lookup.
+    // As fs/namei.c, getname_flags. The length of a name is checked where it is looked up (fs/ext2/namei.c, ext2_lookup).
     guard !bytes.isEmpty else { throw .notFound(text) }
     guard !bytes.contains(0) else { throw .invalidName(text) }
-    if names.contains(where: { $0.count > 255 }) { throw .nameTooLong(text) }
   }
 }
