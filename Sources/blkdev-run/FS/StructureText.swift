@@ -157,7 +157,9 @@ struct GroupText {
     if layout.hasSuperblock(group) {
       parts.append("\(group.rawValue == 0 ? "Primary" : "Backup") superblock at \(first)")
     }
-    if !descriptors.isEmpty {
+    if Int(group.rawValue) / layout.descriptorsPerBlock >= layout.firstMetaBlockGroup {
+      if !descriptors.isEmpty { parts.append("Group descriptor at \(descriptors.lowerBound)") }
+    } else if !descriptors.isEmpty {
       parts.append("Group descriptors at \(descriptors.lowerBound)-\(descriptors.upperBound.advanced(by: -1))")
     }
     if !parts.isEmpty { lines.append("  " + parts.joined(separator: ", ")) }
