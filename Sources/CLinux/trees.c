@@ -69,30 +69,39 @@ static int64_t seek(int fd, uint64_t offset, int whence) {
 int64_t cl_seek_data(int fd, uint64_t offset) { return seek(fd, offset, SEEK_DATA); }
 int64_t cl_seek_hole(int fd, uint64_t offset) { return seek(fd, offset, SEEK_HOLE); }
 
-// There are no calls on attributes that take a directory and a name; the kernel's own links to open files serve.
+// There are no calls on attributes that take a directory and a name; the kernel's own links to open files serve. Such a
+// link itself has to be followed; a name behind it must not be.
 static int attribute_path(int directory, const char *name, char path[NAME_MAX + 64]) {
-  int count = snprintf(path, NAME_MAX + 64, "/proc/self/fd/%d/%s", directory, name);
+  int count = snprintf(path, NAME_MAX + 64, *name ? "/proc/self/fd/%d/%s" : "/proc/self/fd/%d", directory, name);
   return count < NAME_MAX + 64 ? 0 : -ENAMETOOLONG;
 }
 ssize_t cl_attribute_names(int directory, const char *name, char *buffer, size_t capacity) {
   char path[NAME_MAX + 64];
   int result = attribute_path(directory, name, path);
   if (result < 0) return result;
-  ssize_t count = llistxattr(path, buffer, capacity);
+  ssize_t count = *name ? llistxattr(path, buffer, capacity) : listxattr(path, buffer, capacity);
   return count < 0 ? -errno : count;
 }
 ssize_t cl_attribute_value(int directory, const char *name, const char *attribute, void *buffer, size_t capacity) {
   char path[NAME_MAX + 64];
   int result = attribute_path(directory, name, path);
   if (result < 0) return result;
-  ssize_t count = lgetxattr(path, attribute, buffer, capacity);
+  ssize_t count =
+      *name ? lgetxattr(path, attribute, buffer, capacity) : getxattr(path, attribute, buffer, capacity);
   return count < 0 ? -errno : count;
 }
 int cl_attribute_set(int directory, const char *name, const char *attribute, const void *value, size_t byte_count) {
   char path[NAME_MAX + 64];
   int result = attribute_path(directory, name, path);
   if (result < 0) return result;
-  return lsetxattr(path, attribute, value, byte_count, 0) < 0 ? -errno : 0;
+  if (*name) return lsetxattr(path, attribute, value, byte_count, 0) < 0 ? -errno : 0;
+  return setxattr(path, attribute, value, byte_count, 0) < 0 ? -errno : 0;
+}
+int cl_attribute_remove(int directory, const char *name, const char *attribute) {
+  char path[NAME_MAX + 64];
+  int result = attribute_path(directory, name, path);
+  if (result < 0) return result;
+  return (*name ? lremovexattr(path, attribute) : removexattr(path, attribute)) < 0 ? -errno : 0;
 }
 
 void cl_raise_descriptor_limit(void) {

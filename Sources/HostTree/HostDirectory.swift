@@ -8,7 +8,7 @@ internal import SystemPackage
 
 /// An open directory. Closed with the last reference.
 @safe final class HostDirectory {
-  private let descriptor: Int32
+  let descriptor: Int32
   /// Its path as the user knows it, for messages.
   let path: [UInt8]
 

@@ -6,7 +6,7 @@ internal import SystemPackage
 
 /// An open file of this machine. Closed with the last reference.
 @safe final class HostFile {
-  private let descriptor: Int32
+  let descriptor: Int32
   /// Its path as the user knows it, for messages.
   let path: [UInt8]
 

@@ -38,21 +38,22 @@ struct PaxHeader {
   var linkName: [UInt8] = []
   var device: DeviceNumber?
   /// Further records of the extended header, in order.
-  var records: [(key: String, value: [UInt8])] = []
+  var records: [(key: [UInt8], value: [UInt8])] = []
 
   /// The headers, a multiple of 512 bytes.
   func encoded() -> [UInt8] {
     var records = records
-    if name.count > 100 { records.append(("path", name)) }
-    if linkName.count > 100 { records.append(("linkpath", linkName)) }
-    if byteCount >> 33 != 0 { records.append(("size", Array("\(byteCount)".utf8))) }
-    if user >> 21 != 0 { records.append(("uid", Array("\(user)".utf8))) }
-    if group >> 21 != 0 { records.append(("gid", Array("\(group)".utf8))) }
+    func add(_ key: String, _ value: [UInt8]) { records.append((Array(key.utf8), value)) }
+    if name.count > 100 { add("path", name) }
+    if linkName.count > 100 { add("linkpath", linkName) }
+    if byteCount >> 33 != 0 { add("size", Array("\(byteCount)".utf8)) }
+    if user >> 21 != 0 { add("uid", Array("\(user)".utf8)) }
+    if group >> 21 != 0 { add("gid", Array("\(group)".utf8)) }
     let seconds = modificationTime.seconds
     if modificationTime.nanoseconds != 0 || seconds < 0 || seconds >> 33 != 0 {
-      records.append(("mtime", Self.text(modificationTime)))
+      add("mtime", Self.text(modificationTime))
     }
-    if let accessTime { records.append(("atime", Self.text(accessTime))) }
+    if let accessTime { add("atime", Self.text(accessTime)) }
     if records.isEmpty { return ustar() }
     let body = records.flatMap(Self.encoded)
     let extended = PaxHeader(
@@ -68,8 +69,8 @@ struct PaxHeader {
   }
 
   /// "LENGTH key=value\n", where LENGTH counts its own digits, too.
-  private static func encoded(_ record: (key: String, value: [UInt8])) -> [UInt8] {
-    let rest = [UInt8(ascii: " ")] + Array(record.key.utf8) + [UInt8(ascii: "=")] + record.value + [10]
+  private static func encoded(_ record: (key: [UInt8], value: [UInt8])) -> [UInt8] {
+    let rest = [UInt8(ascii: " ")] + record.key + [UInt8(ascii: "=")] + record.value + [10]
     var length = rest.count + 1
     while "\(length)".utf8.count + rest.count != length { length = "\(length)".utf8.count + rest.count }
     return Array("\(length)".utf8) + rest

@@ -13,8 +13,8 @@ package struct Placement {
     self.credentials = credentials
   }
 
-  /// Makes a regular file at a path and lets `fill` write it. When that fails nothing is left, and what had the name before
-  /// is still there.
+  /// Makes a regular file at a path and lets `fill` write it, which is told the name that it has meanwhile. When that fails
+  /// nothing is left, and what had the name before is still there.
   func placeFile(
     _ path: [UInt8], _ fill: (File, [UInt8]) async throws(TreeError) -> Void
   ) async throws(TreeError) {
@@ -22,7 +22,7 @@ package struct Placement {
       try await volume.open(name, [.create, .exclusive, .noFollow], permissions: 0o600, as: credentials)
     } fill: { (file: File, name: [UInt8]) async throws(TreeError) in
       do throws(TreeError) {
-        try await fill(file, path)
+        try await fill(file, name)
         await file.close()
       } catch {
         await file.close()

@@ -42,7 +42,8 @@ package final class TarExport {
           if try await node.isEmptyLostAndFound(volume) {
             walk.skipContents()
           } else {
-            try writeMember(node, node.depth == 0 ? "./" + [] : "." + Array(node.path[start...]) + "/", .directory)
+            try await writeMember(
+              node, node.depth == 0 ? "./" + [] : "." + Array(node.path[start...]) + "/", .directory)
           }
         case .file(let node):
           guard node.depth > 0 else { throw TreeError(node.path, .volume(.notADirectory(""))) }
@@ -59,15 +60,46 @@ package final class TarExport {
 
   // MARK: Members
 
-  private func header(_ node: VolumeNode, _ name: [UInt8], _ kind: PaxHeader.Kind) -> PaxHeader {
+  private func header(
+    _ node: VolumeNode, _ name: [UInt8], _ kind: PaxHeader.Kind
+  ) async throws(TreeError) -> PaxHeader {
     let status = node.status
-    return PaxHeader(
+    var header = PaxHeader(
       name: name, kind: kind, permissions: status.permissions, user: status.user, group: status.group,
       modificationTime: status.modificationTime, accessTime: status.accessTime, device: status.device)
+    for attribute in try await volume.attributes(node.depth == 0 ? node.path.followingLink : node.path) {
+      header.records.append(try record(attribute, node))
+    }
+    return header
   }
 
-  private func writeMember(_ node: VolumeNode, _ name: [UInt8], _ kind: PaxHeader.Kind) throws(TreeError) {
-    try write(header(node, name, kind).encoded())
+  /// An attribute as Schily's tar has it, and after it the others: ACLs as text, and in the names of the rest '=' and '%' as
+  /// GNU tar escapes them (src/xheader.c, xattr_encode_keyword).
+  private func record(
+    _ attribute: Attribute, _ node: VolumeNode
+  ) throws(TreeError) -> (key: [UInt8], value: [UInt8]) {
+    guard attribute.name == accessListName || attribute.name == defaultListName else {
+      let name = attribute.name.flatMap { byte in
+        switch byte {
+        case UInt8(ascii: "="): Array("%3D".utf8)
+        case UInt8(ascii: "%"): Array("%25".utf8)
+        default: [byte]
+        }
+      }
+      return (Array("SCHILY.xattr.".utf8) + name, attribute.value)
+    }
+    do {
+      let list = try AccessControlList.decode(transferBytes: attribute.value)
+      let text = (list?.entries ?? []).map { "\($0)" }.joined(separator: ",")
+      let key = attribute.name == accessListName ? "SCHILY.acl.access" : "SCHILY.acl.default"
+      return (Array(key.utf8), Array(text.utf8))
+    } catch { throw TreeError(node.path, .unfit("\(error)")) }
+  }
+
+  private func writeMember(
+    _ node: VolumeNode, _ name: [UInt8], _ kind: PaxHeader.Kind
+  ) async throws(TreeError) {
+    try write(try await header(node, name, kind).encoded())
     control.noteName()
   }
 
@@ -75,7 +107,9 @@ package final class TarExport {
     let status = node.status
     if status.linkCount > 1 {
       if let first = firstNames[status.inode] {
-        var link = header(node, name, .hardLink)
+        var link = PaxHeader(
+          name: name, kind: .hardLink, permissions: status.permissions, user: status.user, group: status.group,
+          modificationTime: status.modificationTime)
         link.linkName = first
         try write(link.encoded())
         control.noteName()
@@ -85,15 +119,15 @@ package final class TarExport {
     switch status.type {
     case .regular: try await writeFile(node, name)
     case .symbolicLink:
-      var link = header(node, name, .symbolicLink)
+      var link = try await header(node, name, .symbolicLink)
       link.linkName = try await at(node.path) { () async throws(Ext2Error) in
         try await volume.symbolicLinkTarget(node.path)
       }
       try write(link.encoded())
       control.noteName()
-    case .characterDevice: try writeMember(node, name, .characterDevice)
-    case .blockDevice: try writeMember(node, name, .blockDevice)
-    case .fifo: try writeMember(node, name, .fifo)
+    case .characterDevice: try await writeMember(node, name, .characterDevice)
+    case .blockDevice: try await writeMember(node, name, .blockDevice)
+    case .fifo: try await writeMember(node, name, .fifo)
     case .socket: return control.warn("\(ShellWords.quotedIfNeeded(node.path)): a socket cannot be in a tar archive")
     case .directory: return
     }
@@ -117,7 +151,7 @@ package final class TarExport {
       try await file.dataRanges(byteCount: size, blockSize: blockSize)
     }
     let dataCount = ranges.reduce(0) { $0 + UInt64($1.count) }
-    var header = header(node, name, .regular)
+    var header = try await header(node, name, .regular)
     header.byteCount = size
     var map: [UInt8] = []
     if dataCount < size {
@@ -126,10 +160,10 @@ package final class TarExport {
       if ranges.last?.upperBound != size { numbers += [size, 0] }
       map = Array("\(numbers.count / 2)\n".utf8) + numbers.flatMap { Array("\($0)\n".utf8) }
       map += PaxHeader.padding(after: UInt64(map.count))
-      header.records = [
-        ("GNU.sparse.major", Array("1".utf8)), ("GNU.sparse.minor", Array("0".utf8)), ("GNU.sparse.name", name),
-        ("GNU.sparse.realsize", Array("\(size)".utf8)),
-      ]
+      for (key, value) in [("major", Array("1".utf8)), ("minor", Array("0".utf8)), ("name", name)] {
+        header.records.append((Array("GNU.sparse.\(key)".utf8), value))
+      }
+      header.records.append((Array("GNU.sparse.realsize".utf8), Array("\(size)".utf8)))
       header.name = Array("./GNUSparseFile.0/".utf8) + name.lastName.prefix(80)
       header.byteCount = UInt64(map.count) + dataCount
     }

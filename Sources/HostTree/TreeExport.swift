@@ -77,7 +77,7 @@ package final class TreeExport {
       // One that could not be made was not opened.
       guard open.count == node.depth + 1, open[node.depth].name == node.name || node.depth == 0 else { return }
       let (directory, _) = open.removeLast()
-      try finish(directory, [], node.status)
+      try await finish(directory, [], node)
     case .file(let node):
       guard node.depth > 0 else { throw TreeError(node.path, .volume(.notADirectory(""))) }
       try await export(node, into: open[open.count - 1].directory, root)
@@ -103,10 +103,10 @@ package final class TreeExport {
         try await volume.symbolicLinkTarget(node.path)
       }
       try directory.makeLink(node.name, target: target)
-      try finish(directory, node.name, status)
+      try await finish(directory, node.name, node)
     default:
       try directory.makeNode(node.name, status.type, device: status.device)
-      try finish(directory, node.name, status)
+      try await finish(directory, node.name, node)
     }
     if status.linkCount > 1 { firstNames[status.inode] = open.dropFirst().map(\.name) + [node.name] }
   }
@@ -129,14 +129,18 @@ package final class TreeExport {
       try directory.remove(node.name)
       throw error
     }
-    try finish(directory, node.name, node.status)
+    try await finish(directory, node.name, node)
   }
 
-  /// Owner, permissions and times, in this order: a change of owner takes set-id bits away.
-  private func finish(_ directory: HostDirectory, _ name: [UInt8], _ status: FileStatus) throws(TreeError) {
+  /// Owner, attributes, permissions and times, in this order: a change of owner takes set-id bits and capabilities away, and
+  /// the permissions are part of an ACL.
+  private func finish(_ directory: HostDirectory, _ name: [UInt8], _ node: VolumeNode) async throws(TreeError) {
+    let status = node.status
     if try !directory.setOwner(name, user: status.user, group: status.group) {
       control.warnOnce("not the superuser: files get the caller's owner and group")
     }
+    let attributes = try await volume.attributes(node.depth == 0 ? node.path.followingLink : node.path)
+    try directory.setAttributes(attributes, of: name, control)
     if status.type != .symbolicLink { try directory.setPermissions(name, status.permissions) }
     try directory.setTimes(name, access: status.accessTime, modification: status.modificationTime)
     control.noteName()

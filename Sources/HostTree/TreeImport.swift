@@ -45,16 +45,21 @@ package final class TreeImport {
     let node = try source.file.node()
     if node.type == .directory { throw TreeError(source.file.path, .unfit("is a directory (import copies those)")) }
     if node.identity == image { throw TreeError(source.file.path, .unfit("is the image itself")) }
-    try await placement.placeFile(path) { file, path async throws(TreeError) in
+    try await placement.placeFile(path) { file, name async throws(TreeError) in
       if node.type == .regular {
         try await copy(source.file, to: file, path, control)
       } else {
         try await source.copyStream(to: file, path, control)
       }
-      var changes = StatusChanges(
+      if keepsStatus {
+        let attributes = try control.attributes(names: source.file.attributeNames()) { name throws(TreeError) in
+          try source.file.attribute(name)
+        }
+        return try await volume.apply(StatusChanges(copying: node), attributes, to: name)
+      }
+      let changes = StatusChanges(
         permissions: old?.permissions ?? (node.type == .regular ? node.permissions & 0o777 : 0o644), user: old?.user,
         group: old?.group)
-      if keepsStatus { changes = Self.changes(from: node) }
       try await at(path) { () async throws(Ext2Error) in try await file.change(changes) }
     }
     control.noteName()
@@ -155,29 +160,25 @@ package final class TreeImport {
     guard try source.node().identity == node.identity else {
       throw TreeError(source.path, .unfit("the file changed while it was read"))
     }
-    try await placement.placeFile(path) { file, path async throws(TreeError) in
+    try await placement.placeFile(path) { file, place async throws(TreeError) in
       try await copy(source, to: file, path, control)
-      let changes = Self.changes(from: node)
-      try await at(path) { () async throws(Ext2Error) in try await file.change(changes) }
+      let attributes = try control.attributes(names: source.attributeNames()) { attribute throws(TreeError) in
+        try source.attribute(attribute)
+      }
+      try await volume.apply(StatusChanges(copying: node), attributes, to: place)
     }
     control.noteName()
   }
 
-  /// Owner, permissions and times of what is no regular file; of directories after everything in them.
+  /// Owner, attributes, permissions and times of what is no regular file; of directories after everything in them.
   private func finish(
     _ directory: HostDirectory, _ name: [UInt8], _ node: HostNode, _ path: [UInt8]
   ) async throws(TreeError) {
-    let changes = Self.changes(from: node)
-    try await at(path) { () async throws(Ext2Error) in
-      // The path of a directory may end with a link that the user named.
-      try await volume.change(path, changes, followsLink: node.type == .directory)
+    let attributes = try control.attributes(names: directory.attributeNames(name)) { attribute throws(TreeError) in
+      try directory.attribute(attribute, of: name)
     }
+    try await volume.apply(
+      StatusChanges(copying: node), attributes, to: node.type == .directory ? path.followingLink : path)
     control.noteName()
-  }
-
-  private static func changes(from node: HostNode) -> StatusChanges {
-    StatusChanges(
-      permissions: node.permissions, user: node.user, group: node.group, accessTime: node.accessTime,
-      modificationTime: node.modificationTime)
   }
 }

@@ -61,7 +61,7 @@ package final class VolumeCopy {
       }
     case .leave(let node):
       guard isRecursive else { return }
-      try await finish(place(node), node.status)
+      try await finish(place(node), node)
     case .file(let node):
       try await copyFile(node, to: place(node), isRecursive)
     }
@@ -94,12 +94,13 @@ package final class VolumeCopy {
     case .regular:
       let source = try await at(node.path) { () async throws(Ext2Error) in try await volume.open(node.path) }
       do throws(TreeError) {
-        try await placement.placeFile(path) { file, _ async throws(TreeError) in
+        try await placement.placeFile(path) { file, place async throws(TreeError) in
           try await copy(source, status, node.path, to: file, path, control)
-          var changes = StatusChanges(permissions: status.permissions & 0o777)
-          if keepsStatus { changes = Self.changes(from: status) }
-          // It has to move to its name yet, which an immutable file cannot.
-          changes.flags = nil
+          if keepsStatus {
+            // Without the flags: it has to move to its name yet, which an immutable file cannot.
+            return try await setStatus(of: place, node)
+          }
+          let changes = StatusChanges(permissions: status.permissions & 0o777)
           try await at(path) { () async throws(Ext2Error) in try await file.change(changes) }
         }
       } catch {
@@ -107,10 +108,7 @@ package final class VolumeCopy {
         throw error
       }
       await source.close()
-      if keepsStatus && !status.flags.isEmpty {
-        let flags = StatusChanges(flags: status.flags)
-        try await at(path) { () async throws(Ext2Error) in try await volume.change(path, flags, followsLink: false) }
-      }
+      if keepsStatus { try await setFlags(of: path, status) }
       control.noteName()
     case _ where !isRecursive: throw TreeError(node.path, .volume(.notARegularFile("")))
     case .symbolicLink:
@@ -120,26 +118,37 @@ package final class VolumeCopy {
       try await placement.placeNode(path) { name async throws(Ext2Error) in
         try await volume.makeSymbolicLink(name, to: target, as: placement.credentials)
       }
-      try await finish(path, status)
+      try await finish(path, node)
     default:
       let device = status.device ?? DeviceNumber(major: 0, minor: 0)
       try await placement.placeNode(path) { name async throws(Ext2Error) in
         try await volume.makeNode(
           name, status.type, device: device, permissions: status.permissions, as: placement.credentials)
       }
-      try await finish(path, status)
+      try await finish(path, node)
     }
   }
 
   /// What a copy takes over once it is there; of directories after everything in them.
-  private func finish(_ path: [UInt8], _ status: FileStatus) async throws(TreeError) {
+  private func finish(_ path: [UInt8], _ node: VolumeNode) async throws(TreeError) {
     if keepsStatus {
-      let changes = Self.changes(from: status)
-      try await at(path) { () async throws(Ext2Error) in
-        try await volume.change(path, changes, followsLink: false)
-      }
+      try await setStatus(of: path, node)
+      try await setFlags(of: path, node.status)
     }
     control.noteName()
+  }
+
+  /// Owner, attributes, permissions and times.
+  private func setStatus(of path: [UInt8], _ node: VolumeNode) async throws(TreeError) {
+    let isFollowed = node.depth == 0 && node.status.type == .directory
+    let attributes = try await volume.attributes(isFollowed ? node.path.followingLink : node.path)
+    try await volume.apply(StatusChanges(copying: node.status), attributes, to: path)
+  }
+
+  private func setFlags(of path: [UInt8], _ status: FileStatus) async throws(TreeError) {
+    if status.flags.isEmpty { return }
+    let changes = StatusChanges(flags: status.flags)
+    try await at(path) { () async throws(Ext2Error) in try await volume.change(path, changes, followsLink: false) }
   }
 
   /// A directory cannot be copied into itself: that would never end.
@@ -156,11 +165,5 @@ package final class VolumeCopy {
       guard seen.insert(status.inode).inserted else { return }
       directory = above.appending(Array("..".utf8))
     }
-  }
-
-  private static func changes(from status: FileStatus) -> StatusChanges {
-    StatusChanges(
-      permissions: status.permissions, user: status.user, group: status.group, accessTime: status.accessTime,
-      modificationTime: status.modificationTime, flags: status.flags)
   }
 }

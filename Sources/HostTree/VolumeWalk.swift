@@ -102,6 +102,9 @@ extension [UInt8] {
     Array(split(separator: UInt8(ascii: "/")).last ?? [])
   }
 
+  /// The path of a directory, also if it ends with a symbolic link to one that somebody named.
+  var followingLink: [UInt8] { self + [UInt8(ascii: "/")] }
+
   /// The path of the directory that holds the last name.
   package var parentPath: [UInt8] {
     let slash = UInt8(ascii: "/")

@@ -333,7 +333,7 @@ struct FSVerbTests {
   func help() throws {
     let image = try FSImage()
     let help = try image.run("--help").output
-    for verb in ["ls", "put", "import", "export", "chmod", "dump"] {
+    for verb in ["ls", "put", "import", "export", "chmod", "dump", "setfattr", "getfacl"] {
       #expect(help.contains("\n  \(verb) "), "\(verb)")
     }
     #expect(try image.run("help ls").output.hasPrefix("ls ["))

@@ -96,9 +96,10 @@ int cl_node_set_times(int directory, const char *name, const struct cl_node *nod
 int64_t cl_seek_data(int fd, uint64_t offset);
 int64_t cl_seek_hole(int fd, uint64_t offset);
 /// The names of extended attributes, each with a NUL behind it, and the value of one; -ERANGE when there is more than
-/// `capacity` bytes. A capacity of 0 asks for the size.
+/// `capacity` bytes. A capacity of 0 asks for the size. An empty file name means the descriptor's own file.
 ssize_t cl_attribute_names(int directory, const char *name, char *buffer, size_t capacity);
 ssize_t cl_attribute_value(int directory, const char *name, const char *attribute, void *buffer, size_t capacity);
+int cl_attribute_remove(int directory, const char *name, const char *attribute);
 int cl_attribute_set(int directory, const char *name, const char *attribute, const void *value, size_t byte_count);
 /// Allows this process as many descriptors as its hard limit has.
 void cl_raise_descriptor_limit(void);

@@ -17,7 +17,7 @@ struct FSCommand {
 
   /// All verbs, in the order of the help.
   static let all: [FSCommand] =
-    listing + contents + names + statuses + ranges + trees + wholeVolume
+    listing + contents + names + statuses + attributes + ranges + trees + wholeVolume
 
   /// The verb with a name.
   ///
