@@ -236,6 +236,23 @@ struct FSTreeTests {
     #expect(try image.run("\"$image\" export / out2").exitCode == 1)
   }
 
+  @Test("makes a volume that is filled from a directory, and no file where that fails")
+  func fromDirectory() throws {
+    let image = try prepared()
+    try image.shell(
+      """
+      \(Self.describe)
+      '\(FSImage.program)' mkfs -q --size 64m -b 1k -d tree new
+      e2fsck -fn new >/dev/null 2>&1
+      '\(FSImage.program)' fs new export / out
+      diff <(describe tree | times) <(describe out | times)
+      ! '\(FSImage.program)' mkfs -q --size 200k -b 1k -d tree small 2>errors
+      grep -q 'no space left on device' errors; [ ! -e small ]
+      ! '\(FSImage.program)' mkfs -q --size 1m -d none small 2>errors
+      grep -q 'none: not a directory' errors; [ ! -e small ]
+      """)
+  }
+
   @Test("ends cleanly when it is interrupted")
   func interrupted() throws {
     let image = try FSImage(byteCount: 256 << 20, blockSize: 4096)

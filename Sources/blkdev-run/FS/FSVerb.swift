@@ -35,7 +35,7 @@ struct FSVerb: ParsableCommand {
     }
     let control = RunControl(
       logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) })
-    let status = interruption.wait(for: control) { () async -> Int32 in await perform(options, control) }
+    let status = interruption.wait(for: control) { () async -> Int32 in await runFS(options, control) }
     if status != 0 { throw ArgumentParser.ExitCode(status) }
   }
 
@@ -86,7 +86,7 @@ struct FSVerb: ParsableCommand {
 }
 
 /// Runs one verb or a script. Returns what the command ends with.
-private func perform(_ options: FSOptions, _ control: RunControl) async -> Int32 {
+func runFS(_ options: FSOptions, _ control: RunControl) async -> Int32 {
   let session = FSSession(options, control, ProgressPrinter())
   if session.isScript {
     await runScript(in: session)
