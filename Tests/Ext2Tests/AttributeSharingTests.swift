@@ -123,6 +123,34 @@ struct AttributeSharingTests {
     }
   }
 
+  @Test("a block that is freed while it is read to be shared is not shared") func freedWhileRead() throws {
+    let prepared = try Images.prepared(try Attributes.image(128, options: ["-N", "96"])) { rig in
+      for index in 0..<56 {
+        let inode = try await rig.create("\(index)")
+        try await rig.volume.setAttribute("user.x", to: [UInt8(index)], ofInode: inode)
+      }
+    }
+    // So few slots that the first block has left the cache, and is still known, when all others were looked at.
+    try script(prepared, .quiet.with { $0.metadataSlotCount = 48 }, seeds: 0..<24) { rig in
+      let owner = try await rig.create("0"), other = try await rig.create("new")
+      try await rig.volume.synchronize()
+      #expect(try await rig.attributes(owner) == ["user.x": [0]])
+      for index in 1..<56 { _ = try await rig.attributes(try await rig.create("\(index)")) }
+      let block = try Attributes.record(owner, of: await rig.disk { $0.image }).attributeBlock
+      let offset = UInt64(block.rawValue) * 1024
+      await rig.hold { $0.operation == .read && $0.offset == offset }
+      async let sharing = rig.set("user.x", [0], other)
+      async let removing = rig.remove("user.x", owner)
+      try await rig.untilHeld()
+      await rig.settle()
+      await rig.serve()
+      let errors = await [sharing, removing]
+      #expect(errors.allSatisfy { $0 == nil })
+      #expect(try await rig.attributes(other) == ["user.x": [0]])
+      #expect(try await rig.attributes(owner) == [:])
+    }
+  }
+
   @Test(
     "many tasks that set, remove and unlink leave what the last of each said, and right reference counts",
     arguments: [128, 256])

@@ -105,8 +105,8 @@ extension AttributeStore {
     for number in shareable.candidates(hash: hash) {
       // One that cannot be read is not shared; whoever has it will be told.
       guard let block = try? await metadata.load(number, owner: .none, ticket) else { continue }
-      // While it was read it may have been changed, or freed and taken by somebody else.
-      if block.isLive, referenceCount(of: block) < AttributeRegion.maximumReferenceCount,
+      // While it was read it may have been freed, and what was read are its old contents: then it is not noted any more.
+      if shareable.contains(number, hash: hash), referenceCount(of: block) < AttributeRegion.maximumReferenceCount,
         let found = try? decode(block, blockRegion, at: .block(number)), found == set
       {
         return block
