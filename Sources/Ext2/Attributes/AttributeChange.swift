@@ -38,8 +38,13 @@ extension AttributeStore {
   /// Throws `noSpace` when the attributes do not fit inode and block, or no block is free; nothing is changed then.
   func prepare(_ edits: [Edit], of inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) -> AttributeChange {
     let (contents, block) = try await load(inode, ticket)
-    return try await prepare(
+    let change = try await prepare(
       edits, inode.number, extraSize: inode.record.extraSize, from: contents, block, ticket)
+    do throws(Ext2Error) { try inode.checkChangeable() } catch {
+      abandon(change)
+      throw error
+    }
+    return change
   }
 
   /// The same for an inode that is being made: its number is taken, and nobody else knows it yet.
@@ -160,7 +165,7 @@ extension AttributeStore {
   private func noteFeature() {
     let groups = inodes.groups
     guard groups.superblock.compatible.insert(.extendedAttributes).inserted else { return }
-    groups.superblock.raiseToDynamicRevision()
+    groups.superblock.makeDynamic()
     groups.encodeSuperblock(into: metadata)
   }
 

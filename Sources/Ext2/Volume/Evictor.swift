@@ -75,6 +75,7 @@ final class Evictor {
     let bitmap = try await inodes.inodeAllocator.pinBitmap(of: inode.number, ticket)
     if let refusal = inodes.metadata.refusal { throw refusal }
     inode.space.fileByteCount = 0
+    let isDirectory = inode.type == .directory
     if inode.record.hasBlockPointers(blockSize: inode.blockSize) {
       // A subtree that cannot be read is lost until a check; the inode goes all the same.
       try? await inode.free(0..<UInt64.max, table, ticket)
@@ -88,7 +89,7 @@ final class Evictor {
     inodes.encode(inode, into: table)
     inode.isLive = false
     inodes.remove(inode)
-    _ = inodes.inodeAllocator.free(inode.number, bitmap)
+    _ = inodes.inodeAllocator.free(inode.number, isDirectory: isDirectory, bitmap)
   }
 
   /// What the mutant does that lets whoever drops the last reference free the inode: in the middle of whatever step that
@@ -100,7 +101,7 @@ final class Evictor {
     inode.record.deletionTime = UInt32(clamping: inodes.now.seconds)
     inodes.encode(inode, into: table)
     inodes.remove(inode)
-    _ = inodes.inodeAllocator.free(inode.number, bitmap)
+    _ = inodes.inodeAllocator.free(inode.number, isDirectory: inode.type == .directory, bitmap)
     queue.append(inode)
   }
 }

@@ -1,100 +1,153 @@
-// Attributes by the number of an inode: what operations by path and by open file are made of.
+// Extended attributes, by path and by open file. An ACL is the value of `system.posix_acl_access` or
+// `system.posix_acl_default`, in the form of system calls (include/uapi/linux/posix_acl_xattr.h).
 internal import Ext2Format
+internal import PageCache
 internal import Reactor
 
 extension Volume {
-  /// The names of an inode's attributes (listxattr(2)).
-  package nonisolated func attributeNames(ofInode number: UInt32) async throws(Ext2Error) -> [[UInt8]] {
-    try await reactor.run { () async throws(Ext2Error) in
-      try await self.inspect(number) { store, inode async throws(Ext2Error) in try await store.names(of: inode) }
-    }
-  }
-
-  /// The value of an attribute (getxattr(2)).
-  package nonisolated func attribute(_ name: String, ofInode number: UInt32) async throws(Ext2Error) -> [UInt8] {
-    try await reactor.run { () async throws(Ext2Error) in
-      try await self.inspect(number) { store, inode async throws(Ext2Error) in
-        try await store.value(of: Array(name.utf8), of: inode)
+  /// The whole names of a file's attributes, in order (listxattr(2)). A symbolic link at the end of the path is followed,
+  /// unless told otherwise.
+  public nonisolated func attributeNames(
+    of path: some VolumePath, followsLink: Bool = true
+  ) async throws(Ext2Error) -> [[UInt8]] {
+    let bytes = path.volumePathBytes
+    return try await reactor.run { () async throws(Ext2Error) in
+      try await self.inspectAttributes(bytes, followsLink) { store, inode, ticket async throws(Ext2Error) in
+        try await store.names(of: inode, ticket)
       }
     }
   }
 
-  /// Sets an attribute (setxattr(2)).
-  package nonisolated func setAttribute(
-    _ name: String, to value: [UInt8], if condition: AttributeCondition = .none, ofInode number: UInt32
+  /// The value of an attribute, such as `user.comment` (getxattr(2)).
+  ///
+  /// - Throws: `noAttribute`; `attributeOutOfRange`, `invalidArgument` or `notSupported` for what is no name.
+  public nonisolated func attribute(
+    _ name: [UInt8], of path: some VolumePath, followsLink: Bool = true
+  ) async throws(Ext2Error) -> [UInt8] {
+    let bytes = path.volumePathBytes
+    return try await reactor.run { () async throws(Ext2Error) in
+      try await self.inspectAttributes(bytes, followsLink) { store, inode, ticket async throws(Ext2Error) in
+        try await store.value(of: name, of: inode, ticket)
+      }
+    }
+  }
+
+  /// Sets an attribute (setxattr(2)). An access ACL changes the permissions with it; one without entries is removed.
+  ///
+  /// - Throws: `exists` or `noAttribute` by the condition; `noSpace` when inode and attribute block have no room, or no
+  ///   block is free; `notPermitted` for attributes of users on anything but files and directories, and on immutable and
+  ///   append-only files; `accessDenied` for a default ACL on anything but a directory; `attributeOutOfRange`,
+  ///   `invalidArgument` or `notSupported` for what is no name or no value.
+  public nonisolated func setAttribute(
+    _ name: [UInt8], to value: [UInt8], of path: some VolumePath, if condition: AttributeCondition = .none,
+    followsLink: Bool = true, as credentials: Credentials = .root
   ) async throws(Ext2Error) {
+    let bytes = path.volumePathBytes
     try await reactor.run { () async throws(Ext2Error) in
-      try await self.change(number) { store, inode async throws(Ext2Error) in
-        try await store.set(Array(name.utf8), to: value, if: condition, of: inode)
+      try await self.changeAttributes(bytes, followsLink, credentials) { store, inode, ticket async throws(Ext2Error) in
+        try await store.set(name, to: value, if: condition, of: inode, ticket)
       }
     }
   }
 
-  /// Removes an attribute (removexattr(2)).
-  package nonisolated func removeAttribute(_ name: String, ofInode number: UInt32) async throws(Ext2Error) {
+  /// Removes an attribute (removexattr(2)). Throws `noAttribute` when there is none, but for an ACL; else as
+  /// `setAttribute`.
+  public nonisolated func removeAttribute(
+    _ name: [UInt8], of path: some VolumePath, followsLink: Bool = true, as credentials: Credentials = .root
+  ) async throws(Ext2Error) {
+    let bytes = path.volumePathBytes
     try await reactor.run { () async throws(Ext2Error) in
-      try await self.change(number) { store, inode async throws(Ext2Error) in
-        try await store.remove(Array(name.utf8), of: inode)
+      try await self.changeAttributes(bytes, followsLink, credentials) { store, inode, ticket async throws(Ext2Error) in
+        try await store.remove(name, of: inode, ticket)
       }
-    }
-  }
-
-  /// Changes the permission bits of an inode's mode, and its access ACL with them (chmod(2)).
-  package nonisolated func changePermissions(to permissions: UInt16, ofInode number: UInt32) async throws(Ext2Error) {
-    try await reactor.run { () async throws(Ext2Error) in
-      try await self.change(number) { store, inode async throws(Ext2Error) in
-        let ticket = try await store.metadata.ticket()
-        defer { ticket.end() }
-        await inode.lock.lock()
-        defer { inode.lock.unlock() }
-        try inode.checkChangeable()
-        var mode = inode.record.mode
-        mode.permissions = permissions
-        let table = try await store.inodes.pinTable(of: inode.number, ticket)
-        let change = try await store.prepareModeChange(to: mode, of: inode, ticket)
-        inode.record.mode = mode
-        inode.record.changeTime = store.inodes.now
-        if let change { store.commit(change, to: inode, table) } else { store.inodes.encode(inode, into: table) }
-      }
-    }
-  }
-
-  /// The mode of an inode.
-  package nonisolated func mode(ofInode number: UInt32) async throws(Ext2Error) -> UInt16 {
-    try await reactor.run { () async throws(Ext2Error) in
-      try await self.inspect(number) { _, inode async throws(Ext2Error) in inode.record.mode.rawValue }
     }
   }
 
   // MARK: On the reactor
 
-  private func inspect<R: Sendable>(
-    _ number: UInt32, _ body: (AttributeStore, Inode) async throws(Ext2Error) -> R
+  /// What an operation does with an inode's attributes, with metadata slots of its own.
+  private typealias Body<R> = (AttributeStore, Inode, MetadataTicket) async throws(Ext2Error) -> R
+
+  private func inspectAttributes<R: Sendable>(
+    _ path: [UInt8], _ followsLink: Bool, _ body: Body<R>
   ) async throws(Ext2Error) -> R {
-    try await beginCall()
-    defer { core.calls.leave() }
-    let inode = try await acquire(number)
-    defer { core.inodes.release(inode) }
-    return try await body(core.attributes, inode)
+    try await reading { ticket async throws(Ext2Error) in
+      let inode = try await resolve(path, followsLast: followsLink, ticket)
+      defer { core.inodes.release(inode) }
+      return try await body(core.attributes, inode, ticket)
+    }
   }
 
-  private func change<R: Sendable>(
-    _ number: UInt32, _ body: (AttributeStore, Inode) async throws(Ext2Error) -> R
-  ) async throws(Ext2Error) -> R {
-    try checkWritable()
-    try await beginCall()
-    defer { core.calls.leave() }
-    await core.gate.enter()
-    defer { core.gate.leave() }
-    try checkWritable()
-    let inode = try await acquire(number)
-    defer { core.inodes.release(inode) }
-    return try await body(core.attributes, inode)
+  private func changeAttributes(
+    _ path: [UInt8], _ followsLink: Bool, _ credentials: Credentials, _ body: Body<Void>
+  ) async throws(Ext2Error) {
+    try await changing(as: credentials) { ticket async throws(Ext2Error) in
+      let inode = try await resolve(path, followsLast: followsLink, ticket)
+      defer { core.inodes.release(inode) }
+      try await body(core.attributes, inode, ticket)
+      try await makeDurableIfAsked([inode])
+    }
   }
 
-  private func acquire(_ number: UInt32) async throws(Ext2Error) -> Inode {
-    let ticket = try await core.metadata.ticket()
-    defer { ticket.end() }
-    return try await core.inodes.acquire(InodeNumber(rawValue: number), ticket)
+  fileprivate func inspectAttributes<R: Sendable>(
+    _ handle: Int, _ body: (AttributeStore, Inode, MetadataTicket) async throws(Ext2Error) -> R
+  ) async throws(Ext2Error) -> R {
+    try await reading { ticket async throws(Ext2Error) in
+      let inode = core.inodes.reference(try file(handle).inode)
+      defer { core.inodes.release(inode) }
+      return try await body(core.attributes, inode, ticket)
+    }
+  }
+
+  fileprivate func changeAttributes(
+    _ handle: Int, _ body: (AttributeStore, Inode, MetadataTicket) async throws(Ext2Error) -> Void
+  ) async throws(Ext2Error) {
+    let credentials = try file(handle).credentials
+    try await changing(as: credentials) { ticket async throws(Ext2Error) in
+      let inode = core.inodes.reference(try file(handle).inode)
+      defer { core.inodes.release(inode) }
+      try await body(core.attributes, inode, ticket)
+      try await makeDurableIfAsked([inode])
+    }
+  }
+}
+
+extension File {
+  /// The whole names of the file's attributes; see `Volume.attributeNames`.
+  public func attributeNames() async throws(Ext2Error) -> [[UInt8]] {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.inspectAttributes(handle) { store, inode, ticket async throws(Ext2Error) in
+        try await store.names(of: inode, ticket)
+      }
+    }
+  }
+
+  /// The value of an attribute; see `Volume.attribute`.
+  public func attribute(_ name: [UInt8]) async throws(Ext2Error) -> [UInt8] {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.inspectAttributes(handle) { store, inode, ticket async throws(Ext2Error) in
+        try await store.value(of: name, of: inode, ticket)
+      }
+    }
+  }
+
+  /// Sets an attribute; see `Volume.setAttribute`.
+  public func setAttribute(
+    _ name: [UInt8], to value: [UInt8], if condition: AttributeCondition = .none
+  ) async throws(Ext2Error) {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.changeAttributes(handle) { store, inode, ticket async throws(Ext2Error) in
+        try await store.set(name, to: value, if: condition, of: inode, ticket)
+      }
+    }
+  }
+
+  /// Removes an attribute; see `Volume.removeAttribute`.
+  public func removeAttribute(_ name: [UInt8]) async throws(Ext2Error) {
+    try await volume.reactor.run { () async throws(Ext2Error) in
+      try await volume.changeAttributes(handle) { store, inode, ticket async throws(Ext2Error) in
+        try await store.remove(name, of: inode, ticket)
+      }
+    }
   }
 }
