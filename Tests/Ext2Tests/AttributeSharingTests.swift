@@ -268,11 +268,14 @@ struct AttributeSharingTests {
     let inodes = zip(["a", "b"], tally.notes).map { Made(path: $0, inode: UInt32($1)!) }
     let block = Int(try Attributes.record(inodes[0], of: prepared).attributeBlock.rawValue) * 1024
     var (errors, values) = (0, 0)
-    for seed in UInt64(0)..<150 {
+    let fields = try Attributes.position(of: inodes[0], in: prepared)
+    for seed in UInt64(0)..<200 {
       var generator = SeededNumbers(seed: seed)
       var image = prepared
       for _ in 0..<2 {
-        let place = block + (generator.below(2) == 0 ? generator.below(130) : 1024 - 1 - generator.below(200))
+        // In the entries or the values of the block, or behind the fields of the first inode.
+        let places = [block + generator.below(130), block + 1024 - 1 - generator.below(200)]
+        let place = inodeSize > 128 && seed % 2 == 0 ? fields + 128 + generator.below(128) : places[generator.below(2)]
         image[place] = [0, 0xFF, image[place] ^ 1, image[place] &+ 4][generator.below(4)]
       }
       let found = Tally(), refused = Tally()

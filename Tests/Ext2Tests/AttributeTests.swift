@@ -14,8 +14,15 @@ enum Attributes {
     try Images.empty(blockSize: blockSize, blockCount: blockCount, options: ["-I", "\(inodeSize)"] + options)
   }
 
-  /// The record of an inode, and of the superblock, in an image.
+  /// The record of an inode in an image.
   static func record(_ file: Made, of image: [UInt8]) throws -> InodeRecord {
+    let size = Int(try Superblocks.decoded(image).inodeSize)
+    return try unsafe InodeRecord(
+      decoding: image.span.bytes, at: try position(of: file, in: image), inodeSize: size)
+  }
+
+  /// Where an inode begins in an image.
+  static func position(of file: Made, in image: [UInt8]) throws -> Int {
     let superblock = try Superblocks.decoded(image)
     let layout = try superblock.validate(deviceByteCount: UInt64(image.count))
     let inode = InodeNumber(rawValue: file.inode), group = layout.group(of: inode)
@@ -23,8 +30,7 @@ enum Attributes {
     let descriptor = try unsafe GroupDescriptor(
       decoding: image.span.bytes, at: Int(layout.descriptorBlock(block).rawValue) * layout.blockSize + offset)
     let (table, place) = layout.location(of: inode, descriptor: descriptor)
-    return try unsafe InodeRecord(
-      decoding: image.span.bytes, at: Int(table.rawValue) * layout.blockSize + place, inodeSize: layout.inodeSize)
+    return Int(table.rawValue) * layout.blockSize + place
   }
 
   /// How many inodes share the attribute block of an inode.

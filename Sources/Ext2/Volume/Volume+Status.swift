@@ -155,7 +155,6 @@ extension Inode {
     await lock.lock()
     defer { lock.unlock() }
     let tableBlock = try await table.pinTable(of: number, ticket)
-    try checkChangeable()
     let isFlagsOnly = changes == StatusChanges(flags: changes.flags)
     guard isFlagsOnly || record.flags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted(text) }
     var attributeChange: AttributeChange?
@@ -163,7 +162,8 @@ extension Inode {
       attributeChange = try await attributes.prepareModeChange(
         to: FileMode(rawValue: permissions & 0o7777), of: self, ticket)
     }
-    // The step.
+    // The step. A change of attributes was prepared for it only if it may be made.
+    try checkChangeable()
     if changes.user != nil || changes.group != nil {
       record.userID = changes.user ?? record.userID
       record.groupID = changes.group ?? record.groupID
