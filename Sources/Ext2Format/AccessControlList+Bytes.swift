@@ -14,10 +14,10 @@ extension AccessControlList {
   private static let transferVersion: UInt32 = 2
 
   /// The bytes as ext2 stores them.
-  package var diskBytes: [UInt8] { encoded(version: Self.diskVersion, hasEveryID: false) }
+  public var diskBytes: [UInt8] { encoded(version: Self.diskVersion, hasEveryID: false) }
 
   /// The bytes that programs exchange with a kernel.
-  package var transferBytes: [UInt8] { encoded(version: Self.transferVersion, hasEveryID: true) }
+  public var transferBytes: [UInt8] { encoded(version: Self.transferVersion, hasEveryID: true) }
 
   private func encoded(version: UInt32, hasEveryID: Bool) -> [UInt8] {
     var bytes: [UInt8] = []
@@ -67,7 +67,7 @@ extension AccessControlList {
 
   /// Takes an ACL from bytes that a program hands over; nil when they have no entries, which removes an ACL
   /// (fs/posix_acl.c, posix_acl_from_xattr and posix_acl_valid). Throws `unsupportedVersion` or `invalid`.
-  package static func decode(transferBytes bytes: [UInt8]) throws(AccessControlError) -> Self? {
+  public static func decode(transferBytes bytes: [UInt8]) throws(AccessControlError) -> Self? {
     if bytes.isEmpty { return nil }
     guard bytes.count >= 4 else { throw .invalid("shorter than its header") }
     guard word(bytes, 0) == transferVersion else { throw .unsupportedVersion(word(bytes, 0)) }

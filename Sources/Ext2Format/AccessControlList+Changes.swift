@@ -2,7 +2,7 @@
 
 extension AccessControlList {
   /// What becomes of the mask when entries change.
-  package enum MaskRule: Sendable {
+  public enum MaskRule: Sendable {
     /// It becomes the union of all it limits, unless the change names it (setfacl without an option).
     case recalculatedUnlessGiven
     /// It becomes the union even then (`--mask`).
@@ -13,7 +13,7 @@ extension AccessControlList {
 
   /// The ACL with entries set, each anew or over the one of its tag (`setfacl -m`). Throws `invalid` when what comes out
   /// is none.
-  package func setting(
+  public func setting(
     _ changes: [AccessControlEntry], mask rule: MaskRule = .recalculatedUnlessGiven
   ) throws(AccessControlError) -> Self {
     var entries = entries
@@ -31,7 +31,7 @@ extension AccessControlList {
 
   /// The ACL without the entries of some tags (`setfacl -x`); those that are not there do not matter. Throws `invalid`
   /// when what comes out is none: owner, owning group and others stay, and the mask while it is needed.
-  package func removing(
+  public func removing(
     _ tags: [AccessControlEntry.Tag], mask rule: MaskRule = .recalculatedUnlessGiven
   ) throws(AccessControlError) -> Self {
     try Self(unsorted: entries.filter { !tags.contains($0.tag) }, rule, isMaskGiven: tags.contains(.mask))
@@ -39,7 +39,7 @@ extension AccessControlList {
 
   /// A default ACL from its first entries: those it must have and that are not given are the access ACL's
   /// (setfacl(1), "automatically created entries").
-  package init(
+  public init(
     default entries: [AccessControlEntry], from access: AccessControlList,
     mask rule: MaskRule = .recalculatedUnlessGiven
   ) throws(AccessControlError) {

@@ -10,12 +10,12 @@
 
 extension AccessPermissions: CustomStringConvertible {
   /// Three characters, such as `r-x`.
-  package var description: String {
+  public var description: String {
     (contains(.read) ? "r" : "-") + (contains(.write) ? "w" : "-") + (contains(.execute) ? "x" : "-")
   }
 
   /// Takes letters in any order, each at most once or a dash (`rx`, `r--`), or one octal digit; nil for anything else.
-  package init?(text: some StringProtocol) {
+  public init?(text: some StringProtocol) {
     if let digit = text.utf8.first, text.utf8.count == 1, (UInt8(ascii: "0")...UInt8(ascii: "7")).contains(digit) {
       self.init(rawValue: UInt16(digit - UInt8(ascii: "0")))
       return
@@ -38,7 +38,7 @@ extension AccessPermissions: CustomStringConvertible {
 
 extension AccessControlEntry.Tag: CustomStringConvertible {
   /// As in the long form, with its second colon: `user:1000:`, `mask::`.
-  package var description: String {
+  public var description: String {
     switch self {
     case .owner: "user::"
     case .user(let id): "user:\(id):"
@@ -52,32 +52,32 @@ extension AccessControlEntry.Tag: CustomStringConvertible {
 
 extension AccessControlEntry: CustomStringConvertible {
   /// The long form, such as `user:1000:r-x`.
-  package var description: String { "\(tag)\(permissions)" }
+  public var description: String { "\(tag)\(permissions)" }
 }
 
 extension AccessControlList: CustomStringConvertible {
   /// The long form, one entry a line, each with a newline.
-  package var description: String { entries.map { "\($0)\n" }.joined() }
+  public var description: String { entries.map { "\($0)\n" }.joined() }
 }
 
 /// An entry as text names it: perhaps of the default ACL, perhaps without permissions.
-package struct AccessControlClause: Hashable, Sendable {
+public struct AccessControlClause: Hashable, Sendable {
   /// Whether it is about the default ACL.
-  package var isDefault: Bool
+  public var isDefault: Bool
   /// Whom it is about.
-  package var tag: AccessControlEntry.Tag
+  public var tag: AccessControlEntry.Tag
   /// What they may do; nil where the text only says which entry is meant, to remove it.
-  package var permissions: AccessPermissions?
+  public var permissions: AccessPermissions?
 
   /// A clause.
-  package init(isDefault: Bool = false, _ tag: AccessControlEntry.Tag, _ permissions: AccessPermissions?) {
+  public init(isDefault: Bool = false, _ tag: AccessControlEntry.Tag, _ permissions: AccessPermissions?) {
     self.isDefault = isDefault
     self.tag = tag
     self.permissions = permissions
   }
 
   /// Reads the clauses of a text, of either form. Throws `badText` with the first entry that is none.
-  package static func parse(_ text: String) throws(AccessControlError) -> [Self] {
+  public static func parse(_ text: String) throws(AccessControlError) -> [Self] {
     var clauses: [Self] = []
     for line in text.split(whereSeparator: \.isNewline) {
       let words = line.prefix { $0 != "#" }
@@ -129,7 +129,7 @@ package struct AccessControlClause: Hashable, Sendable {
 extension AccessControlList {
   /// A whole ACL from its text, in any order of entries, all of them access or all default. Throws `badText` or
   /// `invalid`.
-  package init(text: String) throws(AccessControlError) {
+  public init(text: String) throws(AccessControlError) {
     var entries: [AccessControlEntry] = []
     for clause in try AccessControlClause.parse(text) {
       guard let permissions = clause.permissions else {

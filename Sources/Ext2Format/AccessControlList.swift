@@ -1,22 +1,22 @@
 /// Read, write and execute, for one class or one user or group (acl(5), `ACL_READ` …).
-package struct AccessPermissions: OptionSet, Hashable, Sendable {
+public struct AccessPermissions: OptionSet, Hashable, Sendable {
   /// Three bits, as in a mode.
-  package let rawValue: UInt16
+  public let rawValue: UInt16
   /// Keeps the lowest three bits.
-  package init(rawValue: UInt16) { self.rawValue = rawValue & 7 }
+  public init(rawValue: UInt16) { self.rawValue = rawValue & 7 }
 
   /// May read; may list a directory.
-  package static let read = Self(rawValue: 4)
+  public static let read = Self(rawValue: 4)
   /// May write.
-  package static let write = Self(rawValue: 2)
+  public static let write = Self(rawValue: 2)
   /// May execute; may search a directory.
-  package static let execute = Self(rawValue: 1)
+  public static let execute = Self(rawValue: 1)
 }
 
 /// One entry of an ACL: whom it is about, and what they may do.
-package struct AccessControlEntry: Hashable, Sendable {
+public struct AccessControlEntry: Hashable, Sendable {
   /// Whom an entry is about, in the order of the entries of an ACL.
-  package enum Tag: Hashable, Sendable {
+  public enum Tag: Hashable, Sendable {
     /// The file's owner (`ACL_USER_OBJ`).
     case owner
     /// A user by number (`ACL_USER`).
@@ -32,18 +32,18 @@ package struct AccessControlEntry: Hashable, Sendable {
   }
 
   /// Whom it is about.
-  package var tag: Tag
+  public var tag: Tag
   /// What they may do.
-  package var permissions: AccessPermissions
+  public var permissions: AccessPermissions
 
   /// An entry.
-  package init(_ tag: Tag, _ permissions: AccessPermissions) {
+  public init(_ tag: Tag, _ permissions: AccessPermissions) {
     self.tag = tag
     self.permissions = permissions
   }
 
   /// The number that stands for the undefined user and group: no entry may name it (`ACL_UNDEFINED_ID`).
-  package static let undefinedID = UInt32.max
+  public static let undefinedID = UInt32.max
 }
 
 extension AccessControlEntry.Tag: Comparable {
@@ -72,7 +72,7 @@ extension AccessControlEntry.Tag: Comparable {
     }
   }
 
-  package static func < (lhs: Self, rhs: Self) -> Bool {
+  public static func < (lhs: Self, rhs: Self) -> Bool {
     let (left, right) = (lhs.code, rhs.code)
     return (left.tag, left.id ?? 0) < (right.tag, right.id ?? 0)
   }
@@ -80,11 +80,11 @@ extension AccessControlEntry.Tag: Comparable {
   /// Whether it is about a user or a group by number.
   var isNamed: Bool { code.id != nil }
   /// Whether the mask limits it (acl(5), "access check algorithm").
-  package var isMasked: Bool { isNamed || self == .owningGroup }
+  public var isMasked: Bool { isNamed || self == .owningGroup }
 }
 
 /// Why something is no ACL. The errno that Linux returns is in the comment.
-package enum AccessControlError: Error, Equatable, Sendable {
+public enum AccessControlError: Error, Equatable, Sendable {
   /// Not the entries of a valid ACL (EINVAL).
   case invalid(String)
   /// A form of another version (EOPNOTSUPP).
@@ -94,7 +94,7 @@ package enum AccessControlError: Error, Equatable, Sendable {
 }
 
 extension AccessControlError: CustomStringConvertible {
-  package var description: String {
+  public var description: String {
     switch self {
     case .invalid(let why): "not a valid ACL: \(why)"
     case .unsupportedVersion(let version): "an ACL of version \(version)"
@@ -105,13 +105,13 @@ extension AccessControlError: CustomStringConvertible {
 
 /// A POSIX access control list (POSIX 1003.1e draft 17; acl(5)), always valid: one entry each for owner, owning group and
 /// others, users and groups once and in ascending order, and a mask if there are any of these.
-package struct AccessControlList: Hashable, Sendable {
+public struct AccessControlList: Hashable, Sendable {
   /// The entries, in their order.
-  package private(set) var entries: [AccessControlEntry]
+  public private(set) var entries: [AccessControlEntry]
 
   /// An ACL of entries in their order, as a disk or a program hands them over (fs/posix_acl.c, posix_acl_valid).
   /// Throws `invalid`.
-  package init(_ entries: [AccessControlEntry]) throws(AccessControlError) {
+  public init(_ entries: [AccessControlEntry]) throws(AccessControlError) {
     for (entry, next) in zip(entries, entries.dropFirst()) {
       guard entry.tag < next.tag else { throw .invalid("entries that are not in order, or that occur twice") }
     }
@@ -140,12 +140,12 @@ package struct AccessControlList: Hashable, Sendable {
   }
 
   /// What the entry of a tag allows; nil when there is no such entry. Only a valid ACL may come out of a change.
-  package subscript(tag: AccessControlEntry.Tag) -> AccessPermissions? {
+  public subscript(tag: AccessControlEntry.Tag) -> AccessPermissions? {
     entries.first { $0.tag == tag }?.permissions
   }
 
   /// What an entry really gives: the mask limits all but owner and others.
-  package func effectivePermissions(of entry: AccessControlEntry) -> AccessPermissions {
+  public func effectivePermissions(of entry: AccessControlEntry) -> AccessPermissions {
     guard entry.tag.isMasked, let mask = self[.mask] else { return entry.permissions }
     return entry.permissions.intersection(mask)
   }
@@ -156,13 +156,13 @@ package struct AccessControlList: Hashable, Sendable {
   private var groupClassTag: AccessControlEntry.Tag { self[.mask] == nil ? .owningGroup : .mask }
 
   /// The nine permission bits that go with the ACL (posix_acl_equiv_mode).
-  package var permissionBits: UInt16 {
+  public var permissionBits: UInt16 {
     func bits(_ tag: AccessControlEntry.Tag) -> UInt16 { self[tag]?.rawValue ?? 0 }
     return bits(.owner) << 6 | bits(groupClassTag) << 3 | bits(.other)
   }
 
   /// Whether the permission bits say all that the ACL does, so that it need not be stored (posix_acl_equiv_mode).
-  package var isEquivalentToMode: Bool { entries.count == 3 }
+  public var isEquivalentToMode: Bool { entries.count == 3 }
 
   /// A mode with the permission bits of the ACL.
   package func applied(to mode: FileMode) -> FileMode {

@@ -58,9 +58,9 @@ struct AccessControlTests {
   func refusals() throws {
     try script(try Attributes.image(128), seeds: 0..<1) { rig in
       let inode = try await rig.create("f")
-      guard case .invalidArgument = await rig.set(Self.access, [1], inode),
-        case .notSupported = await rig.set(Self.access, [1, 0, 0, 0], inode),
-        case .accessDenied = await rig.set(
+      guard case .invalidAttribute = await rig.set(Self.access, [1], inode),
+        case .unsupportedAttribute = await rig.set(Self.access, [1, 0, 0, 0], inode),
+        case .notADirectoryForDefaultACL = await rig.set(
           Self.byDefault, try Attributes.transferred("u::7,g::7,o::7"), inode)
       else { throw AttributeTests.Unexpected() }
       #expect(try await Self.mode(inode, rig) == 0o644)
@@ -125,9 +125,9 @@ struct AccessControlTests {
     return image
   }
 
-  /// Reads the ACL that is none, by a handle: the root may be locked.
-  private static func meetCorruption(_ file: File) async throws -> Corruption {
-    let error = await errorOf { () async throws(Ext2Error) in try await file.attribute(Array(access.utf8)) }
+  /// Reads the ACL that is none, by the number of its inode: the root may be locked.
+  private static func meetCorruption(_ inode: UInt32, _ rig: VolumeRig) async throws -> Corruption {
+    let error = await errorOf { () async throws(Ext2Error) in try await rig.volume.attribute(access, ofInode: inode) }
     guard case .corrupt(let corruption) = error else { throw AttributeTests.Unexpected() }
     return corruption
   }
@@ -139,12 +139,12 @@ struct AccessControlTests {
     let bitmap = try #require(place.flatMap { UInt64(words[$0 + 3]) })
     let outcome = VolumeRig.run(image, options: .quiet.with { $0.onErrors = .remountReadOnly }) { rig in
       let free = await rig.volume.statistics.freeBlockCount
-      let bad = try await rig.volume.open("bad")
+      let bad = try await rig.volume.status(of: "bad").inode
       await rig.hold { $0.operation == .read && $0.offset == bitmap * 1024 }
       async let making = errorOf { () async throws(Ext2Error) in try await rig.volume.open("f", create: true) }
       try await rig.untilHeld()
       // Meanwhile corruption makes the volume read-only.
-      _ = try await Self.meetCorruption(bad)
+      _ = try await Self.meetCorruption(bad, rig)
       await rig.serve()
       guard case .readOnly = await making else { throw AttributeTests.Unexpected() }
       await rig.settle()
@@ -156,7 +156,8 @@ struct AccessControlTests {
 
   @Test("a change that finds the volume read-only in the end is not made") func lateRefusal() throws {
     let outcome = VolumeRig.run(try Self.damaged(), options: .quiet.with { $0.onErrors = .remountReadOnly }) { rig in
-      let bad = try await rig.volume.open("bad"), good = Made(path: "good", inode: 0)
+      let bad = try await rig.volume.status(of: "bad").inode
+      let good = Made(path: "good", inode: 0)
       let inode = try await rig.volume.status(of: "good").inode
       let block = try Attributes.record(Made(path: "good", inode: inode), of: await rig.disk { $0.image })
         .attributeBlock
@@ -164,7 +165,7 @@ struct AccessControlTests {
       await rig.hold { $0.operation == .read && $0.offset == offset }
       async let setting = rig.set("user.a", [2], good)
       try await rig.untilHeld()
-      _ = try await Self.meetCorruption(bad)
+      _ = try await Self.meetCorruption(bad, rig)
       await rig.serve()
       guard case .readOnly = await setting else { throw AttributeTests.Unexpected() }
       #expect(try await rig.attributes(good) == ["user.a": [1]])
@@ -174,7 +175,7 @@ struct AccessControlTests {
 
   @Test("an ACL on the disk that is none is corruption, named") func corrupt() throws {
     let outcome = VolumeRig.run(try Self.damaged()) { rig in
-      let corruption = try await Self.meetCorruption(try await rig.volume.open("bad"))
+      let corruption = try await Self.meetCorruption(try await rig.volume.status(of: "bad").inode, rig)
       #expect("\(corruption)".contains("access control list") && "\(corruption)".contains("e_tag"))
       guard
         case .corrupt = await errorOf({ () async throws(Ext2Error) in
@@ -201,7 +202,8 @@ struct AccessControlTests {
       let file = try await rig.create("f")
       #expect(try await rig.attributes(file) == ["trusted.a": [1]])
       for name in ["user.a", Self.access] {
-        guard case .notSupported = await rig.set(name, [], file), case .notSupported = await rig.remove(name, file)
+        guard case .unsupportedAttribute = await rig.set(name, [], file),
+          case .unsupportedAttribute = await rig.remove(name, file)
         else { throw AttributeTests.Unexpected() }
       }
       let maker = Credentials(user: 5, group: 5, umask: 0o027)

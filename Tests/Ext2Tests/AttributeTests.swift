@@ -71,20 +71,19 @@ extension VolumeRig {
 
   /// One attribute; nil when it cannot be had.
   func attribute(_ name: String, _ file: Made) async -> [UInt8]? {
-    try? await volume.attribute(Array(name.utf8), of: file.path, followsLink: false)
+    try? await volume.attribute(name, of: file.path, followsLink: false)
   }
 
   func set(_ name: String, _ value: [UInt8], _ file: Made, if condition: AttributeCondition = .none) async
     -> Ext2Error?
   {
     await errorOf { () async throws(Ext2Error) in
-      try await volume.setAttribute(
-        Array(name.utf8), to: value, of: file.path, if: condition, followsLink: false)
+      try await volume.setAttribute(name, to: value, if: condition, of: file.path, followsLink: false)
     }
   }
   func remove(_ name: String, _ file: Made) async -> Ext2Error? {
     await errorOf { () async throws(Ext2Error) in
-      try await volume.removeAttribute(Array(name.utf8), of: file.path, followsLink: false)
+      try await volume.removeAttribute(name, of: file.path, followsLink: false)
     }
   }
   /// Sets an attribute that there is room for.
@@ -175,11 +174,11 @@ struct AttributeTests {
       }
       guard case .noSpace = await rig.set("user.a", stamped(1, count: 1024), inode) else { throw Unexpected() }
       for name in ["user.", "user.a\0"] {
-        guard case .invalidArgument = await rig.set(name, [], inode) else { throw Unexpected() }
+        guard case .invalidAttribute = await rig.set(name, [], inode) else { throw Unexpected() }
       }
       for name in ["system.data", "a", "btrfs.x"] {
-        guard case .notSupported = await rig.set(name, [], inode) else { throw Unexpected() }
-        guard case .notSupported = await rig.remove(name, inode) else { throw Unexpected() }
+        guard case .unsupportedAttribute = await rig.set(name, [], inode) else { throw Unexpected() }
+        guard case .unsupportedAttribute = await rig.remove(name, inode) else { throw Unexpected() }
       }
       #expect(try await rig.attributes(inode) == [:])
     }
@@ -199,7 +198,7 @@ struct AttributeTests {
       for inode in [link, pipe] {
         guard case .notPermitted = await rig.set("user.a", [1], inode),
           case .noAttribute = await errorOf({ () async throws(Ext2Error) in
-            try await rig.volume.attribute(Array("user.a".utf8), of: inode.path, followsLink: false)
+            try await rig.volume.attribute("user.a", of: inode.path, followsLink: false)
           })
         else { throw Unexpected() }
         #expect(await rig.set("trusted.a", [1], inode) == nil)
@@ -210,7 +209,7 @@ struct AttributeTests {
       }
       #expect(await rig.set("user.a", [1], folder) == nil)
       guard
-        case .notSupported = await rig.set(
+        case .unsupportedAttribute = await rig.set(
           "system.posix_acl_access", try Attributes.transferred("u::7,g::7,o::7"), link)
       else { throw Unexpected() }
     }

@@ -165,7 +165,7 @@ extension AttributeStore {
   private func noteFeature() {
     let groups = inodes.groups
     guard groups.superblock.compatible.insert(.extendedAttributes).inserted else { return }
-    groups.superblock.makeDynamic()
+    groups.superblock.raiseToDynamicRevision()
     groups.encodeSuperblock(into: metadata)
   }
 

@@ -15,29 +15,30 @@ struct InheritedAccess {
 
 extension AttributeStore {
   /// An ACL of an inode, under its lock; nil when it has none. `name` is one of the two ACLs.
-  func accessControlList(
-    _ name: AttributeName, of inode: Inode, _ ticket: MetadataTicket
-  ) async throws(Ext2Error) -> AccessControlList? {
-    guard let value = try await load(inode, ticket).contents[name] else { return nil }
-    do { return try AccessControlList.decode(diskBytes: value, at: .inode(inode.number)) } catch {
-      throw Ext2Error(error)
-    }
+  func accessControlList(_ name: AttributeName, of inode: Inode) async throws(Ext2Error) -> AccessControlList? {
+    try decodeACL(try await load(inode, nil).contents[name], inode.number)
+  }
+
+  private func decodeACL(_ value: [UInt8]?, _ inode: InodeNumber) throws(Ext2Error) -> AccessControlList? {
+    guard let value else { return nil }
+    do { return try AccessControlList.decode(diskBytes: value, at: .inode(inode)) } catch { throw Ext2Error(error) }
   }
 
   /// Sets or removes an ACL. An access ACL changes the mode with it, and is not stored when the mode says the same
   /// (fs/ext2/acl.c, ext2_set_acl). The set-group-ID bit stays: what a user may not keep is for the caller.
   ///
-  /// Throws `accessDenied` for a default ACL on what is no directory, `notSupported` on symbolic links, and what `set` does.
+  /// Throws `notADirectoryForDefaultACL`, `unsupportedAttribute` on symbolic links, and what `set` does.
   func setAccessControlList(
-    _ name: AttributeName, to acl: AccessControlList?, of inode: Inode, _ ticket: MetadataTicket
+    _ name: AttributeName, to acl: AccessControlList?, of inode: Inode
   ) async throws(Ext2Error) {
     let text = name.text ?? []
     try checkHasACLs(inode, text)
-    guard name != .defaultACL || inode.type == .directory || acl == nil else {
-      throw .accessDenied("a default ACL on what is no directory")
-    }
+    guard name != .defaultACL || inode.type == .directory || acl == nil else { throw .notADirectoryForDefaultACL }
+    let ticket = try await metadata.ticket()
+    defer { ticket.end() }
     await inode.lock.lock()
     defer { inode.lock.unlock() }
+    try inode.checkChangeable()
     try checkFlags(inode, text)
     let table = try await inodes.pinTable(of: inode.number, ticket)
     let isStored = acl.map { name == .defaultACL || !$0.isEquivalentToMode } ?? false
@@ -53,8 +54,8 @@ extension AttributeStore {
   func prepareModeChange(
     to mode: FileMode, of inode: Inode, _ ticket: MetadataTicket
   ) async throws(Ext2Error) -> AttributeChange? {
-    guard allowsACLs, inode.type != .symbolicLink,
-      let acl = try await accessControlList(.accessACL, of: inode, ticket)
+    guard inode.type != .symbolicLink, allowsAccessControlLists,
+      let acl = try await accessControlList(.accessACL, of: inode)
     else { return nil }
     return try await prepare([(.accessACL, acl.changed(by: mode).diskBytes)], of: inode, ticket)
   }
@@ -65,12 +66,10 @@ extension AttributeStore {
   /// - Parameters:
   ///   - mode: what the inode is to be created with, type and all.
   ///   - umask: counts only where the directory has no default ACL.
-  func inherit(
-    from directory: Inode, mode: FileMode, umask: UInt16, _ ticket: MetadataTicket
-  ) async throws(Ext2Error) -> InheritedAccess {
+  func inherit(from directory: Inode, mode: FileMode, umask: UInt16) async throws(Ext2Error) -> InheritedAccess {
     // Symbolic links need no look at the directory.
-    let hasParent = allowsACLs && mode.type != .symbolicLink
-    let parent = hasParent ? try await accessControlList(.defaultACL, of: directory, ticket) : nil
+    let isLink = mode.type == .symbolicLink
+    let parent = isLink || !allowsAccessControlLists ? nil : try await accessControlList(.defaultACL, of: directory)
     let (mode, access, byDefault) = AccessControlList.inherited(from: parent, mode: mode, umask: umask)
     var edits: [Edit] = []
     if let byDefault { edits.append((.defaultACL, byDefault.diskBytes)) }
@@ -80,6 +79,6 @@ extension AttributeStore {
 
   /// Symbolic links have no ACLs: nobody's permissions on them count.
   func checkHasACLs(_ inode: Inode, _ text: [UInt8]) throws(Ext2Error) {
-    guard inode.type != .symbolicLink else { throw .notSupported(String(decoding: text, as: UTF8.self)) }
+    guard inode.type != .symbolicLink else { throw .unsupportedAttribute(String(decoding: text, as: UTF8.self)) }
   }
 }

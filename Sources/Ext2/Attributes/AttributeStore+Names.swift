@@ -13,28 +13,27 @@ public enum AttributeCondition: Sendable {
 }
 
 extension AttributeStore {
-  /// The names of an inode's attributes, whole and in order (listxattr(2)). Those of families that are unknown, or that the mount does
-  /// without, are left out.
-  func names(of inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) -> [[UInt8]] {
+  /// The names of an inode's attributes, whole and in order (listxattr(2)). Those of unknown families are left out.
+  func names(of inode: Inode) async throws(Ext2Error) -> [[UInt8]] {
     await inode.lock.lock()
     defer { inode.lock.unlock() }
-    return try await load(inode, ticket).contents.names.filter { allows($0.namespace) }.compactMap(\.text)
+    return try await load(inode, nil).contents.names.filter(isAllowed).compactMap(\.text)
   }
 
   /// The value of an attribute (getxattr(2)); that of an ACL in the form of system calls.
   ///
-  /// Throws `noAttribute`, or what is wrong with the name: `attributeOutOfRange`, `invalidArgument`,
-  /// `notSupported`.
-  func value(of text: [UInt8], of inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) -> [UInt8] {
+  /// Throws `noAttribute`, or what is wrong with the name: `attributeOutOfRange`, `invalidAttribute`,
+  /// `unsupportedAttribute`.
+  func value(of text: [UInt8], of inode: Inode) async throws(Ext2Error) -> [UInt8] {
     let name = try parse(text)
     await inode.lock.lock()
     defer { inode.lock.unlock() }
     if name.namespace.isWholeName {
       try checkHasACLs(inode, text)
-      guard let acl = try await accessControlList(name, of: inode, ticket) else { throw missing(text) }
+      guard let acl = try await accessControlList(name, of: inode) else { throw missing(text) }
       return acl.transferBytes
     }
-    guard hasUserAttributes(inode) || name.namespace != .user, let value = try await load(inode, ticket).contents[name]
+    guard hasUserAttributes(inode) || name.namespace != .user, let value = try await load(inode, nil).contents[name]
     else { throw missing(text) }
     return value
   }
@@ -45,7 +44,7 @@ extension AttributeStore {
   /// files that are immutable or append-only and for `user.` on anything but files and directories, and what is wrong
   /// with name or value. Nothing is changed then.
   func set(
-    _ text: [UInt8], to value: [UInt8], if condition: AttributeCondition, of inode: Inode, _ ticket: MetadataTicket
+    _ text: [UInt8], to value: [UInt8], if condition: AttributeCondition, of inode: Inode
   ) async throws(Ext2Error) {
     let name = try parse(text)
     guard value.count <= blockRegion.end else {
@@ -54,12 +53,12 @@ extension AttributeStore {
     if name.namespace.isWholeName {
       let acl: AccessControlList?
       do { acl = try AccessControlList.decode(transferBytes: value) } catch {
-        if case .unsupportedVersion = error { throw .notSupported("\(error)") }
-        throw .invalidArgument("\(error)")
+        if case .unsupportedVersion = error { throw .unsupportedAttribute("\(error)") }
+        throw .invalidAttribute("\(error)")
       }
-      return try await setAccessControlList(name, to: acl, of: inode, ticket)
+      return try await setAccessControlList(name, to: acl, of: inode)
     }
-    try await change(inode, ticket) { (contents) throws(Ext2Error) in
+    try await change(inode) { (contents) throws(Ext2Error) in
       try self.checkMayChange(name, text, inode)
       let isPresent = contents[name] != nil
       if condition == .mustBeNew && isPresent { throw .exists(self.string(text)) }
@@ -70,10 +69,10 @@ extension AttributeStore {
 
   /// Removes an attribute (removexattr(2)). Throws `noAttribute` when there is none, but for an ACL, where that is no
   /// error (fs/posix_acl.c, vfs_remove_acl); else as `set`.
-  func remove(_ text: [UInt8], of inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) {
+  func remove(_ text: [UInt8], of inode: Inode) async throws(Ext2Error) {
     let name = try parse(text)
-    if name.namespace.isWholeName { return try await setAccessControlList(name, to: nil, of: inode, ticket) }
-    try await change(inode, ticket) { (contents) throws(Ext2Error) in
+    if name.namespace.isWholeName { return try await setAccessControlList(name, to: nil, of: inode) }
+    try await change(inode) { (contents) throws(Ext2Error) in
       try self.checkMayChange(name, text, inode)
       guard contents[name] != nil else { throw self.missing(text) }
       return [(name, nil)]
@@ -82,10 +81,13 @@ extension AttributeStore {
 
   /// An operation that changes attributes alone. `edits` says which, under the lock, and whether they may be.
   private func change(
-    _ inode: Inode, _ ticket: MetadataTicket, _ edits: (Contents) throws(Ext2Error) -> [Edit]
+    _ inode: Inode, _ edits: (Contents) throws(Ext2Error) -> [Edit]
   ) async throws(Ext2Error) {
+    let ticket = try await metadata.ticket()
+    defer { ticket.end() }
     await inode.lock.lock()
     defer { inode.lock.unlock() }
+    try inode.checkChangeable()
     let table = try await inodes.pinTable(of: inode.number, ticket)
     let wanted = try edits(try await load(inode, ticket).contents)
     let change = try await prepare(wanted, of: inode, ticket)
@@ -94,25 +96,21 @@ extension AttributeStore {
 
   // MARK: Rules
 
-  /// Whether the mount has attributes of a family (user_xattr, acl).
-  private func allows(_ namespace: AttributeNamespace) -> Bool {
-    switch namespace {
-    case .user: allowsUserAttributes
-    case .accessACL, .defaultACL: allowsACLs
-    default: true
-    }
+  /// Whether the mount has this family of attributes.
+  private func isAllowed(_ name: AttributeName) -> Bool {
+    name.namespace.isWholeName ? allowsAccessControlLists : name.namespace != .user || allowsUserAttributes
   }
 
   private func parse(_ text: [UInt8]) throws(Ext2Error) -> AttributeName {
     do throws(AttributeName.ParseError) {
       let name = try AttributeName(parsing: text)
-      guard allows(name.namespace) else { throw AttributeName.ParseError.unknownPrefix }
+      guard isAllowed(name) else { throw .unknownPrefix }
       return name
     } catch {
       switch error {
       case .badLength: throw .attributeOutOfRange("a name of \(text.count) bytes; 1 to 255 are possible")
-      case .malformed: throw .invalidArgument("\(string(text)): not the name of an attribute")
-      case .unknownPrefix: throw .notSupported(string(text))
+      case .malformed: throw .invalidAttribute("\(string(text)): not the name of an attribute")
+      case .unknownPrefix: throw .unsupportedAttribute(string(text))
       }
     }
   }

@@ -11,16 +11,17 @@ internal import Ext2Format
 /// The attributes of a volume's inodes. Confined to its reactor.
 final class AttributeStore {
   let inodes: InodeTable
-  /// The mount options user_xattr and acl.
-  let allowsUserAttributes: Bool
-  let allowsACLs: Bool
   /// Blocks that may be shared.
   var shareable = ShareableBlocks()
 
-  init(_ inodes: InodeTable, allowsUserAttributes: Bool, allowsACLs: Bool) {
+  /// Whether attributes of users, and ACLs, are there for whoever asks (the mount options user_xattr and acl).
+  let allowsUserAttributes: Bool
+  let allowsAccessControlLists: Bool
+
+  init(_ inodes: InodeTable, _ options: VolumeOptions) {
     self.inodes = inodes
-    self.allowsUserAttributes = allowsUserAttributes
-    self.allowsACLs = allowsACLs
+    allowsUserAttributes = options.allowsUserAttributes
+    allowsAccessControlLists = options.allowsAccessControlLists
   }
 
   var metadata: MetadataCache { inodes.metadata }
@@ -47,8 +48,8 @@ final class AttributeStore {
     var names: [AttributeName] { Set((inInode.attributes + inBlock.attributes).map(\.name)).sorted() }
   }
 
-  /// What an inode has, under its lock; and its attribute block, pinned.
-  func load(_ inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) -> (
+  /// What an inode has, under its lock; and its attribute block, pinned if there is a ticket.
+  func load(_ inode: Inode, _ ticket: MetadataTicket?) async throws(Ext2Error) -> (
     contents: Contents, block: MetadataBlock?
   ) {
     var contents = Contents()
@@ -77,9 +78,9 @@ final class AttributeStore {
     } catch { throw Ext2Error(error) }
   }
 
-  /// The block of an inode's attributes, pinned; nil when it has none. Its contents were not looked
+  /// The block of an inode's attributes, pinned if there is a ticket; nil when it has none. Its contents were not looked
   /// at.
-  private func loadBlock(of inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock? {
+  private func loadBlock(of inode: Inode, _ ticket: MetadataTicket?) async throws(Ext2Error) -> MetadataBlock? {
     let number = inode.record.attributeBlock
     guard number != .none else { return nil }
     do throws(FormatError) {

@@ -1,153 +1,159 @@
-// Extended attributes, by path and by open file. An ACL is the value of `system.posix_acl_access` or
-// `system.posix_acl_default`, in the form of system calls (include/uapi/linux/posix_acl_xattr.h).
-internal import Ext2Format
+// Extended attributes and ACLs, by path and by the number of an inode.
+public import Ext2Format
 internal import PageCache
 internal import Reactor
 
 extension Volume {
-  /// The whole names of a file's attributes, in order (listxattr(2)). A symbolic link at the end of the path is followed,
-  /// unless told otherwise.
+  /// The names of a file's attributes (listxattr(2)). They need not be UTF-8.
   public nonisolated func attributeNames(
     of path: some VolumePath, followsLink: Bool = true
   ) async throws(Ext2Error) -> [[UInt8]] {
-    let bytes = path.volumePathBytes
-    return try await reactor.run { () async throws(Ext2Error) in
-      try await self.inspectAttributes(bytes, followsLink) { store, inode, ticket async throws(Ext2Error) in
-        try await store.names(of: inode, ticket)
-      }
+    try await inspect(.path(path.volumePathBytes, followsLink)) { store, inode async throws(Ext2Error) in
+      try await store.names(of: inode)
     }
   }
 
-  /// The value of an attribute, such as `user.comment` (getxattr(2)).
-  ///
-  /// - Throws: `noAttribute`; `attributeOutOfRange`, `invalidArgument` or `notSupported` for what is no name.
+  /// The value of an attribute (getxattr(2)), such as `user.comment`. That of an ACL has the form of system calls; see
+  /// also `accessControlList`. Throws `noAttribute` when the file has none of that name.
   public nonisolated func attribute(
-    _ name: [UInt8], of path: some VolumePath, followsLink: Bool = true
+    _ name: some VolumePath, of path: some VolumePath, followsLink: Bool = true
   ) async throws(Ext2Error) -> [UInt8] {
-    let bytes = path.volumePathBytes
-    return try await reactor.run { () async throws(Ext2Error) in
-      try await self.inspectAttributes(bytes, followsLink) { store, inode, ticket async throws(Ext2Error) in
-        try await store.value(of: name, of: inode, ticket)
-      }
+    let name = name.volumePathBytes
+    return try await inspect(.path(path.volumePathBytes, followsLink)) { store, inode async throws(Ext2Error) in
+      try await store.value(of: name, of: inode)
     }
   }
 
-  /// Sets an attribute (setxattr(2)). An access ACL changes the permissions with it; one without entries is removed.
-  ///
-  /// - Throws: `exists` or `noAttribute` by the condition; `noSpace` when inode and attribute block have no room, or no
-  ///   block is free; `notPermitted` for attributes of users on anything but files and directories, and on immutable and
-  ///   append-only files; `accessDenied` for a default ACL on anything but a directory; `attributeOutOfRange`,
-  ///   `invalidArgument` or `notSupported` for what is no name or no value.
+  /// Sets an attribute (setxattr(2)). The families are user., trusted., security. and the two ACLs, system.posix_acl_access
+  /// and system.posix_acl_default. All attributes of a file have to fit into what its inode has left and one block.
   public nonisolated func setAttribute(
-    _ name: [UInt8], to value: [UInt8], of path: some VolumePath, if condition: AttributeCondition = .none,
-    followsLink: Bool = true, as credentials: Credentials = .root
+    _ name: some VolumePath, to value: [UInt8], if condition: AttributeCondition = .none, of path: some VolumePath,
+    followsLink: Bool = true
   ) async throws(Ext2Error) {
-    let bytes = path.volumePathBytes
-    try await reactor.run { () async throws(Ext2Error) in
-      try await self.changeAttributes(bytes, followsLink, credentials) { store, inode, ticket async throws(Ext2Error) in
-        try await store.set(name, to: value, if: condition, of: inode, ticket)
-      }
+    let name = name.volumePathBytes
+    try await change(.path(path.volumePathBytes, followsLink)) { store, inode async throws(Ext2Error) in
+      try await store.set(name, to: value, if: condition, of: inode)
     }
   }
 
-  /// Removes an attribute (removexattr(2)). Throws `noAttribute` when there is none, but for an ACL; else as
-  /// `setAttribute`.
+  /// Removes an attribute (removexattr(2)).
   public nonisolated func removeAttribute(
-    _ name: [UInt8], of path: some VolumePath, followsLink: Bool = true, as credentials: Credentials = .root
+    _ name: some VolumePath, of path: some VolumePath, followsLink: Bool = true
   ) async throws(Ext2Error) {
-    let bytes = path.volumePathBytes
-    try await reactor.run { () async throws(Ext2Error) in
-      try await self.changeAttributes(bytes, followsLink, credentials) { store, inode, ticket async throws(Ext2Error) in
-        try await store.remove(name, of: inode, ticket)
-      }
+    let name = name.volumePathBytes
+    try await change(.path(path.volumePathBytes, followsLink)) { store, inode async throws(Ext2Error) in
+      try await store.remove(name, of: inode)
     }
+  }
+
+  /// The ACL of a file, or the one that what is made in a directory inherits; nil when there is none.
+  public nonisolated func accessControlList(
+    of path: some VolumePath, isDefault: Bool = false
+  ) async throws(Ext2Error) -> AccessControlList? {
+    try await inspect(.path(path.volumePathBytes, true)) { store, inode async throws(Ext2Error) in
+      try store.checkHasACLs(inode, path.volumePathBytes)
+      await inode.lock.lock()
+      defer { inode.lock.unlock() }
+      return try await store.accessControlList(isDefault ? .defaultACL : .accessACL, of: inode)
+    }
+  }
+
+  /// Sets an ACL, or removes it. The access ACL and the mode change together.
+  public nonisolated func setAccessControlList(
+    _ list: AccessControlList?, of path: some VolumePath, isDefault: Bool = false
+  ) async throws(Ext2Error) {
+    try await change(.path(path.volumePathBytes, true)) { store, inode async throws(Ext2Error) in
+      try await store.setAccessControlList(isDefault ? .defaultACL : .accessACL, to: list, of: inode)
+    }
+  }
+
+  // MARK: By the number of an inode
+
+  /// As `attributeNames(of:)`.
+  package nonisolated func attributeNames(ofInode number: UInt32) async throws(Ext2Error) -> [[UInt8]] {
+    try await inspect(.number(number)) { store, inode async throws(Ext2Error) in try await store.names(of: inode) }
+  }
+
+  /// As `attribute(_:of:)`.
+  package nonisolated func attribute(_ name: String, ofInode number: UInt32) async throws(Ext2Error) -> [UInt8] {
+    try await inspect(.number(number)) { store, inode async throws(Ext2Error) in
+      try await store.value(of: Array(name.utf8), of: inode)
+    }
+  }
+
+  /// As `setAttribute(_:to:if:of:)`.
+  package nonisolated func setAttribute(
+    _ name: String, to value: [UInt8], if condition: AttributeCondition = .none, ofInode number: UInt32
+  ) async throws(Ext2Error) {
+    try await change(.number(number)) { store, inode async throws(Ext2Error) in
+      try await store.set(Array(name.utf8), to: value, if: condition, of: inode)
+    }
+  }
+
+  /// As `removeAttribute(_:of:)`.
+  package nonisolated func removeAttribute(_ name: String, ofInode number: UInt32) async throws(Ext2Error) {
+    try await change(.number(number)) { store, inode async throws(Ext2Error) in
+      try await store.remove(Array(name.utf8), of: inode)
+    }
+  }
+
+  /// chmod.
+  package nonisolated func changePermissions(to permissions: UInt16, ofInode number: UInt32) async throws(Ext2Error) {
+    try await change(.number(number)) { store, inode async throws(Ext2Error) in
+      let ticket = try await store.metadata.ticket()
+      defer { ticket.end() }
+      try await inode.change(StatusChanges(permissions: permissions), "inode \(number)", store, ticket)
+    }
+  }
+
+  /// The mode of an inode, its type included.
+  package nonisolated func mode(ofInode number: UInt32) async throws(Ext2Error) -> UInt16 {
+    try await inspect(.number(number)) { _, inode async throws(Ext2Error) in inode.record.mode.rawValue }
   }
 
   // MARK: On the reactor
 
-  /// What an operation does with an inode's attributes, with metadata slots of its own.
-  private typealias Body<R> = (AttributeStore, Inode, MetadataTicket) async throws(Ext2Error) -> R
-
-  private func inspectAttributes<R: Sendable>(
-    _ path: [UInt8], _ followsLink: Bool, _ body: Body<R>
-  ) async throws(Ext2Error) -> R {
-    try await reading { ticket async throws(Ext2Error) in
-      let inode = try await resolve(path, followsLast: followsLink, ticket)
-      defer { core.inodes.release(inode) }
-      return try await body(core.attributes, inode, ticket)
-    }
+  private enum Target: Sendable {
+    case path([UInt8], _ followsLink: Bool)
+    case number(UInt32)
   }
 
-  private func changeAttributes(
-    _ path: [UInt8], _ followsLink: Bool, _ credentials: Credentials, _ body: Body<Void>
+  private nonisolated func inspect<R: Sendable>(
+    _ target: Target, _ body: @Sendable (AttributeStore, Inode) async throws(Ext2Error) -> R
+  ) async throws(Ext2Error) -> R {
+    try await reactor.run { () async throws(Ext2Error) in try await self.inspectHere(target, body) }
+  }
+  private func inspectHere<R: Sendable>(
+    _ target: Target, _ body: @Sendable (AttributeStore, Inode) async throws(Ext2Error) -> R
+  ) async throws(Ext2Error) -> R {
+    let inode = try await reading { ticket async throws(Ext2Error) in try await acquire(target, ticket) }
+    defer { core.inodes.release(inode) }
+    try await beginCall()
+    defer { core.calls.leave() }
+    return try await notingCorruption { () async throws(Ext2Error) in try await body(core.attributes, inode) }
+  }
+
+  private nonisolated func change(
+    _ target: Target, _ body: @Sendable (AttributeStore, Inode) async throws(Ext2Error) -> Void
   ) async throws(Ext2Error) {
-    try await changing(as: credentials) { ticket async throws(Ext2Error) in
-      let inode = try await resolve(path, followsLast: followsLink, ticket)
-      defer { core.inodes.release(inode) }
-      try await body(core.attributes, inode, ticket)
+    try await reactor.run { () async throws(Ext2Error) in try await self.changeHere(target, body) }
+  }
+  private func changeHere(
+    _ target: Target, _ body: @Sendable (AttributeStore, Inode) async throws(Ext2Error) -> Void
+  ) async throws(Ext2Error) {
+    let inode = try await changing { ticket async throws(Ext2Error) in try await acquire(target, ticket) }
+    defer { core.inodes.release(inode) }
+    // A ticket of its own: nobody waits for slots while he holds others.
+    try await changing(slots: 0) { _ async throws(Ext2Error) in
+      try await body(core.attributes, inode)
       try await makeDurableIfAsked([inode])
     }
   }
 
-  fileprivate func inspectAttributes<R: Sendable>(
-    _ handle: Int, _ body: (AttributeStore, Inode, MetadataTicket) async throws(Ext2Error) -> R
-  ) async throws(Ext2Error) -> R {
-    try await reading { ticket async throws(Ext2Error) in
-      let inode = core.inodes.reference(try file(handle).inode)
-      defer { core.inodes.release(inode) }
-      return try await body(core.attributes, inode, ticket)
-    }
-  }
-
-  fileprivate func changeAttributes(
-    _ handle: Int, _ body: (AttributeStore, Inode, MetadataTicket) async throws(Ext2Error) -> Void
-  ) async throws(Ext2Error) {
-    let credentials = try file(handle).credentials
-    try await changing(as: credentials) { ticket async throws(Ext2Error) in
-      let inode = core.inodes.reference(try file(handle).inode)
-      defer { core.inodes.release(inode) }
-      try await body(core.attributes, inode, ticket)
-      try await makeDurableIfAsked([inode])
-    }
-  }
-}
-
-extension File {
-  /// The whole names of the file's attributes; see `Volume.attributeNames`.
-  public func attributeNames() async throws(Ext2Error) -> [[UInt8]] {
-    try await volume.reactor.run { () async throws(Ext2Error) in
-      try await volume.inspectAttributes(handle) { store, inode, ticket async throws(Ext2Error) in
-        try await store.names(of: inode, ticket)
-      }
-    }
-  }
-
-  /// The value of an attribute; see `Volume.attribute`.
-  public func attribute(_ name: [UInt8]) async throws(Ext2Error) -> [UInt8] {
-    try await volume.reactor.run { () async throws(Ext2Error) in
-      try await volume.inspectAttributes(handle) { store, inode, ticket async throws(Ext2Error) in
-        try await store.value(of: name, of: inode, ticket)
-      }
-    }
-  }
-
-  /// Sets an attribute; see `Volume.setAttribute`.
-  public func setAttribute(
-    _ name: [UInt8], to value: [UInt8], if condition: AttributeCondition = .none
-  ) async throws(Ext2Error) {
-    try await volume.reactor.run { () async throws(Ext2Error) in
-      try await volume.changeAttributes(handle) { store, inode, ticket async throws(Ext2Error) in
-        try await store.set(name, to: value, if: condition, of: inode, ticket)
-      }
-    }
-  }
-
-  /// Removes an attribute; see `Volume.removeAttribute`.
-  public func removeAttribute(_ name: [UInt8]) async throws(Ext2Error) {
-    try await volume.reactor.run { () async throws(Ext2Error) in
-      try await volume.changeAttributes(handle) { store, inode, ticket async throws(Ext2Error) in
-        try await store.remove(name, of: inode, ticket)
-      }
+  private func acquire(_ target: Target, _ ticket: MetadataTicket) async throws(Ext2Error) -> Inode {
+    switch target {
+    case .path(let path, let followsLink): try await resolve(path, followsLast: followsLink, ticket)
+    case .number(let number): try await core.inodes.acquire(InodeNumber(rawValue: number), ticket)
     }
   }
 }

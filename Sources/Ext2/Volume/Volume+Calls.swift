@@ -3,8 +3,8 @@ internal import Ext2Format
 internal import PageCache
 internal import Reactor
 
-/// On whose behalf something is done: who owns what is made, and whether reserved blocks may be taken. Nobody is refused
-/// on account of permissions.
+/// On whose behalf something is done: who owns what is made, with which permissions, and whether reserved blocks may be
+/// taken. Nobody is refused on account of permissions.
 public struct Credentials: Hashable, Sendable {
   /// The user, 32 bits.
   public var user: UInt32
@@ -35,7 +35,7 @@ extension Volume {
   }
 
   /// Corruption that an operation meets is the volume's, too.
-  private func notingCorruption<R>(
+  func notingCorruption<R>(
     _ body: () async throws(Ext2Error) -> R
   ) async throws(Ext2Error) -> R {
     do throws(Ext2Error) { return try await body() } catch {

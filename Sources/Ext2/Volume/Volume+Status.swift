@@ -148,22 +148,32 @@ extension Volume {
 }
 
 extension Inode {
-  /// setattr, but for the size: see `truncate`. The access ACL goes with the permissions.
+  /// setattr, but for the size: see `truncate`.
   func change(
     _ changes: StatusChanges, _ text: String, _ attributes: AttributeStore, _ ticket: MetadataTicket
   ) async throws(Ext2Error) {
     await lock.lock()
     defer { lock.unlock() }
     let tableBlock = try await table.pinTable(of: number, ticket)
+    // The access ACL goes with the mode.
+    var change: AttributeChange?
+    if let permissions = changes.permissions {
+      var mode = record.mode
+      mode.permissions = permissions & 0o7777
+      change = try await attributes.prepareModeChange(to: mode, of: self, ticket)
+    }
+    do throws(Ext2Error) { try apply(changes, text) } catch {
+      if let change { attributes.abandon(change) }
+      throw error
+    }
+    if let change { attributes.commit(change, to: self, tableBlock) } else { table.encode(self, into: tableBlock) }
+  }
+
+  /// Part of the step.
+  private func apply(_ changes: StatusChanges, _ text: String) throws(Ext2Error) {
+    try checkChangeable()
     let isFlagsOnly = changes == StatusChanges(flags: changes.flags)
     guard isFlagsOnly || record.flags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted(text) }
-    var attributeChange: AttributeChange?
-    if let permissions = changes.permissions {
-      attributeChange = try await attributes.prepareModeChange(
-        to: FileMode(rawValue: permissions & 0o7777), of: self, ticket)
-    }
-    // The step. A change of attributes was prepared for it only if it may be made.
-    try checkChangeable()
     if changes.user != nil || changes.group != nil {
       record.userID = changes.user ?? record.userID
       record.groupID = changes.group ?? record.groupID
@@ -181,8 +191,6 @@ extension Inode {
       record.flags = record.flags.subtracting(changeable).union(flags.intersection(changeable))
     }
     record.changeTime = table.now
-    if let attributeChange { attributes.commit(attributeChange, to: self, tableBlock) }
-    table.encode(self, into: tableBlock)
   }
 }
 

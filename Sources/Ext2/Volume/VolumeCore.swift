@@ -73,8 +73,7 @@ final class VolumeCore {
       reactor: reactor, queue: queue, pageByteCount: layout.blockSize, configuration: options.cache)
     inodes = InodeTable(
       reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, options: options)
-    attributes = AttributeStore(
-      inodes, allowsUserAttributes: options.allowsUserAttributes, allowsACLs: options.allowsAccessControlLists)
+    attributes = AttributeStore(inodes, options)
     gate = Gate(reactor)
     calls = Gate(reactor)
     flushes = FlushGroup(queue, switchedOff: switchedOff)
@@ -141,15 +140,11 @@ final class VolumeCore {
 
   // MARK: Making things durable
 
-  /// Writes all data and metadata and flushes the device. Goes on past errors and returns the first.
-  func sync() async -> Ext2Error? {
-    var firstError: Ext2Error?
+  /// Writes all metadata and flushes the device, after `writeData` has written all data. Goes on past errors and returns
+  /// the first.
+  func sync(afterData writeData: () async -> Ext2Error?) async -> Ext2Error? {
     let shapes = inodes.all.map { (inode: $0, changes: $0.shapeChanges) }
-    for inode in inodes.all where inode.space.isBusy {
-      let inode = inodes.reference(inode)
-      if let error = await cache.writeback.writeAll(of: inode.space) { firstError = firstError ?? Ext2Error(error) }
-      inodes.release(inode)
-    }
+    var firstError = await writeData()
     if options.frees == .ordered && !pendingFrees.isEmpty { _ = await commit() }
     if let error = await pendingFrees.drain() { firstError = firstError ?? error }
     groups.encode(into: metadata)
@@ -169,8 +164,8 @@ final class VolumeCore {
     return nil
   }
 
-  /// Makes one file durable: its pages, its pointer blocks, its attributes, its place in the inode table, then a flush.
-  /// With `dataOnly` the inode is left out unless its size or its blocks changed.
+  /// Makes one file durable: its pages, its pointer blocks, its attributes, its place in the inode table, then a flush. With `dataOnly`
+  /// the inode is left out unless its size or its blocks changed.
   func synchronise(_ inode: Inode, dataOnly: Bool) async -> Ext2Error? {
     var firstError: Ext2Error?
     let shape = inode.shapeChanges

@@ -17,7 +17,7 @@ struct NewInode {
   var target: [UInt8] = []
   var generation: UInt32
   /// Permissions that the creator does not want, where no default ACL says what they are.
-  var umask: UInt16 = 0
+  var umask: UInt16
   /// Files get the group of their directory (the mount option grpid).
   var takesGroupOfDirectory: Bool
 }
@@ -50,11 +50,10 @@ extension Directory {
   ) async throws(Ext2Error) -> Inode {
     let inodes = inode.table
     let isDirectory = new.type == .directory
+    let access = try await attributes.inherit(
+      from: inode, mode: FileMode(new.type, permissions: new.permissions), umask: new.umask)
     guard !isDirectory || inode.record.linkCount < Inode.largestLinkCount else { throw .tooManyLinks(text) }
     let parentTable = try await inodes.pinTable(of: inode.number, ticket)
-    var record = record(of: new)
-    let access = try await attributes.inherit(from: inode, mode: record.mode, umask: new.umask, ticket)
-    record.mode = access.mode
     let place = try await findRoom(for: name, ticket)
     let number: InodeNumber
     do throws(Ext2Error) {
@@ -71,11 +70,11 @@ extension Directory {
         FormatError.invalid(
           .bitmap, at: .inode(number), field: "inode bit", value: 0, why: "says that an inode in use is free"))
     }
-    let child = Inode(number, record, inodes)
+    let child = Inode(number, record(of: new, mode: access.mode), inodes)
     let table: MetadataBlock
     let content: Content?
     do throws(Ext2Error) {
-      table = try await inodes.pinTable(of: number, ticket)
+      table = try await inodes.pinTableOfNew(number, ticket)
       content = try await child.prepareContent(new, parent: inode.number, format, ticket)
     } catch {
       abandon(place)
@@ -84,8 +83,10 @@ extension Directory {
     }
     var change: AttributeChange?
     do throws(Ext2Error) {
+      // The last that may suspend: what it finds holds until the next suspension.
       if !access.edits.isEmpty {
-        change = try await attributes.prepare(access.edits, forNew: number, extraSize: record.extraSize, ticket)
+        change = try await attributes.prepare(
+          access.edits, forNew: number, extraSize: child.record.extraSize, ticket)
       }
       try inode.checkChangeable()
       guard canInsert(name, at: place) else { throw changed(place) }
@@ -115,10 +116,10 @@ extension Directory {
         .directoryBlock, at: .block(block.number), field: "rec_len", value: 0, why: "changed under its lock"))
   }
 
-  private func record(of new: NewInode) -> InodeRecord {
+  private func record(of new: NewInode, mode: FileMode) -> InodeRecord {
     let parent = inode.record, groups = inode.table.groups
     var record = InodeRecord(
-      mode: FileMode(new.type, permissions: new.permissions), time: inode.table.now, extraSize: groups.newExtraSize)
+      mode: mode, time: inode.table.now, extraSize: groups.newExtraSize)
     record.userID = new.owner.user
     record.groupID = new.owner.group
     let hasSetGroup = parent.mode.permissions & FileMode.setGroupID != 0
