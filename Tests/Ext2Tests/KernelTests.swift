@@ -41,7 +41,7 @@ enum Kernel {
 
   static func write(_ bytes: [UInt8], to path: String, at offset: Int64 = 0) throws {
     let file = try FileDescriptor.open(
-      FilePath(path), .writeOnly, options: [.create], permissions: [.ownerReadWrite])
+      FilePath(path), .writeOnly, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
     try file.closeAfter { _ = try file.writeAll(toAbsoluteOffset: offset, bytes) }
   }
 }
