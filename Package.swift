@@ -34,6 +34,7 @@ let package = Package(
     .library(name: "Reactor", targets: ["Reactor"]),
     .library(name: "BlockDevice", targets: ["BlockDevice"]),
     .library(name: "PageCache", targets: ["PageCache"]),
+    .library(name: "Ext2Format", targets: ["Ext2Format"]),
     .library(name: "Ext2", targets: ["Ext2"]),
     .library(name: "Ext2Tools", targets: ["Ext2Tools"]),
     .library(name: "FaultLab", targets: ["FaultLab"]),
@@ -53,14 +54,16 @@ let package = Package(
     module("BlockDevice", ["CLinux", "Reactor", system, deque]),
     module("PageCache", ["Reactor", "BlockDevice", deque]),
     module("Ext2Tools", ["CLinux", "Ext2Format", "BlockDevice", system]),
-    module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging]),
+    module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging, system]),
     module(
       "Workload",
       [
         "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2Tools", "Ext2", system, logging,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
-    module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2Tools", "Ext2", "Workload", system, logging]),
+    module(
+      "FaultLab",
+      ["Reactor", "BlockDevice", "PageCache", "Ext2Format", "Ext2Tools", "Ext2", "Workload", system, logging]),
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
@@ -89,6 +92,8 @@ let package = Package(
         "Ext2", "Ext2Tools", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload",
         system,
       ]),
+    tests(
+      "FaultLabTests", ["FaultLab", "Ext2", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
     tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", "Workload", system]),
   ],

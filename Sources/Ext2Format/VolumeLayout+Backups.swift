@@ -58,6 +58,15 @@ extension VolumeLayout {
     return firstBlock(of: first).advanced(by: hasSuperblock(first) ? 1 : 0)
   }
 
+  /// Where a descriptor block lies for who uses the superblock at a byte offset: after it, but for those of `meta_bg`
+  /// (fs/ext2/super.c, descriptor_loc).
+  package func descriptorBlock(_ index: Int, superblockByteOffset: UInt64) -> BlockNumber {
+    guard index < firstMetaBlockGroup, superblockByteOffset != UInt64(Superblock.primaryByteOffset) else {
+      return descriptorBlock(index)
+    }
+    return BlockNumber(rawValue: UInt32(superblockByteOffset >> UInt64(blockSizeLog2))).advanced(by: 1 + index)
+  }
+
   /// The copies of a descriptor block other than the primary one, in ascending order.
   package func descriptorBackups(_ index: Int) -> [BlockNumber] {
     precondition(index >= 0 && index < descriptorBlockCount, "the volume has no such descriptor block")

@@ -86,7 +86,7 @@ struct SpaceTests {
 
   @Test("a piece of a write may get one block from each of very many groups")
   func oneBlockInEachGroup() throws {
-    let image = try Images.makeWithMke2fs(
+    let image = try Images.make(
       blockSize: 1024, byteCount: 16 << 20, options: ["-g", "256", "-N", "1024", "-m", "0"])
     try script(image, .quiet.with { $0.metadataSlotCount = 48 }, seeds: 0..<2) { rig in
       let big = try await rig.volume.open("big", create: true), file = try await rig.volume.open("a", create: true)

@@ -30,8 +30,8 @@ public enum Images {
     return image.bytes
   }
 
-  /// The bytes of a volume that mke2fs made, with a fixed UUID and hash seed.
-  public static func makeWithMke2fs(blockSize: Int, byteCount: Int, options: [String] = []) throws -> [UInt8] {
+  /// The bytes of a volume that mke2fs makes with these options, and with a fixed UUID and hash seed.
+  public static func make(blockSize: Int, byteCount: Int, options: [String]) throws -> [UInt8] {
     try TemporaryFile.with(byteCount: byteCount) { path in
       guard let tool = ExternalTool("mke2fs"),
         let outcome = tool.run(
