@@ -94,7 +94,7 @@ let package = Package(
       ]),
     tests(
       "FaultLabTests", ["FaultLab", "Ext2", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
-    tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
+    tests("WorkloadTests", ["Workload", "Ext2Tools", "Reactor", "Support", system, logging]),
     tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", "Workload", system]),
   ],
   swiftLanguageModes: [.v6]

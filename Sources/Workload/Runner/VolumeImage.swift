@@ -37,11 +37,18 @@ struct VolumeImage: Sendable {
   /// Makes the scratch image, if there is to be one. Who called it removes what is left when it throws.
   func make(_ plan: WorkloadPlan) throws(RunError) {
     guard plan.volume?.image == nil else { return }
+    let byteCount = plan.scratchImageBytes ?? 0
+    let volume: VolumePlan
+    // Before a file is there: not every size can be a volume.
+    do { volume = try VolumePlan(Self.volumeOptions(byteCount, seed: plan.jobs[0].randomSeed ?? 0)) } catch {
+      throw .scratchVolume(error)
+    }
+    let file: FileBytes
     do {
-      try FileDevice.createImage(
-        path: path, byteCount: plan.scratchImageBytes ?? 0, preallocate: plan.jobs[0].engine == .libaio)
+      try FileDevice.createImage(path: path, byteCount: byteCount, preallocate: plan.jobs[0].engine == .libaio)
+      file = try FileBytes(path: path, isWritable: true)
     } catch { throw .scratchImage(error) }
-    try makeVolume(seed: plan.jobs[0].randomSeed ?? 0)
+    do { try volume.write(to: file, isZeroed: true) } catch { throw .scratchVolume(error) }
   }
 
   /// Its size, in bytes.
@@ -50,17 +57,13 @@ struct VolumeImage: Sendable {
   }
 
   /// An ext2 volume of 4 KiB blocks, the same for the same seed.
-  private func makeVolume(seed: UInt64) throws(RunError) {
+  private static func volumeOptions(_ byteCount: UInt64, seed: UInt64) -> MakeOptions {
     var generator = SeededGenerator(seed: seed)
-    let file: FileBytes
-    do { file = try FileBytes(path: path, isWritable: true) } catch { throw .scratchImage(error) }
-    do {
-      var options = MakeOptions(
-        byteCount: file.byteCount, uuid: .random(using: &generator), hashSeed: .random(using: &generator),
-        seconds: Self.beginningSeconds)
-      options.blockSize = 4096
-      try VolumePlan(options).write(to: file, isZeroed: true)
-    } catch { throw .scratchVolume(error) }
+    var options = MakeOptions(
+      byteCount: byteCount, uuid: .random(using: &generator), hashSeed: .random(using: &generator),
+      seconds: beginningSeconds)
+    options.blockSize = 4096
+    return options
   }
 
   /// What `e2fsck -fn` says of the image.
