@@ -133,7 +133,7 @@ struct JSONReportTests {
       "the scratch image: size: 8192 bytes are too few for a volume with blocks of 4096 bytes"
     ),
     (.device(.inUse(path: "x", by: "somebody")), "1", "x: in use by somebody"),
-    (.volume(.notFound("f"), image: "disk.img"), "1", "disk.img: f: no such file"),
+    (.volume(.notFound("f"), image: "disk.img"), "1", "disk.img: f: no such file or directory"),
     (.volume(.noSpace, image: nil), "1", "the scratch image: no space left on the volume"),
     (.deadlock("all wait"), "4", "all wait"),
   ]
