@@ -14,6 +14,12 @@ extension Images {
     }
   }
 
+  /// The same with further options of mke2fs, which makes it.
+  package static func empty(blockSize: Int, blockCount: Int? = nil, options: [String]) throws -> [UInt8] {
+    let count = blockCount ?? (blockSize == 1024 ? 1024 : 512)
+    return try make(blockSize: blockSize, byteCount: count * blockSize, options: ["-N", "64", "-m", "0"] + options)
+  }
+
   /// What `script` leaves on a volume that it fills and that is then unmounted.
   package static func prepared(
     _ image: [UInt8], _ script: @escaping @Sendable (VolumeRig) async throws -> Void

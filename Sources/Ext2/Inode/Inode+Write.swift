@@ -225,7 +225,7 @@ extension Inode {
     guard space.fileByteCount > 0x7FFF_FFFF else { return }
     // In the same step, so that the file's own fsync writes it too.
     if table.groups.superblock.readOnlyCompatible.contains(.largeFile) { return }
-    table.groups.superblock.makeDynamic()
+    table.groups.superblock.raiseToDynamicRevision()
     table.groups.superblock.readOnlyCompatible.insert(.largeFile)
     table.groups.encodeSuperblock(into: table.metadata)
   }

@@ -32,7 +32,7 @@ extension Volume {
   }
 
   /// Corruption that an operation meets is the volume's, too.
-  private func notingCorruption<R>(
+  func notingCorruption<R>(
     _ body: () async throws(Ext2Error) -> R
   ) async throws(Ext2Error) -> R {
     do throws(Ext2Error) { return try await body() } catch {

@@ -149,7 +149,7 @@ extension Volume {
     _ new: NewInode, _ position: Position, _ directory: Directory, _ ticket: MetadataTicket
   ) async throws(Ext2Error) -> Inode {
     try directory.inode.checkMayChangeNames(position.text, removes: false)
-    let inode = try await directory.make(new, named: position.name, position.text, ticket)
+    let inode = try await directory.make(new, named: position.name, position.text, core.attributes, ticket)
     do throws(Ext2Error) { try await makeDurableIfAsked([inode, directory.inode]) } catch {
       core.inodes.release(inode)
       throw error

@@ -16,6 +16,7 @@ final class VolumeCore {
   let allocator: BlockAllocator
   let cache: PageCache
   let inodes: InodeTable
+  let attributes: AttributeStore
   let gate: Gate
   /// Every call on the volume is inside, readers too; unmount closes it for good.
   let calls: Gate
@@ -72,10 +73,11 @@ final class VolumeCore {
       reactor: reactor, queue: queue, pageByteCount: layout.blockSize, configuration: options.cache)
     inodes = InodeTable(
       reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, options: options)
+    attributes = AttributeStore(inodes, options)
     gate = Gate(reactor)
     calls = Gate(reactor)
     flushes = FlushGroup(queue, switchedOff: switchedOff)
-    evictor = Evictor(inodes, gate)
+    evictor = Evictor(inodes, attributes, gate)
     accessTimes = AccessTimes(inodes, gate, options.accessTimes, options.logger)
     renames = AsyncLock(reactor, "another rename")
     wasClean = superblock.state.contains(.valid) && !superblock.state.contains(.error)
@@ -166,7 +168,7 @@ final class VolumeCore {
     return nil
   }
 
-  /// Makes one file durable: its pages, its pointer blocks, its place in the inode table, then a flush. With `dataOnly`
+  /// Makes one file durable: its pages, its pointer blocks, its attributes, its place in the inode table, then a flush. With `dataOnly`
   /// the inode is left out unless its size or its blocks changed.
   func synchronise(_ inode: Inode, dataOnly: Bool) async -> Ext2Error? {
     var firstError: Ext2Error?
@@ -174,10 +176,12 @@ final class VolumeCore {
     if let error = await cache.writeback.writeAll(of: inode.space) { firstError = Ext2Error(error) }
     let number = inode.number
     let table = inodes.location(of: number).block, superblock = groups.superblockBlock
+    // It belongs to nobody in particular, because inodes share it.
+    let attributes = inode.record.attributeBlock
     let needsInode = !dataOnly || inode.hasUnsyncedShape
     if needsInode {
       if let error = await metadata.writeAll(where: {
-        $0.owner == number || $0.number == table || $0.number == superblock
+        $0.owner == number || $0.number == table || $0.number == superblock || $0.number == attributes
       }) {
         firstError = firstError ?? error
       }
