@@ -42,6 +42,7 @@ struct MkfsVerb: ParsableCommand {
       case .stopped: throw ended(130, "\(image): \(error)")
       }
     } catch let error as DeviceError {
+      if case .inUse = error { throw ended(1, "\(error); unmount it, or end who uses it, and try again") }
       throw ended(1, "\(error)")
     } catch let error as VolumeBytesError {
       throw ended(1, "\(image): \(error)")
@@ -56,15 +57,19 @@ struct MkfsVerb: ParsableCommand {
     if !quiet { print(summary(plan), to: .standardOutput) }
     if dryRun { return }
 
+    var isReserved = true
     if file == nil {
-      try FileDevice.createImage(path: image, byteCount: plan.options.byteCount, preallocate: preallocate)
+      isReserved = try FileDevice.createImage(
+        path: image, byteCount: plan.options.byteCount, preallocate: preallocate)
     }
     do {
       let bytes = try file ?? FileBytes(path: image, isWritable: true)
       file = bytes
       if bytes.byteCount < plan.options.byteCount { try bytes.grow(to: plan.options.byteCount) }
       let isZeroed = try !exists || bytes.discardAll()
-      if preallocate, exists, try !bytes.preallocate() {
+      // A block device has all its room.
+      if preallocate, exists, bytes.logicalBlockSize == nil { isReserved = try bytes.preallocate() }
+      if preallocate, !isReserved {
         print("blkdev-run: \(image): its file system cannot reserve room; the image is sparse", to: .standardError)
       }
       let progress = MkfsProgress(isShown: !quiet)
@@ -87,7 +92,9 @@ struct MkfsVerb: ParsableCommand {
     let result = unsafe cb_signature(image, &text, text.count)
     if result == 0 { return }
     guard result > 0 else { throw ended(1, "\(image): what is on it cannot be told: \(Errno(rawValue: -result))") }
-    let what = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    // A label may hold anything, and this goes to a terminal.
+    let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    let what = String(decoding: bytes.map { $0 < 32 || $0 == 127 ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
     throw ended(1, "\(image): contains: \(what); --force (-F) overwrites it")
   }
 
