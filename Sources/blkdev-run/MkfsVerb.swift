@@ -51,24 +51,26 @@ struct MkfsVerb: ParsableCommand {
 
   private func make(_ interruption: Interruption) throws {
     let exists = unsafe access(image, F_OK) == 0
-    var file = exists ? try FileBytes(path: image, isWritable: !dryRun) : nil
+    let file = exists ? try FileBytes(path: image, isWritable: !dryRun) : nil
     let plan = try VolumePlan(options.makeOptions(for: file))
     if let file, !force { try refuseToOverwrite(file) }
+    if !dryRun { try write(plan, to: file, interruption) }
     if !quiet { print(summary(plan), to: .standardOutput) }
-    if dryRun { return }
+  }
 
+  /// Writes the volume into a file that is there, or into one that it makes, and removes when it fails.
+  private func write(_ plan: VolumePlan, to existing: FileBytes?, _ interruption: Interruption) throws {
     var isReserved = true
-    if file == nil {
+    if existing == nil {
       isReserved = try FileDevice.createImage(
         path: image, byteCount: plan.options.byteCount, preallocate: preallocate)
     }
     do {
-      let bytes = try file ?? FileBytes(path: image, isWritable: true)
-      file = bytes
+      let bytes = try existing ?? FileBytes(path: image, isWritable: true)
       if bytes.byteCount < plan.options.byteCount { try bytes.grow(to: plan.options.byteCount) }
-      let isZeroed = try !exists || bytes.discardAll()
+      let isZeroed = try existing == nil || bytes.discardAll()
       // A block device has all its room.
-      if preallocate, exists, bytes.logicalBlockSize == nil { isReserved = try bytes.preallocate() }
+      if preallocate, existing != nil, bytes.logicalBlockSize == nil { isReserved = try bytes.preallocate() }
       if preallocate, !isReserved {
         print("blkdev-run: \(image): its file system cannot reserve room; the image is sparse", to: .standardError)
       }
@@ -80,7 +82,7 @@ struct MkfsVerb: ParsableCommand {
       }
       try bytes.synchronize()
     } catch {
-      if !exists { _ = unsafe unlink(image) }
+      if existing == nil { _ = unsafe unlink(image) }
       throw error
     }
   }
