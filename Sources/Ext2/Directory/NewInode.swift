@@ -71,7 +71,7 @@ extension Directory {
     let table: MetadataBlock
     let content: Content?
     do throws(Ext2Error) {
-      table = try await inodes.pinTable(of: number, ticket)
+      table = try await inodes.pinTableOfNew(number, ticket)
       content = try await child.prepareContent(new, parent: inode.number, format, ticket)
     } catch {
       abandon(place)

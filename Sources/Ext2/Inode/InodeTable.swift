@@ -170,6 +170,26 @@ final class InodeTable {
     return block
   }
 
+  /// As `pinTable`, for an inode whose bit was just taken: when no other inode of the block is in use, nothing in it is
+  /// worth reading (fs/ext4/inode.c, __ext4_get_inode_loc).
+  func pinTableOfNew(_ number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
+    let block = location(of: number).block
+    let group = groups.layout.group(of: number)
+    guard !metadata.holds(block), let bitmap = metadata.cached(groups[group].inodeBitmap) else {
+      return try await pinTable(of: number, ticket)
+    }
+    let count = groups.layout.inodesPerBlock
+    let index = groups.layout.indexInGroup(of: number)
+    let first = index / count * count
+    let isAlone = bitmap.withBytes { bytes in
+      (first..<min(first + count, Int(groups.layout.inodesPerGroup))).allSatisfy {
+        $0 == index || !Bitmap.isSet($0, in: bytes)
+      }
+    }
+    guard isAlone else { return try await pinTable(of: number, ticket) }
+    return metadata.makeFresh(block, owner: .none, ticket)
+  }
+
   /// Writes the inode's record into its place, in one step that checks that it is live.
   func encode(_ inode: Inode, into table: MetadataBlock, isNew: Bool = false) {
     guard inode.isLive else { return }

@@ -140,15 +140,11 @@ final class VolumeCore {
 
   // MARK: Making things durable
 
-  /// Writes all data and metadata and flushes the device. Goes on past errors and returns the first.
-  func sync() async -> Ext2Error? {
-    var firstError: Ext2Error?
+  /// Writes all metadata and flushes the device, after `writeData` has written all data. Goes on past errors and returns
+  /// the first.
+  func sync(afterData writeData: () async -> Ext2Error?) async -> Ext2Error? {
     let shapes = inodes.all.map { (inode: $0, changes: $0.shapeChanges) }
-    for inode in inodes.all where inode.space.isBusy {
-      let inode = inodes.reference(inode)
-      if let error = await cache.writeback.writeAll(of: inode.space) { firstError = firstError ?? Ext2Error(error) }
-      inodes.release(inode)
-    }
+    var firstError = await writeData()
     if options.frees == .ordered && !pendingFrees.isEmpty { _ = await commit() }
     if let error = await pendingFrees.drain() { firstError = firstError ?? error }
     groups.encode(into: metadata)
