@@ -78,7 +78,7 @@ let package = Package(
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
     tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
     tests("Ext2FormatTests", ["Ext2Format"]),
-    tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "Support", "Workload", system]),
+    tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "Reactor", "Support", "Workload", system]),
     tests(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
