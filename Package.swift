@@ -34,6 +34,7 @@ let package = Package(
     .library(name: "Reactor", targets: ["Reactor"]),
     .library(name: "BlockDevice", targets: ["BlockDevice"]),
     .library(name: "PageCache", targets: ["PageCache"]),
+    .library(name: "Ext2Format", targets: ["Ext2Format"]),
     .library(name: "Ext2", targets: ["Ext2"]),
     .library(name: "Ext2Tools", targets: ["Ext2Tools"]),
     .library(name: "FaultLab", targets: ["FaultLab"]),
@@ -47,23 +48,25 @@ let package = Package(
   ],
   targets: [
     .target(name: "CLinux", linkerSettings: [.linkedLibrary("aio")]),
+    .target(name: "CBlkid", linkerSettings: [.linkedLibrary("blkid")]),
     module("Ext2Format", []),
     module("Reactor", ["CLinux", deque, heap]),
     module("BlockDevice", ["CLinux", "Reactor", system, deque]),
     module("PageCache", ["Reactor", "BlockDevice", deque]),
-    module("Ext2Tools", ["CLinux", "Ext2Format", system]),
-    module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging]),
+    module("Ext2Tools", ["CLinux", "Ext2Format", "BlockDevice", system]),
+    module("Ext2", ["Ext2Format", "Reactor", "BlockDevice", "PageCache", deque, logging, system]),
     module(
       "Workload",
       [
         "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2", system, logging,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
-    module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", system, logging]),
+    module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2Format", "Ext2", "Workload", system, logging]),
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
-        "CLinux", "Workload", "FaultLab", "PageCache", "Ext2", "Ext2Tools", "BlockDevice", "Reactor", system, logging,
+        "CLinux", "CBlkid", "Workload", "FaultLab", "PageCache", "Ext2", "Ext2Tools", "BlockDevice", "Reactor", system,
+        logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -78,12 +81,14 @@ let package = Package(
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
     tests("PageCacheTests", ["PageCache", "BlockDevice", "Reactor", "Support", "FaultLab"]),
     tests("Ext2FormatTests", ["Ext2Format"]),
-    tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "Reactor", "Support", "Workload", system]),
+    tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
     tests(
       "Ext2Tests",
       ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
+    tests(
+      "FaultLabTests", ["FaultLab", "Ext2", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
-    tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", system]),
+    tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", "Workload", system]),
   ],
   swiftLanguageModes: [.v6]
 )

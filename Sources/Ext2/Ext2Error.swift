@@ -1,6 +1,7 @@
 public import BlockDevice
 package import Ext2Format
 internal import PageCache
+public import SystemPackage
 
 /// Something on the disk that contradicts the format or the rest of the volume: which structure, where, which field.
 public struct Corruption: Error, Sendable, CustomStringConvertible {
@@ -46,10 +47,34 @@ public enum Ext2Error: Error, Sendable {
   case exists(String)
   /// A component of the path, or the object, is not a directory (ENOTDIR).
   case notADirectory(String)
-  /// The object is not a regular file (EISDIR, EINVAL).
+  /// The object is a directory (EISDIR).
+  case isADirectory(String)
+  /// The object is neither a regular file nor a directory (EINVAL).
   case notARegularFile(String)
-  /// A name that is empty, too long, or has a slash or a NUL in it (EINVAL, ENAMETOOLONG).
+  /// The object is not a symbolic link (EINVAL).
+  case notASymbolicLink(String)
+  /// A name that is "." or has a NUL in it (EINVAL).
   case invalidName(String)
+  /// A name of more than 255 bytes, or a target of a symbolic link that fills a block (ENAMETOOLONG).
+  case nameTooLong(String)
+  /// The directory has entries (ENOTEMPTY).
+  case notEmpty(String)
+  /// A directory cannot become its own descendant (EINVAL).
+  case intoItself(String)
+  /// The root, or "." or "..", cannot be moved or removed (EBUSY).
+  case busy(String)
+  /// The inode has as many names as it can have, or the directory as many directories (EMLINK).
+  case tooManyLinks(String)
+  /// More symbolic links than one path may lead through (ELOOP).
+  case tooManySymbolicLinks(String)
+  /// A flag of the file forbids it: immutable, append-only; or directories do not have it (EPERM).
+  case notPermitted(String)
+  /// ext2 has no such operation (EOPNOTSUPP).
+  case notSupported(String)
+  /// No data, or no hole, from there on (ENXIO).
+  case noSuchOffset(UInt64)
+  /// An argument that cannot be (EINVAL).
+  case invalidArgument(String)
   /// The file would become larger than its block tree maps (EFBIG).
   case fileTooLarge(byteCount: UInt64, limit: UInt64)
   /// The volume is mounted for reading, or became so after an error (EROFS).
@@ -85,6 +110,34 @@ extension Ext2Error {
   }
 }
 
+extension Ext2Error {
+  /// The number that a kernel would return.
+  public var errno: Errno {
+    switch self {
+    case .corrupt: Errno(rawValue: 117)  // EUCLEAN
+    case .device, .stuck, .dropped: .ioError
+    case .noSpace: .noSpace
+    case .notFound: .noSuchFileOrDirectory
+    case .exists: .fileExists
+    case .notADirectory: .notDirectory
+    case .isADirectory: .isDirectory
+    case .notARegularFile, .notASymbolicLink, .invalidName, .intoItself, .invalidArgument, .badOption: .invalidArgument
+    case .nameTooLong: .fileNameTooLong
+    case .notEmpty: .directoryNotEmpty
+    case .busy: .resourceBusy
+    case .tooManyLinks: .tooManyLinks
+    case .tooManySymbolicLinks: .tooManySymbolicLinkLevels
+    case .notPermitted: .notPermitted
+    case .notSupported: .notSupported
+    case .noSuchOffset: Errno(rawValue: 6)  // ENXIO
+    case .fileTooLarge: .fileTooLarge
+    case .readOnly: .readOnlyFileSystem
+    case .closed: .badFileDescriptor
+    case .cancelled: .interrupted
+    }
+  }
+}
+
 extension Ext2Error: CustomStringConvertible {
   public var description: String {
     switch self {
@@ -94,11 +147,23 @@ extension Ext2Error: CustomStringConvertible {
       "no dirty page can be written any more; the first that failed is page \(page) of inode \(owner)"
     case .dropped(let changes): "\(changes)"
     case .noSpace: "no space left on the volume"
-    case .notFound(let name): "\(name): no such file"
-    case .exists(let name): "\(name): exists already"
+    case .notFound(let name): "\(name): no such file or directory"
+    case .exists(let name): "\(name): file exists"
     case .notADirectory(let name): "\(name): not a directory"
+    case .isADirectory(let name): "\(name): is a directory"
     case .notARegularFile(let name): "\(name): not a regular file"
+    case .notASymbolicLink(let name): "\(name): not a symbolic link"
     case .invalidName(let name): "'\(name)': not a name"
+    case .nameTooLong(let name): "\(name.prefix(60)): file name too long"
+    case .notEmpty(let name): "\(name): directory not empty"
+    case .intoItself(let name): "\(name): cannot move a directory into itself"
+    case .busy(let name): "\(name): device or resource busy"
+    case .tooManyLinks(let name): "\(name): too many links"
+    case .tooManySymbolicLinks(let name): "\(name): too many levels of symbolic links"
+    case .notPermitted(let name): "\(name): operation not permitted"
+    case .notSupported(let what): "\(what): operation not supported"
+    case .noSuchOffset(let offset): "byte \(offset): no such data or hole"
+    case .invalidArgument(let what): "\(what): invalid argument"
     case .fileTooLarge(let byteCount, let limit): "\(byteCount) bytes: larger than the \(limit) a file may have"
     case .readOnly: "the volume is read-only"
     case .closed: "closed"

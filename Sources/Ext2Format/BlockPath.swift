@@ -49,6 +49,15 @@ package struct BlockPath: Sendable {
     countToLeafEnd = Int(pointers - (rest & mask))
   }
 
+  /// File blocks from this one to the end of what hangs on the pointer at a level of the path, this one included: the
+  /// length of the hole when that pointer is zero.
+  package func countBelow(level: Int, blockSizeLog2: Int) -> UInt64 {
+    let pointerBits = UInt64(blockSizeLog2 - 2)
+    var within: UInt64 = 0
+    for step in level..<max(level, depth) { within = within << pointerBits | UInt64(offsets[step]) }
+    return 1 << (pointerBits * UInt64(depth - level)) - within
+  }
+
   /// File blocks an inode can map: 12 + p + p² + p³.
   package static func treeBlockLimit(blockSizeLog2: Int) -> UInt64 {
     let pointers = UInt64(1) << UInt64(blockSizeLog2 - 2)

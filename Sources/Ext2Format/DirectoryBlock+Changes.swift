@@ -4,40 +4,73 @@
 // `InodeFlags.index` before the first of them: the space behind ".." in which the index hides counts as free here.
 
 extension DirectoryBlock {
+  /// The offset of the first entry with room for a name behind its own, or nil.
+  ///
+  /// - Throws: `invalid` for a malformed entry before the room.
+  package func room(
+    forNameLength nameLength: Int, in bytes: RawSpan, block: BlockNumber
+  ) throws(FormatError) -> Int? {
+    let needed = DirectoryEntry.neededLength(nameLength: nameLength)
+    var offset = 0
+    while offset < blockSize {
+      let found = try entry(at: offset, in: bytes, block: block)
+      if found.spareLength >= needed { return offset }
+      offset += found.recordLength
+    }
+    return nil
+  }
+
+  /// The most bytes that a new entry may have in this block; zero when there is no room at all.
+  package func largestRoom(in bytes: RawSpan, block: BlockNumber) throws(FormatError) -> Int {
+    var largest = 0
+    var offset = 0
+    while offset < blockSize {
+      let found = try entry(at: offset, in: bytes, block: block)
+      largest = max(largest, found.spareLength)
+      offset += found.recordLength
+    }
+    return largest
+  }
+
   /// Adds an entry where there is room: in an unused entry, or behind the name of one that is longer than it needs.
   ///
   /// The caller has made sure that the directory does not have the name yet. Bytes that pad the name are zeroed.
   ///
   /// - Parameter type: stored when the volume has the `filetype` feature.
-  /// - Returns: false when no entry has room; nothing has changed then.
+  /// - Returns: where the entry begins; nil when no entry has room, and nothing has changed then.
   /// - Throws: `invalid` for a malformed entry before the room; nothing has changed then.
+  @discardableResult
   package func insert(
     _ name: Span<UInt8>, inode: InodeNumber, type: FileType, into bytes: inout MutableRawSpan, block: BlockNumber
-  ) throws(FormatError) -> Bool {
+  ) throws(FormatError) -> Int? {
+    guard let offset = try room(forNameLength: name.count, in: bytes.bytes, block: block) else { return nil }
+    return try insert(name, inode: inode, type: type, at: offset, into: &bytes, block: block)
+  }
+
+  /// As `insert`, behind the entry at an offset that `room` has told; nil when that has no room any more.
+  package func insert(
+    _ name: Span<UInt8>, inode: InodeNumber, type: FileType, at offset: Int, into bytes: inout MutableRawSpan,
+    block: BlockNumber
+  ) throws(FormatError) -> Int? {
     precondition(name.count >= 1 && name.count <= DirectoryEntry.maximumNameLength, "not the length of a name")
     precondition(inode != .none && inode.rawValue <= inodeCount, "the volume has no such inode")
-    let needed = DirectoryEntry.neededLength(nameLength: name.count)
-    var offset = 0
-    while offset < blockSize {
-      let found = try entry(at: offset, in: bytes.bytes, block: block)
-      let used = found.isUsed ? DirectoryEntry.neededLength(nameLength: found.nameLength) : 0
-      if found.recordLength - used >= needed {
-        if used > 0 { bytes.store(encodeRecordLength(used), at: offset + 4) }
-        store(name, inode, type, at: offset + used, recordLength: found.recordLength - used, &bytes)
-        return true
-      }
-      offset += found.recordLength
-    }
-    return false
+    let found = try entry(at: offset, in: bytes.bytes, block: block)
+    guard found.spareLength >= DirectoryEntry.neededLength(nameLength: name.count) else { return nil }
+    let used = found.recordLength - found.spareLength
+    if used > 0 { bytes.store(encodeRecordLength(used), at: offset + 4) }
+    store(name, inode, type, at: offset + used, recordLength: found.spareLength, &bytes)
+    return offset + used
   }
 
   /// Removes an entry of this block: the one before takes its space; the first of a block becomes unused.
   ///
+  /// - Returns: the bytes that a new entry may have there now.
   /// - Throws: `invalid` for a malformed entry on the way, or when the entry is not there any more: a block that two
   ///   directories share may change under the lock of one. Nothing has changed then.
+  @discardableResult
   package func remove(
     _ victim: DirectoryEntry, from bytes: inout MutableRawSpan, block: BlockNumber
-  ) throws(FormatError) {
+  ) throws(FormatError) -> Int {
     var previous: DirectoryEntry?
     var offset = 0
     while offset < victim.offset {
@@ -56,6 +89,7 @@ extension DirectoryBlock {
       bytes.store(encodeRecordLength(previous.recordLength + found.recordLength), at: previous.offset + 4)
     }
     bytes.store(UInt32(0), at: offset)
+    return (previous?.spareLength ?? 0) + found.recordLength
   }
 
   /// Removes the entry with a name. Returns it, or nil when the block does not have it.

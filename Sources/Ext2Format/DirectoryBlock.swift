@@ -126,6 +126,16 @@ package struct DirectoryBlock: Sendable {
     return nil
   }
 
+  /// The entry at an offset, if one in use begins there that has this name; nil otherwise.
+  package func entry(
+    named name: Span<UInt8>, at offset: Int, in bytes: RawSpan, block: BlockNumber
+  ) throws(FormatError) -> DirectoryEntry? {
+    let found = try entry(at: offset, in: bytes, block: block)
+    let wanted = unsafe name.bytes
+    return found.nameLength == wanted.byteCount && found.isUsed && Self.equal(wanted, bytes, at: offset + 8)
+      ? found : nil
+  }
+
   /// Whether the block holds nothing but "." (naming `directory`) and "..", or nothing (fs/ext2/dir.c,
   /// ext2_empty_dir). A directory is empty when all its blocks are.
   package func holdsOnlyDots(

@@ -32,6 +32,9 @@ package struct DirectoryEntry: Equatable, Sendable {
   /// Whether the entry names something.
   package var isUsed: Bool { inode != .none }
 
+  /// Bytes behind the name that another entry may take; all of an unused one.
+  package var spareLength: Int { recordLength - (isUsed ? Self.neededLength(nameLength: nameLength) : 0) }
+
   /// Bytes an entry needs for a name of this length (`EXT2_DIR_REC_LEN`).
   @inline(__always)
   package static func neededLength(nameLength: Int) -> Int { (headerByteCount + nameLength + 3) & ~3 }

@@ -1,11 +1,18 @@
 /// What an inode is. Raw values are the upper four bits of `i_mode`.
-package enum FileType: UInt16, Sendable, CaseIterable {
+public enum FileType: UInt16, Sendable, CaseIterable {
+  /// A named pipe.
   case fifo = 0x1
+  /// A character device.
   case characterDevice = 0x2
+  /// A directory.
   case directory = 0x4
+  /// A block device.
   case blockDevice = 0x6
+  /// A regular file.
   case regular = 0x8
+  /// A symbolic link.
   case symbolicLink = 0xA
+  /// A socket.
   case socket = 0xC
 
   /// The code of this type in a directory entry (`EXT2_FT_*`), used when the volume has the `filetype` feature.
@@ -47,6 +54,11 @@ package struct FileMode: RawRepresentable, Hashable, Sendable {
     rawValue = type.rawValue << 12 | permissions & 0o7777
   }
 
+  /// Bits of the permissions: set-user-id, set-group-id, and execution by the group.
+  package static let setUserID: UInt16 = 0o4000
+  package static let setGroupID: UInt16 = 0o2000
+  package static let groupExecute: UInt16 = 0o010
+
   /// The type, or nil when the upper bits mean nothing.
   package var type: FileType? { FileType(rawValue: rawValue >> 12) }
 
@@ -58,14 +70,14 @@ package struct FileMode: RawRepresentable, Hashable, Sendable {
 }
 
 /// The number of a device, for the inodes of device files.
-package struct DeviceNumber: Hashable, Sendable {
+public struct DeviceNumber: Hashable, Sendable {
   /// Which driver; 12 bits on the disk.
-  package var major: UInt32
+  public private(set) var major: UInt32
   /// Which device of the driver; 20 bits on the disk.
-  package var minor: UInt32
+  public private(set) var minor: UInt32
 
   /// A number whose halves are cut to what the disk can hold.
-  package init(major: UInt32, minor: UInt32) {
+  public init(major: UInt32, minor: UInt32) {
     self.major = major & 0xFFF
     self.minor = minor & 0xF_FFFF
   }

@@ -131,6 +131,14 @@ extension Superblock {
     get { load(76) }
     set { store(newValue, at: 76) }
   }
+  /// Makes a volume of revision 0 one of revision 1, because features are only told there: what revision 0 takes for
+  /// granted is written down (fs/ext2/super.c, ext2_update_dynamic_rev).
+  package mutating func makeDynamic() {
+    guard revision == 0 else { return }
+    revision = 1
+    firstInode = .firstInRevisionZero
+    inodeSize = UInt16(InodeRecord.minimumByteCount)
+  }
   /// The user that may take reserved blocks.
   package var reservedUser: UInt16 {
     get { load(80) }
@@ -221,6 +229,11 @@ extension Superblock {
     get { load(264) }
     set { store(newValue, at: 264) }
   }
+  /// Bytes that every inode must have beyond the first 128, when the inode size has room.
+  package var minimumExtraInodeSize: UInt16 {
+    get { load(348) }
+    set { store(newValue, at: 348) }
+  }
   /// Bytes that new inodes should have beyond the first 128, when the inode size has room.
   package var wantedExtraInodeSize: UInt16 {
     get { load(350) }
@@ -230,5 +243,10 @@ extension Superblock {
   package var flags: UInt32 {
     get { load(352) }
     set { store(newValue, at: 352) }
+  }
+  /// Blocks that no file may take, for statfs: a sum that mke2fs stores and that ext4 reads; zero: not stored.
+  package var storedOverheadBlockCount: UInt32 {
+    get { load(584) }
+    set { store(newValue, at: 584) }
   }
 }

@@ -29,8 +29,10 @@
 ///         72    4 s_creator_os                  256    4 s_default_mount_opts
 ///         76    4 s_rev_level                   260    4 s_first_meta_bg
 ///                                               264    4 s_mkfs_time
+///                                               348    2 s_min_extra_isize
 ///                                               350    2 s_want_extra_isize
 ///                                               352    4 s_flags
+///                                               584    4 s_overhead_clusters
 ///
 /// Source: fs/ext2/ext2.h and lib/ext2fs/ext2_fs.h of e2fsprogs.
 package struct Superblock: Equatable, Sendable {

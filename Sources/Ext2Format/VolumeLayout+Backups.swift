@@ -8,8 +8,13 @@
 extension VolumeLayout {
   /// Whether a group begins with a superblock: every group, or with `sparse_super` 0, 1 and the powers of 3, 5, 7.
   package func hasSuperblock(_ group: GroupNumber) -> Bool {
-    guard isSparse, group.rawValue > 1 else { return true }
-    return [3, 5, 7].contains { Self.isPower(group.rawValue, of: $0) }
+    !isSparse || Self.isSparseBackup(group)
+  }
+
+  /// Whether a group begins with a superblock where only some do.
+  package static func isSparseBackup(_ group: GroupNumber) -> Bool {
+    group.rawValue <= 1 || isPower(group.rawValue, of: 3) || isPower(group.rawValue, of: 5)
+      || isPower(group.rawValue, of: 7)
   }
 
   /// Whether a group holds a copy of the superblock that is not the primary one.
@@ -51,6 +56,15 @@ extension VolumeLayout {
     guard index >= firstMetaBlockGroup else { return firstDataBlock.advanced(by: 1 + index) }
     let first = group(index * descriptorsPerBlock)
     return firstBlock(of: first).advanced(by: hasSuperblock(first) ? 1 : 0)
+  }
+
+  /// Where a descriptor block lies for who uses the superblock at a byte offset: after it, but for those of `meta_bg`
+  /// (fs/ext2/super.c, descriptor_loc).
+  package func descriptorBlock(_ index: Int, superblockByteOffset: UInt64) -> BlockNumber {
+    guard index < firstMetaBlockGroup, superblockByteOffset != UInt64(Superblock.primaryByteOffset) else {
+      return descriptorBlock(index)
+    }
+    return BlockNumber(rawValue: UInt32(superblockByteOffset >> UInt64(blockSizeLog2))).advanced(by: 1 + index)
   }
 
   /// The copies of a descriptor block other than the primary one, in ascending order.

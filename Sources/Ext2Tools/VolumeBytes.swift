@@ -15,6 +15,29 @@ public protocol VolumeBytes: AnyObject {
   func lendBytes(
     at offset: UInt64, count: Int, buffer: TransferBuffer, _ body: (RawSpan) -> Void
   ) throws(VolumeBytesError)
+  /// Makes bytes read as zero, where that is possible without writing them.
+  func zero(at offset: UInt64, byteCount: UInt64) throws(VolumeBytesError)
+  /// Makes all bytes read as zero, where that is possible without writing them; else changes nothing and returns false.
+  func discardAll() throws(VolumeBytesError) -> Bool
+}
+
+extension VolumeBytes {
+  /// Writes zeros, at most 1 MiB at a time.
+  public func writeZeros(at offset: UInt64, byteCount: UInt64) throws(VolumeBytesError) {
+    let zeros = [UInt8](repeating: 0, count: Int(min(byteCount, 1 << 20)))
+    var done: UInt64 = 0
+    while done < byteCount {
+      let count = Int(min(byteCount - done, UInt64(zeros.count)))
+      try write(unsafe zeros.span.bytes.extracting(first: count), at: offset + done)
+      done += UInt64(count)
+    }
+  }
+
+  public func zero(at offset: UInt64, byteCount: UInt64) throws(VolumeBytesError) {
+    try writeZeros(at: offset, byteCount: byteCount)
+  }
+
+  public func discardAll() throws(VolumeBytesError) -> Bool { false }
 }
 
 /// A transfer that failed: which, where, and why.
@@ -63,6 +86,11 @@ public final class MemoryBytes: VolumeBytes {
         unsafe UnsafeMutableRawBufferPointer(rebasing: target[start..<start + source.count]).copyMemory(from: source)
       }
     }
+  }
+
+  public func discardAll() -> Bool {
+    bytes = [UInt8](repeating: 0, count: bytes.count)
+    return true
   }
 
   private func check(_ step: String, _ offset: UInt64, _ count: Int) throws(VolumeBytesError) -> Int {

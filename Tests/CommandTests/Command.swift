@@ -46,8 +46,11 @@ final class Command {
     return unsafe rmdir(folder) == 0
   }
 
-  /// Starts it. What it makes for itself is below `folder`.
-  func start(_ arguments: [String], output: Stream = .file, errors: Stream = .file, input: Stream = .file) throws {
+  /// Starts it, with more variables of the environment (`NAME=value`). What it makes for itself is below `folder`.
+  func start(
+    _ arguments: [String], environment: [String] = [], output: Stream = .file, errors: Stream = .file,
+    input: Stream = .file
+  ) throws {
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -77,7 +80,8 @@ final class Command {
         unsafe posix_spawn_file_actions_adddup2(&actions, far, number)
       }
     }
-    var argv = unsafe (["env", "TMPDIR=\(folder)", Self.path] + arguments).map { unsafe strdup($0) } + [nil]
+    var argv =
+      unsafe (["env", "TMPDIR=\(folder)"] + environment + [Self.path] + arguments).map { unsafe strdup($0) } + [nil]
     defer { unsafe argv.forEach { unsafe free($0) } }
     let result = unsafe posix_spawnp(&process, "env", &actions, nil, &argv, environ)
     guard result == 0 else { throw Errno(rawValue: result) }
@@ -127,6 +131,12 @@ final class Command {
 
   /// Whether there is nothing in its folder but what this class knows of.
   func leavesNothing() -> Bool { removeFolder() }
+
+  /// Whether nothing is in its folder but the streams' files and these.
+  func leavesOnly(_ names: [String]) -> Bool {
+    let all = ["image", "output", "errors"].filter { unsafe access("\(folder)/\($0)", F_OK) == 0 }
+    return Set(all).subtracting(["output", "errors"]) == Set(names)
+  }
 
   private func readErrors() {
     if terminal < 0 {

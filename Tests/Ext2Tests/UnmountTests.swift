@@ -39,7 +39,7 @@ struct UnmountTests {
       #expect(writes.count == 0, "a frozen volume is not written")
       #expect(await rig.volume.statistics.freeBlockCount == free)
       #expect(try Images.check(await rig.disk { $0.durableImage }) == nil)
-      await rig.volume.thaw()
+      try await rig.volume.thaw()
       #expect(try await late == Self.size)
       try await removal
       try await rig.until("the file is evicted") { await rig.volume.statistics.freeBlockCount > free }
@@ -67,7 +67,7 @@ struct UnmountTests {
         await rig.pause(60_000_000_000)
         let file = try await volume.open(name)
         _ = try await file.read(at: 0, count: 10)
-        return try await file.status().accessSeconds
+        return try await file.status().accessTime.seconds
       }
       @Sendable func durable(_ name: String) async throws -> Int64? {
         let image = await rig.disk { $0.durableImage }
@@ -103,7 +103,7 @@ struct UnmountTests {
       await rig.pause(100_000_000_000)
       #expect(writes.count == 0, "a frozen volume is not written")
       #expect(await volume.statistics == statistics, "nor is an inode evicted")
-      await volume.thaw()
+      try await volume.thaw()
       try await rig.until("the file is evicted") { await volume.statistics.freeInodeCount > statistics.freeInodeCount }
       try await volume.synchronize()
       #expect(try await durable("late") == late)
@@ -122,7 +122,7 @@ struct UnmountTests {
       await file.close()
       await rig.settle()
       #expect(await rig.volume.statistics.freeInodeCount == before.freeInodeCount - 1)
-      await rig.volume.thaw()
+      try await rig.volume.thaw()
       try await rig.until("it is evicted") { await rig.volume.statistics == before }
     }
   }

@@ -17,14 +17,28 @@ public enum TemporaryFile {
   }
 
   public static func with<R>(contents: [UInt8], _ body: (String) throws -> R) throws -> R {
+    let path = try make(contents)
+    defer { remove(path) }
+    return try body(path)
+  }
+
+  /// A file that stays until `remove`: for what suspends.
+  public static func make(_ contents: [UInt8]) throws -> String {
     var template = Array("\(folder)/blkdev-test-XXXXXX".utf8CString)
     let descriptor = unsafe mkstemp(&template)
     guard descriptor >= 0 else { throw Errno(rawValue: errno) }
     let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    defer { unsafe unlink(path) }
     let file = FileDescriptor(rawValue: descriptor)
     try file.closeAfter { _ = try file.writeAll(contents) }
-    return try body(path)
+    return path
+  }
+  public static func remove(_ path: String) { _ = unsafe unlink(path) }
+
+  /// How many bytes a file takes on its disk; the holes of a sparse one take none.
+  public static func allocatedBytes(_ path: String) throws -> UInt64 {
+    var information = stat()
+    guard unsafe stat(path, &information) == 0 else { throw Errno(rawValue: errno) }
+    return UInt64(information.st_blocks) * 512
   }
 
   public static func read(_ path: String) throws -> [UInt8] {

@@ -23,6 +23,7 @@ give_up() {
 find_missing_packages() {
   missing=()
   [[ -e /usr/include/libaio.h ]] || missing+=(libaio-dev)
+  [[ -e /usr/include/blkid/blkid.h ]] || missing+=(libblkid-dev)
   { command -v mke2fs && command -v e2fsck; } >/dev/null || missing+=(e2fsprogs)
   command -v git >/dev/null || missing+=(git)
 }

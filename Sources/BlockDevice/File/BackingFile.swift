@@ -12,7 +12,7 @@ struct OwnedDescriptor: ~Copyable {
 
 /// An open regular file or block device that serves as a device's medium, with what was found out about it.
 ///
-/// Opened for writing it is claimed (see `BackingFile+Claim.swift`). Its size is the one it had when it was opened.
+/// Opened for writing it is claimed (see `FileClaim`). Its size is the one it had when it was opened.
 struct BackingFile: ~Copyable {
   let descriptor: OwnedDescriptor
   let geometry: Geometry
@@ -26,7 +26,7 @@ struct BackingFile: ~Copyable {
     let isExclusive = isWritable && kind.is_block_device
     var file = try Self.open(path, isWritable, isDirect: options.isDirect, isExclusive, &reason)
     if isWritable {
-      try Self.claim(file, path)
+      try FileClaim.take(file.rawValue, path: path)
       // A write beyond RLIMIT_FSIZE is to be an error of that write, not the end of the process.
       cl_ignore_file_size_signal()
     }
@@ -39,7 +39,7 @@ struct BackingFile: ~Copyable {
       // Of two exclusive openings of a block device the second is refused: the first one goes before.
       file = OwnedDescriptor(-1)
       file = try Self.open(path, isWritable, isDirect: false, isExclusive, &reason)
-      if isWritable { try Self.claim(file, path) }
+      if isWritable { try FileClaim.take(file.rawValue, path: path) }
     }
     geometry = try Self.geometry(info, path, options, isDirect: reason == nil)
     bufferedReason = reason

@@ -61,7 +61,9 @@ final class BlockAllocator {
     let start = layout.contains(goal) ? goal : layout.firstDataBlock
     while true {
       let clearCount = pendingFrees.clearCount
-      for respectsWindows in [true, false] {
+      let isAllowed =
+        ticket.mayUseReservedBlocks || groups.freeBlockCount > UInt64(groups.superblock.reservedBlockCount)
+      for respectsWindows in isAllowed ? [true, false] : [] {
         if let run = try await search(count, from: start, inode, respectsWindows: respectsWindows, ticket) {
           return run
         }
@@ -219,6 +221,31 @@ final class BlockAllocator {
     let bitmap = metadata.cached(groups[layout.group(of: block)].blockBitmap)
     let isClear = bitmap?.withBytes { bytes in !Bitmap.isSet(layout.bitIndex(of: block), in: bytes) } ?? false
     return isClear || pendingFrees.contains(block)
+  }
+
+  // MARK: Discarding
+
+  /// Takes the free runs of a group out of use until the device was told of them: one step. Returns how many blocks.
+  func discardFree(in group: GroupNumber, _ bitmap: MetadataBlock, minimumCount: Int) -> Int {
+    let bits = layout.blockCount(of: group)
+    var start = 0
+    var count = 0
+    while start < bits {
+      let found = bitmap.withBytes { bytes in
+        Bitmap.firstZeroRun(in: start..<bits, minimumCount: minimumCount, of: bytes)
+      }
+      guard let run = found else { break }
+      start = run.upperBound
+      let first = layout.block(in: group, bit: run.lowerBound)
+      // A block that is somebody's metadata, though it is marked free, is left alone.
+      guard !run.contains(where: { metadata.holds(first.advanced(by: $0 - run.lowerBound)) }) else { continue }
+      bitmap.withMutableBytes { bytes in Bitmap.set(run, in: &bytes) }
+      groups.changeFreeBlocks(of: group, by: -run.count)
+      metadata.markDirty(bitmap)
+      pendingFrees.addDiscard(first, count: run.count)
+      count += run.count
+    }
+    return count
   }
 
   // MARK: Giving back

@@ -13,15 +13,22 @@ final class GroupTable {
   private(set) var descriptors: [GroupDescriptor]
   private(set) var freeBlockCount: UInt64
   private(set) var freeInodeCount: UInt64
+  private(set) var usedDirectoryCount: Int
   private var changedDescriptorBlocks: Set<Int> = []
+  /// Where the superblock that is used lies on the device, in bytes; its descriptors follow it.
+  let superblockByteOffset: UInt64
 
-  init(superblock: Superblock, layout: VolumeLayout, descriptors: [GroupDescriptor]) throws(FormatError) {
+  init(
+    superblock: Superblock, layout: VolumeLayout, descriptors: [GroupDescriptor], superblockByteOffset: UInt64
+  ) throws(FormatError) {
     self.superblock = superblock
+    self.superblockByteOffset = superblockByteOffset
     self.layout = layout
     self.descriptors = descriptors
     map = try MetadataMap(layout: layout, descriptors: descriptors)
     freeBlockCount = descriptors.reduce(0) { $0 + UInt64($1.freeBlockCount) }
     freeInodeCount = descriptors.reduce(0) { $0 + UInt64($1.freeInodeCount) }
+    usedDirectoryCount = descriptors.reduce(0) { $0 + Int($1.usedDirectoryCount) }
   }
 
   subscript(group: GroupNumber) -> GroupDescriptor { descriptors[Int(group.rawValue)] }
@@ -40,6 +47,21 @@ final class GroupTable {
     noteChange(of: group)
   }
 
+  func changeUsedDirectories(of group: GroupNumber, by count: Int) {
+    let index = Int(group.rawValue)
+    descriptors[index].usedDirectoryCount = UInt16(clamping: Int(descriptors[index].usedDirectoryCount) + count)
+    usedDirectoryCount = max(0, usedDirectoryCount + count)
+    noteChange(of: group)
+  }
+
+  /// Bytes that new inodes use after byte 128: what the superblock wants, at least up to the creation time
+  /// (fs/ext4/super.c, ext4_set_def_extra_isize), where inodes have them.
+  var newExtraSize: Int {
+    guard layout.inodeSize > InodeRecord.minimumByteCount else { return 0 }
+    let wanted = Int(superblock.wantedExtraInodeSize) & ~3
+    return min(max(28, wanted), layout.inodeSize - InodeRecord.minimumByteCount)
+  }
+
   private func noteChange(of group: GroupNumber) {
     changedDescriptorBlocks.insert(layout.descriptorPosition(of: group).index)
   }
@@ -47,7 +69,8 @@ final class GroupTable {
   /// Brings the superblock's and the descriptors' blocks up to date, in one step.
   func encode(into metadata: MetadataCache) {
     for index in changedDescriptorBlocks.sorted() {
-      guard let block = metadata.cached(layout.descriptorBlock(index)) else { continue }
+      let number = layout.descriptorBlock(index, superblockByteOffset: superblockByteOffset)
+      guard let block = metadata.cached(number) else { continue }
       let first = index * layout.descriptorsPerBlock
       block.withMutableBytes { bytes in
         for entry in first..<min(first + layout.descriptorsPerBlock, descriptors.count) {
@@ -65,7 +88,7 @@ final class GroupTable {
     superblock.freeBlockCount = UInt32(clamping: freeBlockCount)
     superblock.freeInodeCount = UInt32(clamping: freeInodeCount)
     guard let block = metadata.cached(superblockBlock) else { return }
-    let offset = Superblock.primaryByteOffset & (layout.blockSize - 1)
+    let offset = Int(superblockByteOffset) & (layout.blockSize - 1)
     let isChanged = block.withMutableBytes { bytes in
       let before = bytes.bytes.copy(at: offset, count: Superblock.byteCount)
       guard before != superblock.bytes else { return false }
@@ -77,6 +100,6 @@ final class GroupTable {
 
   /// The block that holds the superblock.
   var superblockBlock: BlockNumber {
-    BlockNumber(rawValue: UInt32(Superblock.primaryByteOffset >> layout.blockSizeLog2))
+    BlockNumber(rawValue: UInt32(superblockByteOffset >> UInt64(layout.blockSizeLog2)))
   }
 }

@@ -26,12 +26,15 @@ final class PendingFrees {
     let number: UInt64
     /// The commit that has to be durable first.
     let commit: UInt64
+    /// The device is to be told before it becomes free.
+    let discards: Bool
     /// Its discard was queued.
     var isDiscarded = false
     /// When it was freed or discarded: what is outstanding was submitted before.
     var since: Instant
-    init(_ first: BlockNumber, _ count: Int, number: UInt64, commit: UInt64, since: Instant) {
+    init(_ first: BlockNumber, _ count: Int, number: UInt64, commit: UInt64, discards: Bool, since: Instant) {
       self.number = number
+      self.discards = discards
       self.since = since
       self.first = first
       self.count = count
@@ -95,12 +98,20 @@ final class PendingFrees {
       let inGroup = groups.layout.blocks(of: groups.layout.group(of: first)).upperBound.rawValue - first.rawValue
       let part = min(count, Int(inGroup))
       addedCount += 1
-      let run = Run(first, part, number: addedCount, commit: nextCommit, since: queue.reactor.now)
+      let run = Run(
+        first, part, number: addedCount, commit: nextCommit, discards: discards, since: queue.reactor.now)
       if !clearNow(run) { runs.append(run) }
       count -= part
       first = first.advanced(by: part)
     }
     if !runs.isEmpty { work.wakeAll() }
+  }
+
+  /// Adds blocks that were free and were taken for nothing but to tell the device of them.
+  func addDiscard(_ first: BlockNumber, count: Int) {
+    addedCount += 1
+    runs.append(Run(first, count, number: addedCount, commit: 0, discards: true, since: queue.reactor.now))
+    work.wakeAll()
   }
 
   /// Waits until some pending block has become free. Returns false when nothing is pending. Throws when what is pending
@@ -173,7 +184,8 @@ final class PendingFrees {
 
   /// Clears the bits at once where that needs neither a wait nor a slot.
   private func clearNow(_ run: Run) -> Bool {
-    guard !discards, isReady(run), let bitmap = metadata.cached(groups[groups.layout.group(of: run.first)].blockBitmap),
+    guard !run.discards, isReady(run),
+      let bitmap = metadata.cached(groups[groups.layout.group(of: run.first)].blockBitmap),
       bitmap.isCountedUnevictable || metadata.hasSpareSlot
     else { return false }
     clear(run, bitmap)
@@ -241,7 +253,7 @@ final class PendingFrees {
 
   private func free(_ run: Run) async -> Bool {
     guard isReady(run) else { return false }
-    if discards && !run.isDiscarded { return await discard(run) }
+    if run.discards && !run.isDiscarded { return await discard(run) }
     let group = groups.layout.group(of: run.first)
     do throws(Ext2Error) {
       let ticket = try await metadata.ticket(1, isSystem: true)

@@ -54,6 +54,7 @@ extension BlockTree {
         continue
       }
       freed += 1
+      if holdsMetadata { metadata.forget(target) }
       if runCount > 0 && runStart.rawValue + UInt32(runCount) == target.rawValue {
         runCount += 1
       } else {

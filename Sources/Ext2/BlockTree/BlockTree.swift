@@ -11,6 +11,8 @@ internal import Reactor
 
 final class BlockTree: BlockMapper {
   let inode: InodeNumber
+  /// Its data has its home in the metadata cache: a directory's, or a symbolic link's.
+  let holdsMetadata: Bool
   let groups: GroupTable
   let metadata: MetadataCache
   let allocator: BlockAllocator
@@ -24,10 +26,11 @@ final class BlockTree: BlockMapper {
   var lastLinked: (index: UInt64, block: BlockNumber)?
 
   init(
-    inode: InodeNumber, pointers: [15 of UInt32], sectorCount: UInt32, groups: GroupTable, metadata: MetadataCache,
-    allocator: BlockAllocator
+    inode: InodeNumber, holdsMetadata: Bool, pointers: [15 of UInt32], sectorCount: UInt32, groups: GroupTable,
+    metadata: MetadataCache, allocator: BlockAllocator
   ) {
     self.inode = inode
+    self.holdsMetadata = holdsMetadata
     self.pointers = pointers
     self.sectorCount = sectorCount
     self.groups = groups
@@ -65,7 +68,7 @@ final class BlockTree: BlockMapper {
     var slot = Slot.inode(path.offsets[0])
     while level < path.depth {
       let block = pointer(in: slot)
-      if block == .none { return .hole(count: min(limit, path.countToLeafEnd)) }
+      if block == .none { return hole(path, missingLevel: level, limit: limit) }
       guard let next = metadata.cached(block) else { return nil }
       slot = .block(next, path.offsets[level])
       level += 1
@@ -75,14 +78,20 @@ final class BlockTree: BlockMapper {
 
   /// What the pointers from the end of a walk on say, in one step.
   private func mapping(at end: WalkEnd, _ path: BlockPath, limit: Int) throws(Ext2Error) -> Mapping {
+    if let level = end.missingLevel { return hole(path, missingLevel: level, limit: limit) }
     let limit = min(limit, path.countToLeafEnd)
-    if end.missingLevel != nil { return .hole(count: limit) }
     let first = pointer(in: end.slot)
     try check(first, in: end.slot)
     var count = runLength(from: end.slot, limit: limit)
     if first == .none { return .hole(count: count) }
     if count > 1, !groups.map.isOwnable(first, count: count) { count = 1 }
     return .mapped(DiskBlock(UInt64(first.rawValue)), count: count)
+  }
+
+  /// What hangs on an empty slot is a hole, however large.
+  private func hole(_ path: BlockPath, missingLevel: Int, limit: Int) -> Mapping {
+    let count = path.countBelow(level: missingLevel, blockSizeLog2: blockSizeLog2)
+    return .hole(count: min(limit, Int(clamping: count)))
   }
 
   // MARK: Pointers

@@ -5,18 +5,43 @@ internal import PageCache
 /// A directory that the caller references and whose lock it holds.
 struct Directory {
   let inode: Inode
-  private let format: DirectoryBlock
-  private var metadata: MetadataCache { inode.table.metadata }
+  let format: DirectoryBlock
+  var metadata: MetadataCache { inode.table.metadata }
+  var pool: NameIndexPool { inode.table.nameIndexes }
 
   init(_ inode: Inode) {
     self.inode = inode
     format = DirectoryBlock(layout: inode.table.groups.layout)
   }
 
-  private var blockCount: UInt64 { inode.byteCount >> UInt64(inode.table.groups.layout.blockSizeLog2) }
+  /// An entry that was found, and its block, pinned.
+  struct Found {
+    let block: MetadataBlock
+    /// The block's index in the directory.
+    let blockIndex: UInt64
+    let entry: DirectoryEntry
+  }
+
+  static let dot = Array(".".utf8)
+  static let dotDot = Array("..".utf8)
+  /// Directories of fewer blocks are looked through.
+  private static let smallestIndexedCount = 3
+
+  var blockCount: UInt64 { inode.byteCount >> UInt64(inode.table.groups.layout.blockSizeLog2) }
+  /// The byte offset of an entry in the directory.
+  func position(_ index: UInt64, _ entry: DirectoryEntry) -> UInt64 { position(index, entry.offset) }
+  func position(_ index: UInt64, _ offset: Int) -> UInt64 { index * UInt64(format.blockSize) + UInt64(offset) }
+
+  // MARK: Blocks
 
   /// One block of the directory, pinned and checked.
-  private func block(_ index: UInt64, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
+  func block(_ index: UInt64, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
+    if case .mapped(let number, _)? = inode.tree.lookUpCached(PageIndex(index), limit: 1),
+      let block = metadata.cached(BlockNumber(rawValue: UInt32(truncatingIfNeeded: number.rawValue))), block.isChecked
+    {
+      ticket.pin(block)
+      return block
+    }
     let layout = inode.table.groups.layout
     guard let path = BlockPath(fileBlock: index, blockSizeLog2: layout.blockSizeLog2) else { throw .closed }
     let end = try await inode.tree.walk(path, nil)
@@ -37,13 +62,26 @@ struct Directory {
     return block
   }
 
-  /// The entry with a name and its block, pinned; nil when there is none.
-  func find(_ name: [UInt8], _ ticket: MetadataTicket) async throws(Ext2Error) -> (
-    block: MetadataBlock, entry: DirectoryEntry
-  )? {
+  // MARK: Finding
+
+  /// The entry with a name, pinned; nil when there is none.
+  func find(_ name: [UInt8], _ ticket: MetadataTicket) async throws(Ext2Error) -> Found? {
+    if name != Self.dotDot && name != Self.dot, let names = try await index(ticket) {
+      let hash = names.hash(name)
+      var probe: Int?
+      while let position = names.candidate(hash: hash, &probe) {
+        let index = position >> UInt64(inode.table.groups.layout.blockSizeLog2)
+        let block = try await block(index, ticket)
+        if let entry = try entry(name, in: block, at: Int(position) & (format.blockSize - 1)) {
+          return Found(block: block, blockIndex: index, entry: entry)
+        }
+        ticket.unpin(block)
+      }
+      return nil
+    }
     for index in 0..<blockCount {
       let block = try await block(index, ticket)
-      if let entry = try entry(name, in: block) { return (block, entry) }
+      if let entry = try entry(name, in: block) { return Found(block: block, blockIndex: index, entry: entry) }
       ticket.unpin(block)
     }
     return nil
@@ -57,112 +95,108 @@ struct Directory {
     } catch { throw Ext2Error(error) }
   }
 
-  /// All names, with their inodes, in the order of the disk.
-  func list(_ ticket: MetadataTicket) async throws(Ext2Error) -> [(name: [UInt8], inode: InodeNumber, type: FileType?)]
-  {
-    var names: [(name: [UInt8], inode: InodeNumber, type: FileType?)] = []
+  /// The entry at an offset, if it has that name.
+  private func entry(_ name: [UInt8], in block: MetadataBlock, at offset: Int) throws(Ext2Error) -> DirectoryEntry? {
+    do throws(FormatError) {
+      return try block.withBytes { bytes throws(FormatError) in
+        try format.entry(named: name.span, at: offset, in: bytes, block: block.number)
+      }
+    } catch { throw Ext2Error(error) }
+  }
+
+  // MARK: The index in memory
+
+  /// The index of a directory that is worth one: made, if need be, from all its blocks. Nil: look through the blocks.
+  func index(_ ticket: MetadataTicket) async throws(Ext2Error) -> NameIndex? {
+    if let names = inode.names {
+      pool.noteUse(of: inode)
+      return names
+    }
+    guard blockCount >= Self.smallestIndexedCount, inode.unindexableByteCount.map({ inode.byteCount < $0 }) ?? true
+    else { return nil }
+    let names = pool.makeIndex()
     for index in 0..<blockCount {
       let block = try await block(index, ticket)
-      do throws(FormatError) {
-        try block.withBytes { bytes throws(FormatError) in
-          var offset = 0
-          while let entry = try format.nextUsed(from: offset, in: bytes, block: block.number) {
-            names.append((entry.name(in: bytes), entry.inode, entry.type))
-            offset = entry.offset + entry.recordLength
-          }
-        }
-      } catch { throw Ext2Error(error) }
+      do throws(FormatError) { try add(block, index, to: names) } catch { throw Ext2Error(error) }
       ticket.unpin(block)
+      guard names.byteCount <= pool.byteLimit else {
+        inode.unindexableByteCount = inode.byteCount
+        return nil
+      }
     }
+    guard pool.makeRoom(for: names.byteCount) else { return nil }
+    inode.names = names
+    pool.noteUse(of: inode)
     return names
   }
 
-  // MARK: Changing
-
-  /// Room for one more entry: an existing block, or a new one that is not linked yet.
-  struct Place {
-    let block: MetadataBlock
-    fileprivate let preparation: BlockTree.Preparation?
-  }
-
-  /// Finds room for a name, pinned; makes a block when no block has any.
-  func findRoom(for name: [UInt8], _ ticket: MetadataTicket) async throws(Ext2Error) -> Place {
-    for index in 0..<blockCount {
-      let block = try await block(index, ticket)
-      if hasRoom(for: name, in: block) { return Place(block: block, preparation: nil) }
-      ticket.unpin(block)
-    }
-    let preparation = await inode.tree.prepare(from: blockCount, count: 1, ticket)
-    guard preparation.preparedCount == 1, let number = inode.tree.preparedBlock(preparation) else {
-      inode.tree.abandon(preparation)
-      throw preparation.error ?? .noSpace
-    }
-    guard preparation.dataBlockCount == 1 else {
-      inode.tree.abandon(preparation)
-      throw Ext2Error(
-        FormatError.invalid(
-          .inode, at: .inode(inode.number), field: "directory block \(blockCount)", value: UInt64(number.rawValue),
-          why: "lies beyond the directory's size"))
-    }
-    let block = metadata.makeFresh(number, owner: inode.number, ticket)
-    block.withMutableBytes { bytes in format.initializeEmpty(&bytes) }
-    block.isChecked = true
-    return Place(block: block, preparation: preparation)
-  }
-
-  private func hasRoom(for name: [UInt8], in block: MetadataBlock) -> Bool {
-    let needed = DirectoryEntry.neededLength(nameLength: name.count)
-    return block.withBytes { bytes in
+  private func add(_ block: MetadataBlock, _ index: UInt64, to names: NameIndex) throws(FormatError) {
+    try block.withBytes { bytes throws(FormatError) in
       var offset = 0
-      while offset < format.blockSize, let entry = try? format.entry(at: offset, in: bytes, block: block.number) {
-        let used = entry.isUsed ? DirectoryEntry.neededLength(nameLength: entry.nameLength) : 0
-        if entry.recordLength - used >= needed { return true }
+      var room = 0
+      while offset < format.blockSize {
+        let entry = try format.entry(at: offset, in: bytes, block: block.number)
+        room = max(room, entry.spareLength)
+        if entry.isUsed { names.insert(hash: names.hash(bytes, entry.nameRange), at: position(index, entry)) }
         offset += entry.recordLength
       }
-      return false
+      names.appendBlock(room: room)
     }
   }
 
-  /// Whether a place that was found still has room: a corrupt file may have the directory's block among its own.
-  func canInsert(_ name: [UInt8], at place: Place) -> Bool { hasRoom(for: name, in: place.block) }
+  // MARK: The whole directory
 
-  /// Gives back a place that is not used.
-  func abandon(_ place: Place) {
-    guard let preparation = place.preparation else { return }
-    metadata.forget(place.block.number)
-    inode.tree.abandon(preparation)
-  }
-
-  /// Enters a name, in one step with whatever else the caller changes.
-  func insert(_ name: [UInt8], _ target: InodeNumber, _ type: FileType, at place: Place, _ table: MetadataBlock) {
-    if let preparation = place.preparation {
-      _ = inode.tree.link(preparation)
-      inode.record.size += UInt64(format.blockSize)
-      inode.noteShapeChange()
+  /// What the directory's ".." names.
+  func parent(_ ticket: MetadataTicket) async throws(Ext2Error) -> InodeNumber {
+    guard let found = try await find(Self.dotDot, ticket) else {
+      throw Ext2Error(
+        FormatError.invalid(
+          .inode, at: .inode(inode.number), field: "entry '..'", value: 0, why: "a directory without its parent"))
     }
-    let isInserted = place.block.withMutableBytes { bytes in
-      (try? format.insert(name.span, inode: target, type: type, into: &bytes, block: place.block.number)) ?? false
+    ticket.unpin(found.block)
+    return found.entry.inode
+  }
+
+  /// Whether it holds nothing but "." and "..".
+  func isEmpty(_ ticket: MetadataTicket) async throws(Ext2Error) -> Bool {
+    for index in 0..<blockCount {
+      let block = try await block(index, ticket)
+      defer { ticket.unpin(block) }
+      do throws(FormatError) {
+        let isEmpty = try block.withBytes { bytes throws(FormatError) in
+          try format.holdsOnlyDots(bytes, of: inode.number, block: block.number)
+        }
+        if !isEmpty { return false }
+      } catch { throw Ext2Error(error) }
     }
-    precondition(isInserted, "the room for a directory entry has gone")
-    metadata.markDirty(place.block)
-    noteChange(table)
+    return true
   }
 
-  /// Removes an entry, in one step with whatever else the caller changes.
-  func remove(_ entry: DirectoryEntry, from block: MetadataBlock, _ table: MetadataBlock) throws(Ext2Error) {
-    do throws(FormatError) {
-      try block.withMutableBytes { bytes throws(FormatError) in
-        try format.remove(entry, from: &bytes, block: block.number)
-      }
-    } catch { throw Ext2Error(error) }
-    metadata.markDirty(block)
-    noteChange(table)
-  }
-
-  /// A changed directory is no hash index any more, as the kernel's ext2 has it.
-  private func noteChange(_ table: MetadataBlock) {
-    inode.record.flags.remove(.index)
-    inode.touchContents()
-    inode.table.encode(inode, into: table)
+  /// Calls `body` with entries in use from a byte offset on, with the position after each, until it returns false.
+  ///
+  /// A position stays good while others add and remove entries: it is rounded up to where an entry begins now.
+  func read(
+    from position: UInt64, _ ticket: MetadataTicket, _ body: (RawSpan, DirectoryEntry, UInt64) -> Bool
+  ) async throws(Ext2Error) {
+    let log2 = UInt64(inode.table.groups.layout.blockSizeLog2)
+    var index = position >> log2
+    var start = Int(position & (1 << log2 - 1))
+    while index < blockCount {
+      let block = try await block(index, ticket)
+      defer { ticket.unpin(block) }
+      do throws(FormatError) {
+        let goesOn = try block.withBytes { bytes throws(FormatError) in
+          var offset = start == 0 ? 0 : try format.boundary(atOrAfter: start, in: bytes, block: block.number)
+          while let entry = try format.nextUsed(from: offset, in: bytes, block: block.number) {
+            offset = entry.offset + entry.recordLength
+            guard body(bytes, entry, self.position(index, offset)) else { return false }
+          }
+          return true
+        }
+        if !goesOn { return }
+      } catch { throw Ext2Error(error) }
+      index += 1
+      start = 0
+    }
   }
 }

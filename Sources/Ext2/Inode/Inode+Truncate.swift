@@ -8,8 +8,8 @@ internal import PageCache
 internal import Reactor
 
 extension Inode {
-  /// Makes the file `size` bytes long.
-  func truncate(to size: UInt64) async throws(Ext2Error) {
+  /// Makes the file `size` bytes long; without `mayShrink` only when it is shorter.
+  func truncate(to size: UInt64, mayShrink: Bool = true) async throws(Ext2Error) {
     let limit = BlockPath.maximumFileSize(blockSizeLog2: table.groups.layout.blockSizeLog2)
     guard size <= limit else { throw .fileTooLarge(byteCount: size, limit: limit) }
     let ticket = try await table.metadata.ticket()
@@ -17,12 +17,18 @@ extension Inode {
     await lock.lock()
     defer { lock.unlock() }
     try checkChangeable()
+    try checkContentsMayChange()
     let tableBlock = try await table.pinTable(of: number, ticket)
-    if size >= space.fileByteCount {
+    if size >= space.fileByteCount || !mayShrink {
+      guard size >= space.fileByteCount else { return }
       grow(to: size, tableBlock)
     } else {
       try await shrink(to: size, tableBlock, ticket)
     }
+  }
+
+  private func checkContentsMayChange() throws(Ext2Error) {
+    guard record.flags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted("inode \(number)") }
   }
 
   private func grow(to size: UInt64, _ tableBlock: MetadataBlock) {
@@ -99,6 +105,7 @@ extension Inode {
     await lock.lock()
     defer { lock.unlock() }
     try checkChangeable()
+    try checkContentsMayChange()
     let size = UInt64(blockSize)
     let end = min(range.upperBound, (space.fileByteCount + size - 1) / size * size)
     guard range.lowerBound < end else { return }

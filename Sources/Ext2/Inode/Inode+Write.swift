@@ -12,17 +12,31 @@ extension Inode {
   /// The most pages one piece of a write has.
   private static let largestPiece = 256
 
+  /// What is written: bytes, or that many zeroes.
+  enum Source {
+    case bytes([UInt8])
+    case zeroes(UInt64)
+    var byteCount: UInt64 {
+      switch self {
+      case .bytes(let bytes): UInt64(bytes.count)
+      case .zeroes(let count): count
+      }
+    }
+  }
+
   /// Writes bytes at an offset, or at the end when there is none. Returns how many: fewer than all when the volume is
   /// full, the device fails or the task is cancelled after some were written.
-  func write(_ bytes: [UInt8], at offset: UInt64?) async throws(Ext2Error) -> Int {
-    var done = 0
-    while done < bytes.count {
+  func write(_ source: Source, at offset: UInt64?, mayUseReservedBlocks: Bool) async throws(Ext2Error) -> UInt64 {
+    var done: UInt64 = 0
+    while done < source.byteCount {
       if Task.isCancelled {
         if done == 0 { throw .cancelled }
         return done
       }
       do throws(Ext2Error) {
-        done += try await writePiece(bytes, from: done, at: offset.map { $0 + UInt64(done) })
+        done += UInt64(
+          try await writePiece(
+            source, from: done, at: offset.map { $0 + done }, mayUseReservedBlocks: mayUseReservedBlocks))
       } catch {
         if done == 0 { throw error }
         return done
@@ -31,23 +45,30 @@ extension Inode {
     return done
   }
 
-  private func writePiece(_ bytes: [UInt8], from start: Int, at offset: UInt64?) async throws(Ext2Error) -> Int {
+  private func writePiece(
+    _ source: Source, from start: UInt64, at offset: UInt64?, mayUseReservedBlocks: Bool
+  ) async throws(Ext2Error) -> Int {
     let cache = space.cache
     // One page more than the bytes fill: where the piece begins in its page is known only under the lock.
-    let wanted = (bytes.count - start + blockSize - 1) / blockSize + 1
+    let rest = source.byteCount - start
+    let wanted = Int(min(rest / UInt64(blockSize), UInt64(Self.largestPiece))) + 2
     let reserved = min(Self.largestPiece, cache.largestReservation, wanted)
     do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
     var used = 0
     defer { cache.releaseDirty(reserved - used) }
     let ticket = try await table.metadata.ticket()
     defer { ticket.end() }
+    ticket.mayUseReservedBlocks = mayUseReservedBlocks
     await lock.lock()
     defer { lock.unlock() }
+    guard !record.flags.contains(.immutable), !(offset != nil && record.flags.contains(.appendOnly)) else {
+      throw .notPermitted("inode \(number)")
+    }
     let position = offset ?? space.fileByteCount
     try checkSize(position, 1)
     let pieceEnd = (position / UInt64(blockSize) + UInt64(reserved)) * UInt64(blockSize)
-    let count = Int(min(UInt64(bytes.count - start), pieceEnd - position))
-    try checkSize(position, count)
+    // What crosses the largest size is cut there (mm/filemap.c, generic_write_check_limits).
+    let count = Int(min(rest, pieceEnd - position, sizeLimit - position))
     let tableBlock = try await table.pinTable(of: number, ticket)
     let pages = try await pages(position, count)
     let preparation = await tree.prepare(
@@ -60,20 +81,25 @@ extension Inode {
     if table.switchedOff.contains(.linkInOneStep) {
       _ = tree.link(preparation)
       await table.reactor.pass()
-      return commit(bytes, start, count, position, pages, preparation, tableBlock, &used, isLinked: true)
+      return commit(
+        source, start, count, position, pages, preparation, tableBlock, &used, isLinked: true)
     }
     if table.switchedOff.contains(.growInOneStep) {
       space.fileByteCount = max(space.fileByteCount, position + UInt64(count))
       await table.reactor.pass()
     }
-    return commit(bytes, start, count, position, pages, preparation, tableBlock, &used)
+    return commit(source, start, count, position, pages, preparation, tableBlock, &used)
   }
 
-  private func checkSize(_ position: UInt64, _ count: Int) throws(Ext2Error) {
+  /// The largest size of a file, in bytes.
+  var sizeLimit: UInt64 { BlockPath.maximumFileSize(blockSizeLog2: table.groups.layout.blockSizeLog2) }
+
+  private func checkSize(_ position: UInt64, _ count: UInt64) throws(Ext2Error) {
     try checkChangeable()
-    let limit = BlockPath.maximumFileSize(blockSizeLog2: table.groups.layout.blockSizeLog2)
-    let (end, overflow) = position.addingReportingOverflow(UInt64(count))
-    guard !overflow, end <= limit else { throw .fileTooLarge(byteCount: overflow ? .max : end, limit: limit) }
+    let (end, overflow) = position.addingReportingOverflow(count)
+    guard !overflow, end <= sizeLimit else {
+      throw .fileTooLarge(byteCount: overflow ? .max : end, limit: sizeLimit)
+    }
   }
 
   /// The pages under a range of bytes, pinned; those that are changed only in part are read first.
@@ -108,8 +134,9 @@ extension Inode {
 
   /// The step. Returns how many bytes it wrote: those whose pages have a block.
   private func commit(
-    _ bytes: [UInt8], _ start: Int, _ count: Int, _ position: UInt64, _ pages: [Page],
-    _ preparation: BlockTree.Preparation, _ tableBlock: MetadataBlock, _ used: inout Int, isLinked: Bool = false
+    _ source: Source, _ start: UInt64, _ count: Int, _ position: UInt64, _ pages: [Page],
+    _ preparation: BlockTree.Preparation, _ tableBlock: MetadataBlock, _ used: inout Int, isLinked: Bool = false,
+    sizeLimit: UInt64 = .max
   ) -> Int {
     let isShapeChanged = isLinked || tree.link(preparation)
     let size = UInt64(blockSize)
@@ -122,12 +149,16 @@ extension Inode {
       let inPage = Int((position + UInt64(done)) % size)
       let length = min(count - done, blockSize - inPage)
       page.withMutableBytes { target in
-        target.copy(bytes, start + done..<start + done + length, at: inPage)
+        switch source {
+        case .bytes(let bytes):
+          target.copy(bytes, Int(start) + done..<Int(start) + done + length, at: inPage)
+        case .zeroes: target.zero(at: inPage, count: length)
+        }
       }
       if space.finishWriting(page) { used += 1 }
       done += length
     }
-    let end = position + UInt64(done)
+    let end = min(position + UInt64(done), sizeLimit)
     if end > space.fileByteCount {
       space.fileByteCount = end
       noteShapeChange()
@@ -139,12 +170,63 @@ extension Inode {
     return done
   }
 
+  // MARK: Allocating
+
+  /// Gives the holes of a range of bytes blocks of zeroes, and makes the file reach to its end.
+  func allocate(_ range: Range<UInt64>, mayUseReservedBlocks: Bool) async throws(Ext2Error) {
+    let size = UInt64(blockSize)
+    var index = range.lowerBound / size
+    let end = (range.upperBound - 1) / size + 1
+    while index < end {
+      if Task.isCancelled { throw .cancelled }
+      index = try await allocatePiece(from: index, to: end, byteLimit: range.upperBound, mayUseReservedBlocks)
+    }
+    if byteCount < range.upperBound { try await truncate(to: range.upperBound, mayShrink: false) }
+  }
+
+  /// Returns the block to go on with.
+  private func allocatePiece(
+    from index: UInt64, to end: UInt64, byteLimit: UInt64, _ mayUseReservedBlocks: Bool
+  ) async throws(Ext2Error) -> UInt64 {
+    let cache = space.cache
+    let reserved = min(Self.largestPiece, cache.largestReservation, Int(clamping: end - index))
+    do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    var used = 0
+    defer { cache.releaseDirty(reserved - used) }
+    let ticket = try await table.metadata.ticket()
+    defer { ticket.end() }
+    ticket.mayUseReservedBlocks = mayUseReservedBlocks
+    await lock.lock()
+    defer { lock.unlock() }
+    let position = index * UInt64(blockSize)
+    try checkSize(position, byteLimit - position)
+    let mapping: Mapping
+    do { mapping = try await tree.lookUp(PageIndex(index), limit: reserved) } catch { throw Ext2Error(error) }
+    guard case .hole(let count) = mapping else {
+      if case .mapped(_, let count) = mapping { return index + UInt64(count) }
+      return index + 1
+    }
+    let tableBlock = try await table.pinTable(of: number, ticket)
+    let byteCount = count * blockSize
+    let pages = try await pages(position, byteCount)
+    let preparation = await tree.prepare(from: index, count: pages.count, ticket)
+    guard preparation.preparedCount > 0 else {
+      for page in pages { space.abandonWriting(page) }
+      tree.abandon(preparation)
+      throw preparation.error ?? .noSpace
+    }
+    let done = commit(
+      .zeroes(UInt64(byteCount)), 0, byteCount, position, pages, preparation, tableBlock, &used, sizeLimit: byteLimit)
+    return index + UInt64(done / blockSize)
+  }
+
   /// A file of more than 2 GiB less a byte needs the volume's large_file feature (fs/ext2/inode.c, __ext2_write_inode).
   func noteLargeFile() {
     guard space.fileByteCount > 0x7FFF_FFFF else { return }
     // In the same step, so that the file's own fsync writes it too.
-    if table.groups.superblock.readOnlyCompatible.insert(.largeFile).inserted {
-      table.groups.encodeSuperblock(into: table.metadata)
-    }
+    if table.groups.superblock.readOnlyCompatible.contains(.largeFile) { return }
+    table.groups.superblock.makeDynamic()
+    table.groups.superblock.readOnlyCompatible.insert(.largeFile)
+    table.groups.encodeSuperblock(into: table.metadata)
   }
 }

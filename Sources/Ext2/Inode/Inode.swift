@@ -17,12 +17,18 @@ final class Inode {
   /// The write lock: writers and truncate hold it; readers, fills and writeback do not.
   let lock: AsyncLock
   var referenceCount = 0
+  /// Openings of the file.
+  var openCount = 0
   /// Whether it is in the table's list of inodes that may leave memory.
   var isListedIdle = false
   /// False once its bit is clear: its place in the table may be another inode's.
   var isLive = true
   /// It was read, and its place in the table does not tell when yet. It stays in memory meanwhile.
   var hasUnwrittenAccessTime = false
+  /// Where the names of a directory lie; nil: not made, or dropped.
+  var names: NameIndex?
+  /// A directory of that size has too many names for an index.
+  var unindexableByteCount: UInt64?
   /// Counts changes of the size and the pointers: what fdatasync must make durable too.
   private(set) var shapeChanges: UInt64 = 0
   /// How many of them are durable.
@@ -33,7 +39,8 @@ final class Inode {
     self.record = record
     self.table = table
     tree = BlockTree(
-      inode: number, pointers: record.block, sectorCount: record.sectorCount, groups: table.groups,
+      inode: number, holdsMetadata: record.mode.type != .regular, pointers: record.block,
+      sectorCount: record.sectorCount, groups: table.groups,
       metadata: table.metadata, allocator: table.allocator)
     space = AddressSpace(
       cache: table.cache, owner: UInt64(number.rawValue), mapper: tree,

@@ -18,6 +18,7 @@ final class InodeTable {
   let inodeAllocator: InodeAllocator
   let cache: PageCache
   let switchedOff: SwitchedOffRules
+  let nameIndexes: NameIndexPool
   private var inodes: [InodeNumber: Inode] = [:]
   private var idle = Deque<Inode>()
   /// Takes unlinked inodes that nobody references any more; set by the volume.
@@ -27,15 +28,16 @@ final class InodeTable {
 
   init(
     reactor: Reactor, groups: GroupTable, metadata: MetadataCache, allocator: BlockAllocator, cache: PageCache,
-    switchedOff: SwitchedOffRules
+    options: VolumeOptions
   ) {
     self.reactor = reactor
     self.groups = groups
     self.metadata = metadata
     self.allocator = allocator
     self.cache = cache
-    self.switchedOff = switchedOff
-    inodeAllocator = InodeAllocator(groups: groups, metadata: metadata)
+    switchedOff = options.cache.switchedOff
+    nameIndexes = NameIndexPool(byteLimit: options.nameIndexByteLimit, seed: options.seed)
+    inodeAllocator = InodeAllocator(groups: groups, metadata: metadata, seed: options.seed)
   }
 
   /// The time for the disk.
@@ -47,6 +49,9 @@ final class InodeTable {
   /// Inodes in memory, by number.
   var all: [Inode] { inodes.values.sorted { $0.number < $1.number } }
   func cached(_ number: InodeNumber) -> Inode? { inodes[number] }
+
+  /// Whether a file without a name is still open, or being freed.
+  var hasOrphans: Bool { inodes.values.contains { $0.record.linkCount == 0 && $0.isLive } }
 
   // MARK: References
 
@@ -97,9 +102,8 @@ final class InodeTable {
   }
 
   /// Enters an inode that was just made, with a reference for the caller.
-  func enter(_ number: InodeNumber, _ record: InodeRecord) -> Inode {
-    let inode = Inode(number, record, self)
-    inodes[number] = inode
+  func enter(_ inode: Inode) -> Inode {
+    inodes[inode.number] = inode
     return reference(inode)
   }
 
@@ -150,6 +154,7 @@ final class InodeTable {
   /// Takes an inode out of memory.
   func remove(_ inode: Inode) {
     if inodes[inode.number] === inode { inodes[inode.number] = nil }
+    nameIndexes.drop(inode)
     allocator.dropWindow(of: inode.number)
   }
 

@@ -7,6 +7,8 @@ final class MetadataTicket {
   /// Blocks it may still pin.
   fileprivate(set) var remaining: Int
   private var pinned: [MetadataBlock] = []
+  /// Whether the operation may take blocks that are reserved.
+  var mayUseReservedBlocks = true
 
   init(_ cache: MetadataCache, _ count: Int) {
     self.cache = cache

@@ -73,6 +73,7 @@ final class Evictor {
     let bitmap = try await inodes.inodeAllocator.pinBitmap(of: inode.number, ticket)
     if let refusal = inodes.metadata.refusal { throw refusal }
     inode.space.fileByteCount = 0
+    let isDirectory = inode.type == .directory
     if inode.record.hasBlockPointers(blockSize: inode.blockSize) {
       // A subtree that cannot be read is lost until a check; the inode goes all the same.
       try? await inode.free(0..<UInt64.max, table, ticket)
@@ -86,7 +87,7 @@ final class Evictor {
     inodes.encode(inode, into: table)
     inode.isLive = false
     inodes.remove(inode)
-    _ = inodes.inodeAllocator.free(inode.number, bitmap)
+    _ = inodes.inodeAllocator.free(inode.number, isDirectory: isDirectory, bitmap)
   }
 
   /// Lets go of the block of the inode's attributes, which other inodes may share (fs/ext2/xattr.c,
@@ -127,7 +128,7 @@ final class Evictor {
     inode.record.deletionTime = UInt32(clamping: inodes.now.seconds)
     inodes.encode(inode, into: table)
     inodes.remove(inode)
-    _ = inodes.inodeAllocator.free(inode.number, bitmap)
+    _ = inodes.inodeAllocator.free(inode.number, isDirectory: inode.type == .directory, bitmap)
     queue.append(inode)
   }
 }

@@ -30,8 +30,7 @@ extension Volume {
   func extents(_ handle: Int) async throws(Ext2Error) -> [FileExtent] {
     try await beginCall()
     defer { core.calls.leave() }
-    guard let file = handles[handle] else { throw .closed }
-    let inode = core.inodes.reference(file.inode)
+    let inode = core.inodes.reference(try file(handle).inode)
     defer { core.inodes.release(inode) }
     let blockSize = UInt64(inode.blockSize)
     var extents: [FileExtent] = []
@@ -47,5 +46,84 @@ extension Volume {
       } catch { throw Ext2Error(error) }
     }
     return extents
+  }
+}
+
+/// The modes of fallocate(2).
+public struct FallocateMode: OptionSet, Sendable {
+  public let rawValue: Int32
+  public init(rawValue: Int32) { self.rawValue = rawValue }
+  /// The file keeps its size (FALLOC_FL_KEEP_SIZE).
+  public static let keepSize = FallocateMode(rawValue: 0x1)
+  /// The range becomes a hole; with `keepSize` only (FALLOC_FL_PUNCH_HOLE).
+  public static let punchHole = FallocateMode(rawValue: 0x2)
+  /// The range is cut out (FALLOC_FL_COLLAPSE_RANGE); not in ext2.
+  public static let collapseRange = FallocateMode(rawValue: 0x8)
+  /// The range reads as zeroes and has blocks (FALLOC_FL_ZERO_RANGE).
+  public static let zeroRange = FallocateMode(rawValue: 0x10)
+  /// A hole is put in between (FALLOC_FL_INSERT_RANGE); not in ext2.
+  public static let insertRange = FallocateMode(rawValue: 0x20)
+  /// Blocks shared with other files become the file's own (FALLOC_FL_UNSHARE_RANGE); not in ext2.
+  public static let unshareRange = FallocateMode(rawValue: 0x40)
+}
+
+/// What `File.seek` looks for.
+public enum SeekTarget: Sendable {
+  /// Bytes in a block (SEEK_DATA).
+  case data
+  /// Bytes in no block (SEEK_HOLE).
+  case hole
+}
+
+extension Volume {
+  func seek(_ handle: Int, _ what: SeekTarget, from offset: UInt64) async throws(Ext2Error) -> UInt64 {
+    try await beginCall()
+    defer { core.calls.leave() }
+    let inode = core.inodes.reference(try file(handle).inode)
+    defer { core.inodes.release(inode) }
+    let blockSize = UInt64(inode.blockSize)
+    var position = offset
+    // The size is taken anew after each suspension.
+    while position < inode.byteCount {
+      let mapping: Mapping
+      do { mapping = try await inode.tree.lookUp(PageIndex(position / blockSize), limit: Int.max) } catch {
+        throw Ext2Error(error)
+      }
+      let count: Int
+      switch (mapping, what) {
+      case (.mapped, .data), (.hole, .hole): return position
+      case (.mapped(_, let blocks), .hole), (.hole(let blocks), .data): count = blocks
+      }
+      position = (position / blockSize + UInt64(max(1, count))) * blockSize
+    }
+    guard what == .hole, offset < inode.byteCount else { throw .noSuchOffset(offset) }
+    return inode.byteCount
+  }
+}
+
+extension Inode {
+  func fallocate(
+    _ mode: FallocateMode, _ range: Range<UInt64>, mayUseReservedBlocks: Bool
+  ) async throws(Ext2Error) {
+    guard type == .regular else { throw .notARegularFile("inode \(number)") }
+    switch mode {
+    case [.punchHole, .keepSize]: try await punch(range)
+    case .zeroRange, [.zeroRange, .keepSize]:
+      guard mode.contains(.keepSize) || range.upperBound <= sizeLimit else {
+        throw .fileTooLarge(byteCount: range.upperBound, limit: sizeLimit)
+      }
+      let end = mode.contains(.keepSize) ? min(range.upperBound, max(byteCount, range.lowerBound)) : range.upperBound
+      guard range.lowerBound < end else { return }
+      let count = end - range.lowerBound
+      let done = try await write(
+        .zeroes(count), at: range.lowerBound, mayUseReservedBlocks: mayUseReservedBlocks)
+      if done < count { throw .noSpace }
+    case [] where range.upperBound > sizeLimit:
+      throw .fileTooLarge(byteCount: range.upperBound, limit: sizeLimit)
+    case []: try await allocate(range, mayUseReservedBlocks: mayUseReservedBlocks)
+    case .keepSize where range.upperBound <= byteCount:
+      try await allocate(range, mayUseReservedBlocks: mayUseReservedBlocks)
+    default: throw .notSupported("fallocate with mode 0x\(String(mode.rawValue, radix: 16))")
+    }
   }
 }

@@ -10,8 +10,12 @@ final class OpenFile {
   var fileErrors: ErrorSequence.Cursor
   var volumeErrors: ErrorSequence.Cursor
 
-  init(_ inode: Inode, volumeErrors: ErrorSequence.Cursor) {
+  /// Who opened it, for the reserved blocks.
+  let credentials: Credentials
+
+  init(_ inode: Inode, _ credentials: Credentials, volumeErrors: ErrorSequence.Cursor) {
     self.inode = inode
+    self.credentials = credentials
     fileErrors = inode.space.errors.sample()
     self.volumeErrors = volumeErrors
   }
@@ -58,6 +62,22 @@ public struct File: Sendable {
     try await volume.reactor.run { () async throws(Ext2Error) in try await volume.punch(handle, range) }
   }
 
+  /// fallocate(2). Blocks that are allocated are written as zeroes, because ext2 cannot tell that a block was not.
+  ///
+  /// - Throws: `notSupported` for modes that ext2 does not have (collapse, insert, unshare), for allocation with
+  ///   `keepSize` beyond the end of the file (blocks there are damage to e2fsck), and for combinations that
+  ///   fallocate(2) does not have; `invalidArgument` for an empty range; `noSpace`, and then part of the range may have
+  ///   its blocks.
+  public func fallocate(_ mode: FallocateMode = [], _ range: Range<UInt64>) async throws(Ext2Error) {
+    try await volume.reactor.run { () async throws(Ext2Error) in try await volume.fallocate(handle, mode, range) }
+  }
+
+  /// lseek(2) with SEEK_DATA or SEEK_HOLE: the first byte at or after `offset` that is in a block, or in none. The end of
+  /// the file counts as a hole. Throws `noSuchOffset` when there is none, or past the end.
+  public func seek(_ what: SeekTarget, from offset: UInt64) async throws(Ext2Error) -> UInt64 {
+    try await volume.reactor.run { () async throws(Ext2Error) in try await volume.seek(handle, what, from: offset) }
+  }
+
   /// fsync: what was written before the call is durable when this returns without an error. Every opener sees an error
   /// of writeback once.
   public func synchronize() async throws(Ext2Error) {
@@ -73,15 +93,20 @@ public struct File: Sendable {
     }
   }
 
-  /// Size, blocks, links and times.
+  /// What is known of the file.
   public func status() async throws(Ext2Error) -> FileStatus { try await volume.status(handle) }
+
+  /// Changes permissions, owner, times or flags; see `Volume.change`.
+  public func change(_ changes: StatusChanges) async throws(Ext2Error) {
+    try await volume.reactor.run { () async throws(Ext2Error) in try await volume.change(handle, changes) }
+  }
 
   /// Ends the use of the file. An unlinked file's blocks are freed when its last opening ends.
   public func close() async { await volume.closeHandle(handle) }
 }
 
 extension Volume {
-  private func file(_ handle: Int) throws(Ext2Error) -> OpenFile {
+  func file(_ handle: Int) throws(Ext2Error) -> OpenFile {
     guard let file = handles[handle] else { throw .closed }
     return file
   }
@@ -112,7 +137,12 @@ extension Volume {
   }
 
   func write(_ handle: Int, _ bytes: [UInt8], at offset: UInt64?) async throws(Ext2Error) -> Int {
-    try await change(handle) { inode async throws(Ext2Error) in try await inode.write(bytes, at: offset) }
+    let mayUseReservedBlocks = core.mayUseReservedBlocks(try file(handle).credentials)
+    return try await change(handle) { inode async throws(Ext2Error) in
+      let count = try await inode.write(.bytes(bytes), at: offset, mayUseReservedBlocks: mayUseReservedBlocks)
+      try await makeDurableIfAsked([inode])
+      return Int(count)
+    }
   }
 
   func truncate(_ handle: Int, to byteCount: UInt64) async throws(Ext2Error) {
@@ -121,6 +151,24 @@ extension Volume {
 
   func punch(_ handle: Int, _ range: Range<UInt64>) async throws(Ext2Error) {
     try await change(handle) { inode async throws(Ext2Error) in try await inode.punch(range) }
+  }
+
+  func fallocate(_ handle: Int, _ mode: FallocateMode, _ range: Range<UInt64>) async throws(Ext2Error) {
+    guard !range.isEmpty else { throw .invalidArgument("fallocate of no bytes") }
+    let mayUseReservedBlocks = core.mayUseReservedBlocks(try file(handle).credentials)
+    try await change(handle) { inode async throws(Ext2Error) in
+      try await inode.fallocate(mode, range, mayUseReservedBlocks: mayUseReservedBlocks)
+      try await makeDurableIfAsked([inode])
+    }
+  }
+
+  func change(_ handle: Int, _ changes: StatusChanges) async throws(Ext2Error) {
+    try await change(handle) { inode async throws(Ext2Error) in
+      let ticket = try await core.metadata.ticket()
+      defer { ticket.end() }
+      try await inode.change(changes, "inode \(inode.number)", ticket)
+      try await makeDurableIfAsked([inode])
+    }
   }
 
   func synchronize(_ handle: Int, dataOnly: Bool) async throws(Ext2Error) {
@@ -138,14 +186,14 @@ extension Volume {
   }
 
   func status(_ handle: Int) throws(Ext2Error) -> FileStatus {
-    let inode = try file(handle).inode
-    return FileStatus(
-      inode: inode.number.rawValue, byteCount: inode.byteCount, sectorCount: inode.tree.sectorCount,
-      linkCount: inode.record.linkCount, modificationSeconds: inode.record.modificationTime.seconds,
-      accessSeconds: inode.record.accessTime.seconds)
+    FileStatus(try file(handle).inode)
   }
 
   func closeHandle(_ handle: Int) {
-    if let file = handles.removeValue(forKey: handle) { core.inodes.release(file.inode) }
+    guard let file = handles.removeValue(forKey: handle) else { return }
+    // Nobody writes it any more: the blocks kept for its growth are for others (fs/ext2/file.c, ext2_release_file).
+    file.inode.openCount -= 1
+    if file.inode.openCount == 0 { core.allocator.dropWindow(of: file.inode.number) }
+    core.inodes.release(file.inode)
   }
 }

@@ -23,7 +23,7 @@ struct Mounting {
   }
 
   private func mount(_ queue: RequestQueue, _ options: VolumeOptions) async throws(Ext2Error) -> VolumeCore {
-    let superblock = try await readSuperblock(queue)
+    let superblock = try await readSuperblock(queue, at: options.superblockLocation)
     let layout: VolumeLayout
     do { layout = try superblock.validate(deviceByteCount: queue.geometry.byteCount) } catch { throw Ext2Error(error) }
     guard layout.blockSize >= queue.geometry.logicalBlockSize else {
@@ -38,7 +38,11 @@ struct Mounting {
     let metadata = MetadataCache(
       reactor: reactor, queue: queue, blockSize: layout.blockSize, slotCount: options.metadataSlotCount,
       switchedOff: options.cache.switchedOff)
-    let descriptors = try await readDescriptors(layout, metadata)
+    guard options.superblockLocation == 1 || isCopy(options.superblockLocation * 1024, layout) else {
+      throw .badOption("sb=\(options.superblockLocation): no copy of the superblock belongs there")
+    }
+    let descriptors = try await readDescriptors(
+      layout, metadata, superblockByteOffset: options.superblockLocation * 1024)
     let isReadOnly = options.isReadOnly || superblock.mustBeReadOnly || queue.geometry.isReadOnly
     let core = try VolumeCore(
       queue: queue, options: options, superblock: superblock, layout: layout, descriptors: descriptors,
@@ -48,37 +52,48 @@ struct Mounting {
     if superblock.mustBeReadOnly && !options.isReadOnly {
       options.logger.warning("mounted read-only: the volume has features that writers must know")
     }
+    if superblock.compatible.contains(.hasJournal) {
+      options.logger.warning("the journal of this ext3 volume is not used")
+    }
     if !core.wasClean { options.logger.warning("the volume was not unmounted cleanly: run e2fsck") }
     try await checkRoot(core)
-    if !isReadOnly { try await markNotClean(core) }
+    if !isReadOnly { try await core.markNotClean(isMount: true) }
     return core
   }
 
-  private func readSuperblock(_ queue: RequestQueue) async throws(Ext2Error) -> Superblock {
-    let byteCount = max(2 * Superblock.byteCount, queue.geometry.logicalBlockSize)
-    guard queue.geometry.byteCount >= UInt64(byteCount) else {
+  private func readSuperblock(_ queue: RequestQueue, at location: UInt64) async throws(Ext2Error) -> Superblock {
+    let logicalBlockSize = UInt64(queue.geometry.logicalBlockSize)
+    let (offset, overflow) = location.multipliedReportingOverflow(by: 1024)
+    guard location >= 1, !overflow, queue.geometry.byteCount >= 1024, offset <= queue.geometry.byteCount - 1024 else {
       throw Ext2Error(
         FormatError.truncated(
-          .superblock, neededBytes: byteCount, availableBytes: Int(clamping: queue.geometry.byteCount)))
+          .superblock, neededBytes: Int(clamping: overflow ? .max : offset + 1024),
+          availableBytes: Int(clamping: queue.geometry.byteCount)))
     }
-    let buffer = Buffer(byteCount: byteCount)
-    do { try await queue.read(buffer, at: 0) } catch { throw .device(error) }
+    let start = offset / logicalBlockSize * logicalBlockSize
+    let end = (offset + 1024 + logicalBlockSize - 1) / logicalBlockSize * logicalBlockSize
+    let buffer = Buffer(byteCount: Int(end - start))
+    do { try await queue.read(buffer, at: start) } catch { throw .device(error) }
     do {
       return try buffer.withBytes { bytes throws(FormatError) in
-        try Superblock(
-          decoding: bytes.extracting(
-            Superblock.primaryByteOffset..<Superblock.primaryByteOffset + Superblock.byteCount))
+        try Superblock(decoding: bytes, at: Int(offset - start))
       }
     } catch { throw Ext2Error(error) }
   }
 
-  private func readDescriptors(_ layout: VolumeLayout, _ metadata: MetadataCache) async throws(Ext2Error)
-    -> [GroupDescriptor]
-  {
+  /// Whether a copy of the superblock belongs at a byte offset: what follows it is taken for descriptors.
+  private func isCopy(_ offset: UInt64, _ layout: VolumeLayout) -> Bool {
+    layout.backupGroups.contains { layout.superblockByteOffset($0) == offset }
+  }
+
+  private func readDescriptors(
+    _ layout: VolumeLayout, _ metadata: MetadataCache, superblockByteOffset: UInt64
+  ) async throws(Ext2Error) -> [GroupDescriptor] {
     var descriptors: [GroupDescriptor] = []
     descriptors.reserveCapacity(Int(layout.groupCount))
     for index in 0..<layout.descriptorBlockCount {
-      guard let block = try await metadata.load(layout.descriptorBlock(index), owner: .none, nil) else { throw .closed }
+      let number = layout.descriptorBlock(index, superblockByteOffset: superblockByteOffset)
+      guard let block = try await metadata.load(number, owner: .none, nil) else { throw .closed }
       metadata.makeResident(block)
       let count = min(layout.descriptorsPerBlock, Int(layout.groupCount) - descriptors.count)
       do {
@@ -106,13 +121,4 @@ struct Mounting {
     }
   }
 
-  /// *Not clean* is durable before the first change.
-  private func markNotClean(_ core: VolumeCore) async throws(Ext2Error) {
-    core.groups.superblock.state.remove(.valid)
-    core.groups.superblock.mountCount &+= 1
-    core.groups.superblock.mountTime = UInt32(clamping: core.inodes.now.seconds)
-    core.groups.encodeSuperblock(into: core.metadata)
-    if let error = await core.metadata.writeAll() { throw error }
-    try await core.flushes.flush()
-  }
 }

@@ -20,6 +20,7 @@ public actor Volume {
   let core: VolumeCore
   private var background: Task<Void, Never>?
   private var isMounted = true
+  private var isFrozen = false
   var handles: [Int: OpenFile] = [:]
   private var lastHandle = 0
   var oracle: OwnershipOracle?
@@ -108,7 +109,7 @@ public actor Volume {
       core.options.logger.error("\(dropped)")
       firstError = .dropped(dropped)
     }
-    if !core.isReadOnly && firstError == nil { firstError = await markClean() }
+    if !core.isReadOnly && firstError == nil { firstError = await core.markClean() }
     // A request past its deadline keeps its tag and memory until the device lets go: the queue stays open then.
     core.queue.closeWhenIdle()
     if let firstError { throw firstError }
@@ -128,22 +129,13 @@ public actor Volume {
     return nil
   }
 
-  /// *Clean* is written after everything else has been flushed, then flushed itself.
-  private func markClean() async -> Ext2Error? {
-    if core.wasClean { core.groups.superblock.state.insert(.valid) }
-    core.groups.superblock.writeTime = UInt32(clamping: core.inodes.now.seconds)
-    core.groups.encode(into: core.metadata)
-    if let error = await core.metadata.writeAll() { return error }
-    do { try await core.flushes.flush() } catch { return error }
-    return nil
-  }
-
   func checkMounted() throws(Ext2Error) {
     guard isMounted else { throw .closed }
   }
   /// Begins a call that unmount has to wait for; `core.calls.leave` ends it.
   func beginCall() async throws(Ext2Error) {
     try checkMounted()
+    if core.isAborted, let corruption = core.corruption { throw corruption }
     await core.calls.enter()
   }
   func checkWritable() throws(Ext2Error) {
@@ -153,11 +145,15 @@ public actor Volume {
 
   func addHandle(_ file: OpenFile) -> Int {
     lastHandle += 1
+    file.inode.openCount += 1
     handles[lastHandle] = file
     return lastHandle
   }
 
   // MARK: The whole volume
+
+  /// Whether it can be changed now: not when it was mounted for reading, or when corruption was found.
+  public var isReadOnly: Bool { core.isReadOnly }
 
   /// Makes everything durable that was changed before the call.
   public nonisolated func synchronize() async throws(Ext2Error) {
@@ -180,14 +176,28 @@ public actor Volume {
     defer { core.calls.leave() }
     await core.gate.close()
     if isMounted { await core.accessTimes.writeAll() }
-    let error = isMounted ? await core.sync() : .closed
+    var error = isMounted ? core.isReadOnly && core.corruption == nil ? nil : await core.sync() : .closed
+    // What is frozen can be copied and mounted as a clean volume, unless removed files are still open
+    // (fs/ext2/super.c, ext2_freeze).
+    if error == nil, !core.isReadOnly, !core.inodes.hasOrphans { error = await core.markClean() }
     if let error {
       core.gate.open()
       throw error
     }
+    isFrozen = true
   }
-  /// Ends a freeze.
-  public func thaw() { core.gate.open() }
+
+  /// Ends a freeze, once *not clean* is durable again.
+  public nonisolated func thaw() async throws(Ext2Error) {
+    try await reactor.run { () async throws(Ext2Error) in try await self.thawHere() }
+  }
+  private func thawHere() async throws(Ext2Error) {
+    try checkMounted()
+    guard isFrozen else { throw .invalidArgument("thaw of a volume that is not frozen") }
+    isFrozen = false
+    defer { core.gate.open() }
+    if !core.isReadOnly { try await core.markNotClean(isMount: false) }
+  }
 
   /// What was done since the mount.
   public var counters: VolumeCounters {
@@ -199,12 +209,15 @@ public actor Volume {
 
   /// Sizes and free space; blocks that wait to be freed count as used.
   public var statistics: VolumeStatistics {
-    let layout = core.groups.layout
+    let layout = core.groups.layout, superblock = core.groups.superblock
+    let all = UInt64(layout.blockCount), free = core.groups.freeBlockCount
     return VolumeStatistics(
       blockSize: layout.blockSize,
-      blockCount: UInt64(layout.blockCount) - min(UInt64(layout.blockCount), layout.overheadBlockCount),
-      freeBlockCount: core.groups.freeBlockCount, inodeCount: UInt64(layout.inodeCount),
-      freeInodeCount: core.groups.freeInodeCount)
+      blockCount: core.options.countsOverhead ? all : all - min(all, layout.overheadBlockCount),
+      freeBlockCount: free,
+      availableBlockCount: free - min(free, UInt64(superblock.reservedBlockCount)),
+      inodeCount: UInt64(layout.inodeCount), freeInodeCount: core.groups.freeInodeCount,
+      label: String(decoding: superblock.label, as: UTF8.self), uuid: superblock.uuid)
   }
 
   /// Calls `body` with the device, on the reactor: for experiments that look at it or steer it.

@@ -22,12 +22,27 @@ final class VolumeCore {
   let flushes: FlushGroup
   let evictor: Evictor
   let accessTimes: AccessTimes
-  let namespace: AsyncLock
+  /// One rename at a time.
+  let renames: AsyncLock
   /// Errors of what files share, and failed flushes: every fsync consults it.
   var errors = ErrorSequence()
   var isReadOnly: Bool
   /// What made it read-only while it was mounted for writing: metadata is not written any more.
   var corruption: Ext2Error? { metadata.refusal }
+  /// Who may take reserved blocks, besides the superuser.
+  let reservedUser: UInt32
+  let reservedGroup: UInt32
+  /// With errors=abort, after corruption: every call fails.
+  private(set) var isAborted = false
+  /// What happens on corruption.
+  var errorPolicy: ErrorPolicy {
+    if let policy = options.onErrors { return policy }
+    switch groups.superblock.errorBehaviour {
+    case .continue: return .continue
+    case .remountReadOnly: return .remountReadOnly
+    case .panic: return .abort
+    }
+  }
   /// Whether the volume was clean and without errors when it was mounted.
   let wasClean: Bool
   private(set) var generations: SeededGenerator
@@ -41,9 +56,13 @@ final class VolumeCore {
     self.options = options
     self.metadata = metadata
     self.isReadOnly = isReadOnly
-    do { groups = try GroupTable(superblock: superblock, layout: layout, descriptors: descriptors) } catch {
-      throw Ext2Error(error)
-    }
+    do {
+      groups = try GroupTable(
+        superblock: superblock, layout: layout, descriptors: descriptors,
+        superblockByteOffset: options.superblockLocation * 1024)
+    } catch { throw Ext2Error(error) }
+    reservedUser = options.reservedUser ?? UInt32(superblock.reservedUser)
+    reservedGroup = options.reservedGroup ?? UInt32(superblock.reservedGroup)
     let switchedOff = options.cache.switchedOff
     pendingFrees = PendingFrees(
       groups: groups, metadata: metadata, frees: options.frees, discards: options.discards, switchedOff: switchedOff)
@@ -52,14 +71,13 @@ final class VolumeCore {
     cache = PageCache(
       reactor: reactor, queue: queue, pageByteCount: layout.blockSize, configuration: options.cache)
     inodes = InodeTable(
-      reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, switchedOff: switchedOff
-    )
+      reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, options: options)
     gate = Gate(reactor)
     calls = Gate(reactor)
     flushes = FlushGroup(queue, switchedOff: switchedOff)
     evictor = Evictor(inodes, gate)
     accessTimes = AccessTimes(inodes, gate, options.accessTimes, options.logger)
-    namespace = AsyncLock(reactor, "the namespace")
+    renames = AsyncLock(reactor, "another rename")
     wasClean = superblock.state.contains(.valid) && !superblock.state.contains(.error)
     generations = SeededGenerator(seed: options.seed)
     wire()
@@ -83,8 +101,8 @@ final class VolumeCore {
       options.logger.error("blocks are lost until a check: \(error)")
       groups.superblock.state.insert(.error)
     }
-    if isReadOnly { return }
     inodes.onUnreferenced = { [unowned self] inode in
+      if isReadOnly { return }
       evictor.add(inode)
       if switchedOff.contains(.evictorFrees) { evictor.evictInline() }
     }
@@ -92,14 +110,19 @@ final class VolumeCore {
 
   func nextGeneration() -> UInt32 { UInt32(truncatingIfNeeded: generations.next()) }
 
-  /// Corruption found while running: it is marked in the superblock, and with errors=remount-ro nothing changes any more.
+  /// Corruption found while running: it is marked in the superblock, and with errors=remount-ro nothing changes any more
+  /// (fs/ext2/super.c, ext2_error).
   func noteCorruption(_ error: FormatError) {
     options.logger.error("\(error)")
-    groups.superblock.state.insert(.error)
-    if groups.superblock.errorBehaviour != .continue {
-      isReadOnly = true
-      metadata.refuseWrites(because: Ext2Error(error))
+    if isReadOnly {
+      if errorPolicy == .abort { isAborted = true }
+      return
     }
+    groups.superblock.state.insert(.error)
+    guard errorPolicy != .continue else { return }
+    isReadOnly = true
+    isAborted = errorPolicy == .abort
+    metadata.refuseWrites(because: Ext2Error(error))
   }
 
   /// What stays unwritten for good because of corruption; nil when nothing does.

@@ -20,12 +20,46 @@ public struct VolumeOptions: Sendable {
   public var accessTimes = AccessTimePolicy.relative
   /// Mount for reading; nothing is written.
   public var isReadOnly = false
-  /// Starts the generator of inode generations, so that the same run makes the same image.
+  /// What happens on corruption; nil: what the superblock says (errors=).
+  public var onErrors: ErrorPolicy?
+  /// Where the superblock is read from and written to: the number of a 1 KiB block, as the kernel's option sb= counts;
+  /// 1 is the primary one. Copies are where mke2fs and dumpe2fs say, times the block size in KiB.
+  public var superblockLocation: UInt64 = 1
+  /// Who may take reserved blocks; nil: what the superblock says (resuid=, resgid=).
+  public var reservedUser: UInt32?
+  public var reservedGroup: UInt32?
+  /// Count the volume's own metadata as part of its size (minixdf).
+  public var countsOverhead = false
+  /// New files get the group of their directory (grpid), as in directories with the set-group-id bit.
+  public var takesGroupOfDirectory = false
+  /// Every change is durable before the call returns (sync).
+  public var isSynchronous = false
+  /// Every change of names is durable before the call returns (dirsync).
+  public var isDirectorySynchronous = false
+  /// Files that grow keep blocks after their last one to themselves, in memory (reservation).
+  public var usesReservationWindows = true
+  /// Attributes of users can be read and set (user_xattr).
+  public var allowsUserAttributes = true
+  /// POSIX ACLs are kept (acl).
+  public var allowsAccessControlLists = true
+  /// What the indexes of large directories may take in memory, in bytes.
+  public var nameIndexByteLimit = 64 << 20
+  /// Starts the generators of inode generations and of where directories are put, so that the same run makes the same image.
   public var seed: UInt64 = 1
   /// Where the volume says what nobody asked for: an unclean mount, corruption.
   public var logger = Logger(label: "ext2")
   /// The defaults.
   public init() {}
+}
+
+/// What a volume does when it finds corruption, in the words of mount(8).
+public enum ErrorPolicy: String, CaseIterable, Sendable {
+  /// Mark it in the superblock and go on (errors=continue).
+  case `continue`
+  /// Mark it, and change nothing any more (errors=remount-ro).
+  case remountReadOnly = "remount-ro"
+  /// As `remountReadOnly`, and every further call fails (errors=panic, without the panic).
+  case abort
 }
 
 /// When reading a file moves its access time, in the words of mount(8).
@@ -54,28 +88,18 @@ public struct VolumeCounters: Equatable, Sendable {
 public struct VolumeStatistics: Equatable, Sendable {
   /// Bytes of a block.
   public var blockSize: Int
-  /// Blocks for files and directories, without the volume's own.
+  /// Blocks for files and directories, without the volume's own; with `countsOverhead` (minixdf) all.
   public var blockCount: UInt64
   /// Free ones.
   public var freeBlockCount: UInt64
+  /// Free ones for those who may not take the reserved ones.
+  public var availableBlockCount: UInt64
   /// Inodes.
   public var inodeCount: UInt64
   /// Free ones.
   public var freeInodeCount: UInt64
-}
-
-/// What is known of a file.
-public struct FileStatus: Equatable, Sendable {
-  /// The inode's number.
-  public var inode: UInt32
-  /// The size in bytes.
-  public var byteCount: UInt64
-  /// What its blocks take, pointer blocks included, in units of 512 bytes.
-  public var sectorCount: UInt32
-  /// How many names it has.
-  public var linkCount: UInt16
-  /// When its contents last changed: seconds since 1970.
-  public var modificationSeconds: Int64
-  /// When its contents were last read, as far as the mount keeps it: seconds since 1970.
-  public var accessSeconds: Int64
+  /// The label.
+  public var label: String
+  /// The 16 bytes that identify the volume.
+  public var uuid: [UInt8]
 }

@@ -180,7 +180,7 @@ actor Experiment {
     do {
       try await volume.freeze()
       await pause()
-      await volume.thaw()
+      try await volume.thaw()
     } catch { findings.append("freeze: \(error)") }
   }
 

@@ -2,22 +2,22 @@ internal import CLinux
 internal import Glibc
 internal import SystemPackage
 
-// One writer a file. Two openings for writing, in one process or in two, would each cache what the other changes.
-extension BackingFile {
-  /// Takes the file for writing, or says who has it.
+/// One writer a file. Two openings for writing, in one process or in two, would each cache what the other changes.
+package enum FileClaim {
+  /// Takes an open file for writing, until it is closed, or says who has it.
   ///
   /// The lock belongs to the open file description, so that it also keeps out a second opening in this process, which
   /// the older kind of lock would not. The kernel's loop driver honours no lock at all: it is asked apart. What it is
   /// given after this nobody can refuse.
-  static func claim(_ file: borrowing OwnedDescriptor, _ path: String) throws(DeviceError) {
+  package static func take(_ descriptor: Int32, path: String) throws(DeviceError) {
     var holder: Int32 = -1
-    let result = unsafe cl_claim(file.rawValue, &holder)
+    let result = unsafe cl_claim(descriptor, &holder)
     if result == -EAGAIN {
       throw .inUse(path: path, by: holder > 0 ? "process \(holder)" : "another opening for writing")
     }
     guard result == 0 else { throw .cannotOpen(path: path, step: "lock", Errno(rawValue: -result)) }
     var info = cl_file_info()
-    guard unsafe cl_file_info(file.rawValue, &info) == 0 else { return }
+    guard unsafe cl_file_info(descriptor, &info) == 0 else { return }
     if let loop = loopDevice(of: info) { throw .inUse(path: path, by: "the kernel's loop device \(loop)") }
   }
 

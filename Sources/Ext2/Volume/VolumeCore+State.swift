@@ -1,0 +1,29 @@
+// The state in the superblock: clean or not.
+internal import Ext2Format
+internal import PageCache
+internal import Reactor
+
+extension VolumeCore {
+  /// *Not clean* is durable before the first change. A mount is counted.
+  func markNotClean(isMount: Bool) async throws(Ext2Error) {
+    groups.superblock.state.remove(.valid)
+    if isMount {
+      groups.superblock.mountCount &+= 1
+      groups.superblock.mountTime = UInt32(clamping: inodes.now.seconds)
+    }
+    groups.encodeSuperblock(into: metadata)
+    if let error = await metadata.writeAll() { throw error }
+    try await flushes.flush()
+  }
+
+  /// *Clean* is written after everything else has been flushed, then flushed itself. A volume that was not clean when it
+  /// was mounted stays so.
+  func markClean() async -> Ext2Error? {
+    if wasClean { groups.superblock.state.insert(.valid) }
+    groups.superblock.writeTime = UInt32(clamping: inodes.now.seconds)
+    groups.encode(into: metadata)
+    if let error = await metadata.writeAll() { return error }
+    do { try await flushes.flush() } catch { return error }
+    return nil
+  }
+}
