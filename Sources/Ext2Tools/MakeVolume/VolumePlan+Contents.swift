@@ -28,7 +28,7 @@ extension VolumePlan {
       format.initializeDots(&block, directory: .root, parent: .root)
       let isIn = try? format.insert(
         name.span, inode: InitialContents.lostAndFound, type: .directory, into: &block, block: contents.rootBlock)
-      precondition(isIn == true, "an empty directory takes a name")
+      precondition(isIn != nil, "an empty directory takes a name")
     }
 
     let blocks = contents.lostAndFoundBlocks
