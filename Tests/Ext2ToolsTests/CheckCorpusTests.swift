@@ -12,10 +12,8 @@ import Workload
 /// 0), `CORPUS_SEED` which; `CORPUS_ONE=image:offset:width:value` repeats one and prints what both say.
 @Suite("A damaged volume", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
 struct CheckCorpusTests {
-  static func number(_ name: String, _ standard: UInt64) -> UInt64 {
-    guard let text = unsafe getenv(name) else { return standard }
-    return UInt64(unsafe String(cString: text)) ?? standard
-  }
+  static func text(_ name: String) -> String? { unsafe getenv(name).map { unsafe String(cString: $0) } }
+  static func number(_ name: String, _ standard: UInt64) -> UInt64 { text(name).flatMap { UInt64($0) } ?? standard }
 
   @Test("every image is clean before it is damaged, and both count alike", arguments: CheckImage.all)
   func clean(image: CheckImage) throws {
@@ -37,8 +35,9 @@ struct CheckCorpusTests {
     let bytes = try image.make()
     let fields = try VolumeFields(bytes)
     var generator = SeededGenerator(seed: Self.number("CORPUS_SEED", 1))
-    if let one = unsafe getenv("CORPUS_ONE") {
-      return try explain(unsafe String(cString: one), image, bytes)
+    if let one = Self.text("CORPUS_ONE") {
+      if let mutation = Mutation(one, of: image) { try explain(mutation, bytes) }
+      return
     }
     var mutations = fields.fields.flatMap { fields.mutations(of: $0, using: &generator) }
     mutations += fields.flips(mutations.count / 20, using: &generator)
@@ -63,22 +62,16 @@ struct CheckCorpusTests {
     )
   }
 
-  private func explain(_ text: String, _ image: CheckImage, _ bytes: [UInt8]) throws {
-    let parts = text.split(separator: ":").map { String($0) }
-    guard parts.count == 4, parts[0] == image.name, let offset = Int(parts[1]), let width = Int(parts[2]),
-      let value = UInt64(parts[3])
-    else { return }
-    let mutation = Mutation(offset: offset, width: width, value: value, what: "")
+  private func explain(_ mutation: Mutation, _ bytes: [UInt8]) throws {
     let damaged = MemoryBytes(bytes)
     try mutation.apply(to: damaged)
     let ours = Verdict(VolumeChecker(), damaged)
     let judge = try Judge(bytes)
     let theirs = try judge.exitCode(mutation)
     print("ours: \(ours)\ne2fsck: \(theirs)\n\(judge.output)")
-    if let path = unsafe getenv("CORPUS_SAVE") {
+    if let path = Self.text("CORPUS_SAVE") {
       let file = try FileDescriptor.open(
-        FilePath(unsafe String(cString: path)), .writeOnly, options: [.create, .truncate],
-        permissions: .ownerReadWrite)
+        FilePath(path), .writeOnly, options: [.create, .truncate], permissions: .ownerReadWrite)
       _ = try file.closeAfter { try file.writeAll(damaged.bytes) }
     }
   }
@@ -152,12 +145,36 @@ final class Judge {
 
   /// What `e2fsck -fn` exits with when these bytes are changed.
   func exitCode(_ mutation: Mutation) throws -> Int32 {
+    try write(mutation.bytes, at: mutation.offset)
+    let exitCode = try run("-fn")
+    try write(image[mutation.offset..<mutation.offset + mutation.width], at: mutation.offset)
+    return exitCode
+  }
+
+  /// What `e2fsck -fn` exits with on another image.
+  func exitCode(_ other: [UInt8]) throws -> Int32 {
+    try write(other, at: 0)
+    let exitCode = try run("-fn")
+    try write(image, at: 0)
+    return exitCode
+  }
+
+  /// What `e2fsck -fp` exits with on another image.
+  func mend(_ other: [UInt8]) throws -> Int32 {
+    try write(other, at: 0)
+    let exitCode = try run("-fp")
+    try write(image, at: 0)
+    return exitCode
+  }
+
+  private func write(_ bytes: some Sequence<UInt8>, at offset: Int) throws {
     let file = try FileDescriptor.open(FilePath(path), .readWrite)
-    _ = try file.writeAll(toAbsoluteOffset: Int64(mutation.offset), mutation.bytes)
-    guard let outcome = tool.run(["-fn", path]) else { throw Images.Failure(output: "e2fsck did not start") }
+    _ = try file.closeAfter { try file.writeAll(toAbsoluteOffset: Int64(offset), bytes) }
+  }
+
+  private func run(_ option: String) throws -> Int32 {
+    guard let outcome = tool.run([option, path]) else { throw Images.Failure(output: "e2fsck did not start") }
     output = outcome.output
-    let before = image[mutation.offset..<mutation.offset + mutation.width]
-    _ = try file.closeAfter { try file.writeAll(toAbsoluteOffset: Int64(mutation.offset), before) }
     return outcome.exitCode
   }
 }

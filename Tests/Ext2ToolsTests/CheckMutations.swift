@@ -10,6 +10,22 @@ struct Mutation: Sendable, Equatable, CustomStringConvertible {
   let what: String
   var description: String { "\(offset):\(width):\(value)  (\(what))" }
 
+  init(offset: Int, width: Int, value: UInt64, what: String) {
+    self.offset = offset
+    self.width = width
+    self.value = value
+    self.what = what
+  }
+
+  /// The one that a failure names: `image:offset:width:value`. Nil for one of another image.
+  init?(_ text: String, of image: CheckImage) {
+    let parts = text.split(separator: ":").map { String($0) }
+    guard parts.count == 4, parts[0] == image.name, let offset = Int(parts[1]), let width = Int(parts[2]),
+      let value = UInt64(parts[3])
+    else { return nil }
+    self.init(offset: offset, width: width, value: value, what: "")
+  }
+
   /// What is written; what does not fit is cut.
   var bytes: [UInt8] { (0..<width).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) } }
 

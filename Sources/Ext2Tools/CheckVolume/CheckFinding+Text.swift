@@ -26,6 +26,8 @@ extension CheckFinding: CustomStringConvertible {
     }
     var text = kind.pass == .directories && fileBlock != nil || kind == .duplicateName ? "Directory" : "Inode"
     text += " \(number(inode))"
+    // Where that block is, the sentence says.
+    if kind == .blockOutOfRange || kind == .fileTooBig || kind == .blockShared { return text }
     if let fileBlock, let block, fileBlock >= 0 { text += ", block \(fileBlock) (\(block))" }
     if let offset { text += ", byte \(offset)" }
     if let name { text += ", '\(Self.printable(name))'" }
@@ -77,7 +79,7 @@ extension CheckFinding: CustomStringConvertible {
     case .inodeBlocks: "i_blocks is \(value), should be \(right)"
     case .emptyDirectory: "a directory without blocks"
     case .attributesInInode, .attributesOverlap: "the attributes in the inode are wrong: \(field) is \(value)"
-    case .attributeBlock: "attribute block \(number(block)) is wrong: \(field) is \(value)"
+    case .attributeBlock, .attributeHash: "attribute block \(number(block)) is wrong: \(field) is \(value)"
     case .attributeReferences: "\(field) is \(value), should be \(right)"
     case .attributeFeature:
       "attribute block \(number(block)) keeps a value in inode \(value), which is a feature of ext4"
@@ -144,7 +146,7 @@ extension CheckFinding: CustomStringConvertible {
   private func hexadecimal(_ value: UInt64?) -> String { String(value ?? 0, radix: 16) }
 
   /// A name as a terminal may show it: control characters and what is not UTF-8 as octal numbers.
-  static func printable(_ name: [UInt8]) -> String {
+  public static func printable(_ name: [UInt8]) -> String {
     func octal(_ byte: UInt8) -> String {
       let digits = String(byte, radix: 8)
       return "\\" + String(repeating: "0", count: 3 - digits.count) + digits

@@ -64,7 +64,7 @@ public struct CheckFinding: Equatable, Sendable {
   }
 
   /// How much it weighs.
-  public enum Weight: Sendable {
+  public enum Weight: String, Sendable {
     /// Worth knowing; the volume counts as clean with it.
     case note
     /// An error that `e2fsck -p` would mend without asking, and that a repair mends.
@@ -116,6 +116,7 @@ public struct CheckFinding: Equatable, Sendable {
     case attributesInInode = "attributes-in-inode"
     case attributesOverlap = "attributes-overlap"
     case attributeBlock = "attribute-block"
+    case attributeHash = "attribute-hash"
     case attributeReferences = "attribute-references"
     case attributeFeature = "attribute-feature"
     case largeFileFeature = "large-file-feature"
@@ -177,11 +178,11 @@ extension CheckFinding.Kind {
     case .rootNotDirectory, .rootDeletionTime, .reservedMode, .reservedInUse, .badBlocksInode, .badBlockInMetadata,
       .orphanDeletionTime, .missingDeletionTime, .deletionTime, .inodeFlag, .extraSize, .specialSize, .specialFlags,
       .blockOutOfRange, .fileTooBig, .blockShared, .blockUnreadable, .inodeSize, .inodeBlocks, .emptyDirectory,
-      .attributesInInode, .attributesOverlap, .attributeBlock, .attributeReferences, .attributeFeature, .indexFlag,
-      .indexRoot:
+      .attributesInInode, .attributesOverlap, .attributeBlock, .attributeHash, .attributeReferences, .attributeFeature,
+      .indexFlag, .indexRoot, .attributeBlockHigh:
       .inodes
-    case .inodeField, .attributeBlockHigh, .inodeMode, .deviceInode, .symbolicLink, .largeFileFeature, .directoryHole,
-      .directoryEntry,
+    // Fields that make no sense together: e2fsck notes them in its first pass, and asks when an entry names the inode.
+    case .inodeField, .inodeMode, .deviceInode, .symbolicLink, .largeFileFeature, .directoryHole, .directoryEntry,
       .dotMissing, .dotWrong, .dotLong, .entryInode, .entryUnusedInode, .entryInUnusedPart, .entryToItself,
       .entryToRoot, .entryToDirectory, .entryDot, .entryNameEmpty, .entryName, .entryType, .entryTypeMissing,
       .entryTypeUnexpected, .duplicateName, .indexNode, .indexTree:
@@ -206,7 +207,7 @@ extension CheckFinding.Kind {
       .specialSize, .inodeSize, .inodeBlocks, .attributesInInode, .largeFileFeature, .entryUnusedInode,
       .entryInUnusedPart, .entryTypeUnexpected, .indexFlag, .indexRoot, .indexNode, .emptyInodeUnattached, .linkCount,
       .blockMarkedUsed, .blockMarkedFree, .inodeMarkedUsed, .inodeMarkedFree, .bitmapPadding, .groupFreeBlocks,
-      .groupFreeInodes, .groupDirectories, .emptyDirectory, .attributeBlockHigh:
+      .groupFreeInodes, .groupDirectories, .emptyDirectory, .attributeBlockHigh, .attributeHash, .attributeFeature:
       .mendable
     default: .serious
     }

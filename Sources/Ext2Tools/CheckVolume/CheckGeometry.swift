@@ -72,8 +72,9 @@ struct CheckGeometry {
     compatible = CompatibleFeatures(rawValue: word(92))
     incompatible = IncompatibleFeatures(rawValue: word(96))
     readOnlyCompatible = ReadOnlyCompatibleFeatures(rawValue: word(100))
-    let unknown = incompatible.subtracting([.fileType, .metaBlockGroups])
-    guard unknown.isEmpty else { throw .features(unknown.featureNames) }
+    guard incompatible.rawValue & ~0x12 == 0 else {
+      throw .features(Self.unknownFeatures(compatible, incompatible, readOnlyCompatible))
+    }
 
     let logBlockSize = word(24)
     guard logBlockSize <= 6 else { throw .field("s_log_block_size", UInt64(logBlockSize)) }
@@ -131,12 +132,24 @@ struct CheckGeometry {
     wantedExtraSize = half(350)
     hashSeed = [word(236), word(240), word(244), word(248)]
     countsBytesAsUnsigned = word(352) & 2 != 0
-    hasJournalIdentity = (0..<4).contains { word(208 + 4 * $0) != 0 }
+    hasJournalIdentity = word(208) | word(212) | word(216) | word(220) != 0
     journalInode = word(224)
     lastOrphan = word(232)
     extraSystemInodes = [word(576), word(580), word(620), word(640)]
     let inodes = inodeCount
-    deletionTimesTellOrphans = ![word(48), word(44), word(264)].contains { $0 != 0 && $0 < inodes }
+    func isInode(_ value: UInt32) -> Bool { value != 0 && value < inodes }
+    deletionTimesTellOrphans = !(isInode(word(48)) || isInode(word(44)) || isInode(word(264)))
+  }
+
+  /// The names of features that are not checked here. Looked at as numbers first: nearly always there is none.
+  static func unknownFeatures(
+    _ compatible: CompatibleFeatures, _ incompatible: IncompatibleFeatures, _ readOnly: ReadOnlyCompatibleFeatures
+  ) -> [String] {
+    let foreign = compatible.rawValue & ~0x3F | incompatible.rawValue & ~0x12 | readOnly.rawValue & ~0x3
+    if foreign == 0 { return [] }
+    return CompatibleFeatures(rawValue: compatible.rawValue & ~0x3F).featureNames
+      + IncompatibleFeatures(rawValue: incompatible.rawValue & ~0x12).featureNames
+      + ReadOnlyCompatibleFeatures(rawValue: readOnly.rawValue & ~0x3).featureNames
   }
 
   /// What check_super_block (e2fsck/super.c) refuses to go on with, in a superblock that could be opened. No copy is tried
@@ -176,7 +189,8 @@ struct CheckGeometry {
   /// Whether a group begins with a superblock (ext2fs_bg_has_super).
   func hasSuperblock(_ group: UInt32) -> Bool {
     guard group > 1, readOnlyCompatible.contains(.sparseSuper) else { return true }
-    return group & 1 == 1 && [3, 5, 7].contains { Self.isPower(group, of: $0) }
+    return group & 1 == 1
+      && (Self.isPower(group, of: 3) || Self.isPower(group, of: 5) || Self.isPower(group, of: 7))
   }
 
   private static func isPower(_ number: UInt32, of base: UInt32) -> Bool {

@@ -1,6 +1,6 @@
 /// What a check found.
 public struct CheckReport: Sendable {
-  /// The findings that were kept, in the order of the passes.
+  /// The findings that were kept, in the order in which they were met.
   public internal(set) var findings: [CheckFinding] = []
   /// Findings that are errors, kept or not. A volume without any is clean.
   public internal(set) var errorCount: UInt64 = 0
@@ -10,6 +10,9 @@ public struct CheckReport: Sendable {
   public internal(set) var noteCount: UInt64 = 0
   /// Counts of what is in use.
   public internal(set) var statistics = CheckStatistics()
+
+  /// All findings, kept or not.
+  public var total: UInt64 { errorCount + noteCount }
 
   /// Whether nothing is wrong: what `e2fsck -fn` says by exiting with 0.
   public var isClean: Bool { errorCount == 0 }

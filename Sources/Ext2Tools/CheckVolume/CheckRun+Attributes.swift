@@ -9,6 +9,9 @@
 internal import Ext2Format
 
 extension CheckRun {
+  /// The first thing that is wrong with attributes.
+  typealias WrongAttribute = (kind: CheckFinding.Kind, field: String, value: UInt64)
+
   /// What attributes begin with (`EXT2_EXT_ATTR_MAGIC`).
   private static var magic: UInt32 { 0xEA02_0000 }
   private static var blockHeader: Int { 32 }
@@ -39,9 +42,7 @@ extension CheckRun {
   }
 
   /// The first field that is wrong. A hash of zero is none: older kernels wrote none.
-  private mutating func firstWrongInside(
-    _ bytes: RawSpan
-  ) -> (kind: CheckFinding.Kind, field: String, value: UInt64)? {
+  private mutating func firstWrongInside(_ bytes: RawSpan) -> WrongAttribute? {
     regions.reset(byteCount: bytes.byteCount)
     _ = regions.claim(0, 4)
     var left = bytes.byteCount - 4
@@ -79,13 +80,16 @@ extension CheckRun {
     let block = inode.attributeBlock
     // That the inode is wrong then was said with its other fields.
     guard geometry.compatible.contains(.extendedAttributes), geometry.contains(block) else { return false }
+    let number = inode.number
     if let left = attributeBlocks[block] {
       attributeBlocks[block] = left - 1
+      if let wrong = wrongAttributeBlocks[block] {
+        add(CheckFinding(wrong.kind, inode: number, block: block, field: wrong.field, found: wrong.value))
+      }
       return true
     }
-    let number = inode.number
     var references: Int64 = 1
-    var wrong: (kind: CheckFinding.Kind, field: String, value: UInt64)?
+    var wrong: WrongAttribute?
     let isRead = reader.blocks(block, .attributes) { bytes in
       references = Int64(bytes.integer(at: 4, as: UInt32.self))
       wrong = firstWrong(in: bytes)
@@ -94,13 +98,14 @@ extension CheckRun {
       add(CheckFinding(.blockUnreadable, inode: number, block: block))
     } else if let wrong {
       add(CheckFinding(wrong.kind, inode: number, block: block, field: wrong.field, found: wrong.value))
+      wrongAttributeBlocks[block] = wrong
     }
     attributeBlocks[block] = references - 1
     if blocks.claim(block, geometry, layout) { add(CheckFinding(.blockShared, inode: number, block: block)) }
     return true
   }
 
-  private mutating func firstWrong(in bytes: RawSpan) -> (kind: CheckFinding.Kind, field: String, value: UInt64)? {
+  private mutating func firstWrong(in bytes: RawSpan) -> WrongAttribute? {
     let magic = bytes.integer(at: 0, as: UInt32.self)
     guard magic == Self.magic else { return (.attributeBlock, "h_magic", UInt64(magic)) }
     let count = bytes.integer(at: 8, as: UInt32.self)
@@ -125,7 +130,7 @@ extension CheckRun {
       }
       let hash = bytes.integer(at: offset + 12, as: UInt32.self)
       guard AttributeHash.matches(hash, bytes, offset, nameLength, valueOffset, valueSize) else {
-        return (.attributeBlock, "e_hash", UInt64(hash))
+        return (.attributeHash, "e_hash", UInt64(hash))
       }
       offset += length
     }
@@ -136,7 +141,8 @@ extension CheckRun {
   /// Whether each attribute block is shared by as many inodes as it says.
   mutating func checkAttributeReferences() {
     if attributeBlocks.isEmpty { return }
-    for (block, left) in attributeBlocks.filter({ $0.value != 0 }).sorted(by: { $0.key < $1.key }) {
+    for (block, left) in attributeBlocks.filter({ $0.value != 0 }).sorted(by: { $0.key < $1.key })
+    where wrongAttributeBlocks[block] == nil {
       var stated: UInt32 = 0
       _ = reader.blocks(block, .attributes) { stated = $0.integer(at: 4) }
       add(

@@ -51,7 +51,7 @@ extension CheckRun {
     var differs = false
     var used = 0
     var hasPadding = true
-    let reader = self.reader!
+    let reader = self.reader
     let isRead = reader.blocks(place.blockBitmap, .table) { bitmap in
       (differs, used) = blocks.withWords(of: group, geometry, layout) { words in
         Self.compare(words, bitmap, count)
@@ -130,7 +130,7 @@ extension CheckRun {
     let range = inodes.range(of: group)
     let first = group * geometry.inodesPerGroup + 1
     var hasPadding = true
-    let reader = self.reader!
+    let reader = self.reader
     let isRead = reader.blocks(place.inodeBitmap, .table) { bitmap in
       // As many bits are set as there are inodes, and each inode's is.
       var isSame = count - Bitmap.zeroCount(in: 0..<count, of: bitmap) == range.count

@@ -17,7 +17,7 @@ extension CheckRun {
   }
 
   private mutating func checkDirectory(_ position: Int, _ directory: DirectoryRecord, _ geometry: CheckGeometry) {
-    let reader = self.reader!
+    let reader = self.reader
     let group = (directory.inode - 1) / geometry.inodesPerGroup
     let isIndexed = inodes.index(of: directory.inode, group: group).map { inodes.entries[$0].flags.contains(.index) }
     // With a hole, which was told of, most of the index may be missing.

@@ -9,7 +9,7 @@ extension CheckRun {
   mutating func checkInodes() {
     let geometry = self.geometry!
     let bytesPerGroup = Int(geometry.inodesPerGroup) * geometry.inodeSize
-    let reader = self.reader!
+    let reader = self.reader
     for group in 0..<geometry.groupCount {
       inodes.beginGroup()
       let start = UInt64(layout.places[Int(group)].inodeTable) << UInt64(geometry.blockSizeLog2)

@@ -12,10 +12,8 @@ extension CheckRun {
     } else {
       try openPrimaryOrCopy()
     }
-    let unknown =
-      geometry.compatible.subtracting([
-        .directoryPreallocation, .imagicInodes, .hasJournal, .extendedAttributes, .resizeInode, .directoryIndex,
-      ]).featureNames + geometry.readOnlyCompatible.subtracting([.sparseSuper, .largeFile]).featureNames
+    let unknown = CheckGeometry.unknownFeatures(
+      geometry.compatible, geometry.incompatible, geometry.readOnlyCompatible)
     guard unknown.isEmpty else { throw .unsupportedFeatures(unknown) }
     do { try geometry.checkValues() } catch { throw error.failure }
   }

@@ -2,18 +2,23 @@
 ///
 /// A struct, so that the compiler sees that nobody else changes it; its arrays keep their memory for the next check.
 struct CheckRun {
-  var reader: BlockReader!
+  let reader = BlockReader()
   var geometry: CheckGeometry!
   var layout = GroupLayout()
   var blocks = UsedBlocks()
   var inodes = UsedInodes()
   var directories: [DirectoryRecord] = []
   var directoryBlocks: [DirectoryBlockRecord] = []
+  /// Of each attribute block how many inodes it says share it that were not met yet.
   var attributeBlocks: [UInt32: Int64] = [:]
+  /// Those that are wrong, which each inode that shares them is told of.
+  var wrongAttributeBlocks: [UInt32: WrongAttribute] = [:]
   var names = NameTable()
   var regions = ByteRegions()
   var index = HashIndexCheck()
   var report = CheckReport()
+  /// Blocks in `directoryBlocks` that something else had claimed.
+  var sharedDirectoryBlocks: UInt32 = 0
   /// Whether some regular file needs the `large_file` feature.
   var hasLargeFile = false
   private var keptFindings = 0
@@ -42,21 +47,24 @@ struct CheckRun {
   }
 
   mutating func check(
-    _ reader: BlockReader, _ options: VolumeChecker.Options, _ progress: ((Double) -> Void)?
+    _ volume: any VolumeBytes, _ options: VolumeChecker.Options, _ progress: ((Double) -> Void)?
   ) throws(CheckFailure) -> CheckReport {
-    self.reader = reader
+    reader.volume = volume
+    defer { reader.volume = nil }
     self.progress = progress
     keptFindings = options.keptFindings
     report = CheckReport()
     directories.removeAll(keepingCapacity: true)
     directoryBlocks.removeAll(keepingCapacity: true)
     if !attributeBlocks.isEmpty { attributeBlocks.removeAll(keepingCapacity: true) }
+    if !wrongAttributeBlocks.isEmpty { wrongAttributeBlocks.removeAll() }
     hasLargeFile = false
+    sharedDirectoryBlocks = 0
     inodes.reset()
 
     try openVolume(options)
     if checkSuperblock() {
-      blocks.reset(geometry)
+      blocks.reset(geometry, deviceBlocks: reader.byteCount >> UInt64(geometry.blockSizeLog2))
       names.reset(blockSize: geometry.blockSize)
       checkInodes()
       checkDirectories()
@@ -67,7 +75,6 @@ struct CheckRun {
     countStatistics()
     let result = report
     report = CheckReport()
-    self.reader = nil
     self.progress = nil
     return result
   }

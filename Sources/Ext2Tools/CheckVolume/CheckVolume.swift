@@ -33,6 +33,6 @@ public final class VolumeChecker {
   public func check(
     _ volume: any VolumeBytes, options: Options = Options(), progress: ((Double) -> Void)? = nil
   ) throws(CheckFailure) -> CheckReport {
-    try run.check(BlockReader(volume), options, progress)
+    try run.check(volume, options, progress)
   }
 }

@@ -51,8 +51,8 @@ struct InodeView {
     switch FileType(rawValue: type) {
     case .regular, .directory: return !flags.contains(.inlineData)
     case .symbolicLink:
-      if attributeBlock == 0 { return sectorCount != 0 && !isFastSymbolicLink }
-      return word(4) >= 120 || (word(4) > 4 && pointer(1) == 0)
+      if attributeBlock == 0 { return sectorCount != 0 }
+      return word(4) >= 60 || (word(4) > 4 && pointer(1) == 0)
     default: return false
     }
   }

@@ -45,6 +45,7 @@ struct Mender {
       try store(UInt32(truncatingIfNeeded: expected >> 32), at: inodeOffset(inode) + 108)
     case .inodeBlocks: try store(UInt32(clamping: expected), at: inodeOffset(inode) + 28)
     case .attributeBlockHigh: try store(UInt16(0), at: inodeOffset(inode) + 118)
+    case .attributeHash, .attributeFeature: try store(UInt32(0), at: inodeOffset(inode) + 104)
     case .linkCount: try store(UInt16(clamping: expected), at: inodeOffset(inode) + 26)
     case .emptyDirectory, .emptyInodeUnattached: try clear(inode)
     case .indexFlag, .indexRoot, .indexNode:

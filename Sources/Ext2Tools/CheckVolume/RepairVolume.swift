@@ -4,8 +4,10 @@ public struct RepairOutcome: Sendable {
   public internal(set) var before: CheckReport
   /// What is wrong now: the same as before where nothing was changed.
   public internal(set) var after: CheckReport
-  /// What was mended, in the order in which it was.
+  /// What was mended, in the order in which it was; as many as were to be kept.
   public internal(set) var mended: [CheckFinding] = []
+  /// How much was mended.
+  public internal(set) var mendedCount: UInt64 = 0
   /// Whether anything was written.
   public internal(set) var isChanged = false
   /// The findings that nobody but a person can decide about, for which nothing was changed.
@@ -46,7 +48,8 @@ extension VolumeChecker {
       }
       let mender = Mender(run: run, volume: changes, time: time)
       do { try mender.mend(findings, pass) } catch { throw .unreadable(error) }
-      outcome.mended += findings
+      outcome.mended += findings.prefix(max(0, options.keptFindings - outcome.mended.count))
+      outcome.mendedCount += UInt64(findings.count)
     }
     outcome.refusal = outcome.mended.suffix(10)
     outcome.mended = []

@@ -7,13 +7,16 @@ struct UsedBlocks {
   private var wordsPerGroup = 0
   private var firstBlock: UInt32 = 0
   private var blocksPerGroup: UInt32 = 1
+  /// Blocks that the device has: no memory is spent on what a volume claims beyond.
+  private var limit: UInt32 = 0
   // The group that was used last: the next block is nearly always in it.
   private var recentBegin: UInt32 = 1
   private var recentEnd: UInt32 = 0
   private var recentStart = 0
 
   /// Forgets everything and keeps the memory.
-  mutating func reset(_ geometry: CheckGeometry) {
+  mutating func reset(_ geometry: CheckGeometry, deviceBlocks: UInt64) {
+    limit = UInt32(min(UInt64(geometry.blockCount), deviceBlocks))
     words.removeAll(keepingCapacity: true)
     let groups = Int(geometry.groupCount)
     if starts.count == groups {
@@ -30,20 +33,16 @@ struct UsedBlocks {
   /// Claims a block of the volume. Returns whether something had claimed it before.
   @inline(__always)
   mutating func claim(_ block: UInt32, _ geometry: CheckGeometry, _ layout: GroupLayout) -> Bool {
-    if block < recentBegin || block >= recentEnd { select(block, geometry, layout) }
+    if block < recentBegin || block >= recentEnd {
+      guard block < limit else { return false }
+      select(block, geometry, layout)
+    }
     let bit = Int(block - recentBegin)
     let index = recentStart + bit >> 6
     let mask: UInt64 = 1 << UInt64(bit & 63)
     let old = words[index]
     words[index] = old | mask
     return old & mask != 0
-  }
-
-  /// Whether something has claimed a block of the volume.
-  mutating func isClaimed(_ block: UInt32, _ geometry: CheckGeometry, _ layout: GroupLayout) -> Bool {
-    if block < recentBegin || block >= recentEnd { select(block, geometry, layout) }
-    let bit = Int(block - recentBegin)
-    return words[recentStart + bit >> 6] & 1 << UInt64(bit & 63) != 0
   }
 
   /// Calls `body` with the words of a group; those of a group that nobody touched are put together on the spot.
