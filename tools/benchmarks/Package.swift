@@ -35,6 +35,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .executableTarget(
+      name: "check-bench", dependencies: [.product(name: "Ext2Tools", package: "blkdev")], swiftSettings: settings),
+    .executableTarget(
       name: "device-twin", linkerSettings: [.linkedLibrary("aio")]),
   ],
   swiftLanguageModes: [.v6]
