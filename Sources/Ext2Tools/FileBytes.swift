@@ -48,6 +48,9 @@ public final class FileBytes: VolumeBytes {
 
   deinit { cl_close(descriptor) }
 
+  /// Who may be writing to a file that was opened for reading: for a warning. Nil when nobody is found.
+  public var user: String? { FileClaim.user(of: descriptor, path: path) }
+
   public func read(at offset: UInt64, into buffer: inout MutableRawSpan) throws(VolumeBytesError) {
     let descriptor = self.descriptor
     try transfer("read", offset, buffer.byteCount) { done, count in

@@ -142,7 +142,7 @@ struct MkfsOptions: ParsableArguments {
 }
 
 /// Bytes as everywhere on the command line: a number and a suffix.
-@Sendable private func bytes(_ text: String) throws -> UInt64 {
+@Sendable func bytes(_ text: String) throws -> UInt64 {
   do {
     guard case .number(let number) = try JobOption.Kind.bytes(1...UInt64.max).parse(text) else { return 0 }
     return number

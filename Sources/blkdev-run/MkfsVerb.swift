@@ -74,10 +74,10 @@ struct MkfsVerb: ParsableCommand {
       if preallocate, !isReserved {
         print("blkdev-run: \(image): its file system cannot reserve room; the image is sparse", to: .standardError)
       }
-      let progress = MkfsProgress(isShown: !quiet)
+      let progress = WorkProgress(isShown: !quiet)
       defer { progress.clear() }
       try plan.write(to: bytes, isZeroed: isZeroed, writesTables: options.writesTables) { done in
-        progress.show(done, of: plan.groupCount)
+        progress.show("\(done) of \(plan.groupCount) groups")
         return !interruption.hasCome
       }
       try bytes.synchronize()

@@ -1,7 +1,7 @@
 /// A JSON value that keeps the order of its keys, so that the same report is the same text.
 ///
 /// Figures are integers: none is rounded through a floating-point number, and none becomes NaN.
-enum JSONValue {
+package enum JSONValue {
   case object([(key: String, value: JSONValue)])
   case array([JSONValue])
   case string(String)
@@ -10,12 +10,12 @@ enum JSONValue {
   case boolean(Bool)
 
   /// An object of the members that apply; a nil value leaves its key out.
-  static func members(_ members: KeyValuePairs<String, JSONValue?>) -> JSONValue {
+  package static func members(_ members: KeyValuePairs<String, JSONValue?>) -> JSONValue {
     .object(members.compactMap { key, value in value.map { (key: key, value: $0) } })
   }
 
   /// The document, indented by two spaces a level as fio's is, without a newline at its end.
-  func text(indentation: Int = 0) -> String {
+  package func text(indentation: Int = 0) -> String {
     switch self {
     case .object(let members):
       Self.list(
