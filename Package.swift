@@ -61,14 +61,15 @@ let package = Package(
         "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2Tools", "Ext2", system, logging,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
+    module("HostTree", ["CLinux", "Ext2", "Ext2Format", "Reactor", system]),
     module(
       "FaultLab",
       ["Reactor", "BlockDevice", "PageCache", "Ext2Format", "Ext2Tools", "Ext2", "Workload", system, logging]),
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
-        "CLinux", "CBlkid", "Workload", "FaultLab", "PageCache", "Ext2", "Ext2Tools", "BlockDevice", "Reactor", system,
-        logging,
+        "CLinux", "CBlkid", "Workload", "FaultLab", "HostTree", "PageCache", "Ext2", "Ext2Format", "Ext2Tools",
+        "BlockDevice", "Reactor", system, logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -94,6 +95,7 @@ let package = Package(
       ]),
     tests(
       "FaultLabTests", ["FaultLab", "Ext2", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
+    tests("HostTreeTests", ["HostTree", "Ext2", "Support", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Ext2Tools", "Reactor", "Support", system, logging]),
     tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", "Workload", system]),
   ],

@@ -1,9 +1,13 @@
 internal import ArgumentParser
 internal import BlockDevice
 internal import CBlkid
+internal import CLinux
 internal import Ext2Tools
 internal import Glibc
+internal import HostTree
+internal import Logging
 internal import SystemPackage
+internal import Workload
 
 /// `blkdev-run mkfs`: makes an ext2 volume in a file or on a block device.
 struct MkfsVerb: ParsableCommand {
@@ -24,6 +28,10 @@ struct MkfsVerb: ParsableCommand {
   @Flag(help: "Reserve room for all bytes of the image, which is sparse otherwise.") var preallocate = false
   @Flag(name: [.customShort("n"), .long], help: "Show what would be made, and write nothing.") var dryRun = false
   @Flag(name: .shortAndLong, help: "Say nothing that is not an error.") var quiet = false
+  @Option(
+    name: [.customShort("d"), .long],
+    help: "Copy what is in this directory into the volume, as fs import does, owners, times and attributes included.")
+  var fromDirectory: String?
   @Argument(help: "The image file or block device; a file that does not exist needs --size.") var image: String
 
   func run() throws {
@@ -50,11 +58,24 @@ struct MkfsVerb: ParsableCommand {
   }
 
   private func make(_ interruption: Interruption) throws {
+    if let fromDirectory, !HostIdentity.isDirectory(Array(fromDirectory.utf8)) {
+      throw ended(1, "\(fromDirectory): not a directory")
+    }
     let exists = unsafe access(image, F_OK) == 0
-    let file = exists ? try FileBytes(path: image, isWritable: !dryRun) : nil
+    var file = exists ? try FileBytes(path: image, isWritable: !dryRun) : nil
     let plan = try VolumePlan(options.makeOptions(for: file))
     if let file, !force { try refuseToOverwrite(file) }
-    if !dryRun { try write(plan, to: file, interruption) }
+    if !dryRun {
+      try write(plan, to: file, interruption)
+      // The volume that is mounted to be filled claims the image for itself.
+      file = nil
+      if let fromDirectory {
+        do { try importTree(fromDirectory, interruption) } catch {
+          if !exists { _ = unsafe unlink(image) }
+          throw error
+        }
+      }
+    }
     if !quiet { print(summary(plan), to: .standardOutput) }
   }
 
@@ -87,6 +108,16 @@ struct MkfsVerb: ParsableCommand {
     }
   }
 
+  /// Fills the new volume. The first thing that cannot be copied ends it: half a tree is not what was asked for.
+  private func importTree(_ directory: String, _ interruption: Interruption) throws {
+    cl_raise_descriptor_limit()
+    let options = try FSOptions([image, "import", directory].map { Array($0.utf8) })
+    let control = RunControl(
+      logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) })
+    let status = interruption.wait(for: control) { () async -> Int32 in await runFS(options, control) }
+    if status != 0 { throw ArgumentParser.ExitCode(status) }
+  }
+
   /// Ends the command where something would be lost.
   private func refuseToOverwrite(_ file: FileBytes) throws {
     guard file.byteCount > 0 else { return }
@@ -100,9 +131,9 @@ struct MkfsVerb: ParsableCommand {
     throw ended(1, "\(image): contains: \(what); --force (-F) overwrites it")
   }
 
-  private func ended(_ status: Int32, _ message: String) -> ExitCode {
+  private func ended(_ status: Int32, _ message: String) -> ArgumentParser.ExitCode {
     print("blkdev-run: \(message)", to: .standardError)
-    return ExitCode(status)
+    return ArgumentParser.ExitCode(status)
   }
 
   /// What mke2fs tells, on as few lines.

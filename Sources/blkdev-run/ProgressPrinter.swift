@@ -14,12 +14,16 @@ final class ProgressPrinter: Sendable {
   }
 
   func show(_ line: ProgressLine) {
+    show { columns in columns > 0 ? line.text(columns: columns) : line.text }
+  }
+
+  /// Shows what `text` makes for so many columns, 0 when the terminal does not say; nothing when the last line is young.
+  func show(_ text: (_ columns: Int) -> String) {
     let now = cl_monotonic_ns()
     guard now - lastShownNanoseconds.load(ordering: .relaxed) >= 100_000_000 else { return }
     lastShownNanoseconds.store(now, ordering: .relaxed)
     // The last column stays free: some terminals go on to the next line behind it.
-    let text = columns > 0 ? line.text(columns: columns - 1) : line.text
-    print("\r\(text)\u{1B}[K", to: .standardError, terminator: "")
+    print("\r\(text(max(0, columns - 1)))\u{1B}[K", to: .standardError, terminator: "")
   }
 
   /// How many columns the terminal has now, for its window may change; 0 when it does not say.

@@ -4,6 +4,7 @@
 #include <libaio.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 /// A non-blocking, close-on-exec eventfd with the count 0, or a negative errno.
@@ -66,4 +67,42 @@ int cl_read_interruption(int fd);
 int cl_wait_either_readable(int first, int second);
 /// Ignores SIGPIPE, unless the process handles it: writing to a pipe that nobody reads is then an error like any other.
 void cl_ignore_pipe_signal(void);
+
+/// One file of this machine, as statx tells it; a symbolic link is told of itself.
+struct cl_node {
+  uint64_t device, inode;
+  uint64_t byte_count, sector_count;
+  /// Type and permissions, as st_mode.
+  uint32_t mode;
+  uint32_t user, group, link_count;
+  /// Of device files.
+  uint32_t device_major, device_minor;
+  int64_t access_seconds, modification_seconds;
+  uint32_t access_nanoseconds, modification_nanoseconds;
+};
+/// The calls below take a directory's descriptor (negative: the working directory) and a name in it, follow no symbolic
+/// link at that name, and return 0, a descriptor, a count or a negative errno.
+enum { CL_WORKING_DIRECTORY = -100 };
+/// Of `name`; of the descriptor itself when it is empty.
+int cl_node_info(int directory, const char *name, struct cl_node *node);
+/// Opens for reading, without waiting for the other end of a fifo. A directory only, if so asked.
+int cl_node_open(int directory, const char *name, bool is_directory);
+/// Makes a regular file that did not exist, for writing.
+int cl_node_create(int directory, const char *name, uint32_t permissions);
+/// Makes a fifo, a socket, a device file: `mode` is type and permissions.
+int cl_node_make(int directory, const char *name, uint32_t mode, uint32_t major, uint32_t minor);
+/// Of the link itself.
+int cl_node_set_owner(int directory, const char *name, uint32_t user, uint32_t group);
+int cl_node_set_times(int directory, const char *name, const struct cl_node *node);
+/// The next byte with data, or the next hole, from `offset` on; -ENXIO when there is none.
+int64_t cl_seek_data(int fd, uint64_t offset);
+int64_t cl_seek_hole(int fd, uint64_t offset);
+/// The names of extended attributes, each with a NUL behind it, and the value of one; -ERANGE when there is more than
+/// `capacity` bytes. A capacity of 0 asks for the size. An empty file name means the descriptor's own file.
+ssize_t cl_attribute_names(int directory, const char *name, char *buffer, size_t capacity);
+ssize_t cl_attribute_value(int directory, const char *name, const char *attribute, void *buffer, size_t capacity);
+int cl_attribute_remove(int directory, const char *name, const char *attribute);
+int cl_attribute_set(int directory, const char *name, const char *attribute, const void *value, size_t byte_count);
+/// Allows this process as many descriptors as its hard limit has.
+void cl_raise_descriptor_limit(void);
 #endif

@@ -1,7 +1,7 @@
 /// Numbers as fio prints them.
-enum ReportNumber {
+package enum ReportNumber {
   /// What a prefix multiplies by.
-  enum Base: UInt64 {
+  package enum Base: UInt64 {
     case decimal = 1000
     case binary = 1024
 
@@ -11,7 +11,7 @@ enum ReportNumber {
   }
 
   /// At most four digits and a prefix, as fio's `num2str` has it: 9999, 12.3k, 133k, 7133Mi.
-  static func short(_ number: UInt64, _ base: Base = .decimal) -> String {
+  package static func short(_ number: UInt64, _ base: Base = .decimal) -> String {
     let digits = 4
     let step = base.rawValue
     var whole = number
@@ -40,12 +40,12 @@ enum ReportNumber {
   }
 
   /// `number / unit` with two decimals, rounded down.
-  static func hundredths(_ number: UInt64, per unit: UInt64) -> String {
+  package static func hundredths(_ number: UInt64, per unit: UInt64) -> String {
     "\(number / unit).\(padded(scaled(number % unit, 100, over: unit), 2))"
   }
 
   /// How many a second; 0 when no time has passed.
-  static func perSecond(_ count: UInt64, nanoseconds: UInt64) -> UInt64 {
+  package static func perSecond(_ count: UInt64, nanoseconds: UInt64) -> UInt64 {
     scaled(count, 1_000_000_000, over: nanoseconds)
   }
 
