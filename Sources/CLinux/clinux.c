@@ -90,6 +90,12 @@ int cl_claim(int fd, int *holder) {
   return error == EACCES ? -EAGAIN : -error;
 }
 
+int cl_claim_holder(int fd) {
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return 0;
+  return lock.l_pid > 0 ? lock.l_pid : -1;
+}
+
 void cl_close(int fd) {
   struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
   fcntl(fd, F_OFD_SETLK, &lock);

@@ -10,6 +10,11 @@ public protocol VolumeBytes: AnyObject {
   func read(at offset: UInt64, into buffer: inout MutableRawSpan) throws(VolumeBytesError)
   /// Writes bytes at `offset`, inside the volume.
   func write(_ bytes: RawSpan, at offset: UInt64) throws(VolumeBytesError)
+  /// Calls `body` with bytes from `offset` on, which are valid during the call alone. Bytes that lie in memory are lent
+  /// as they are, others are read into the buffer.
+  func lendBytes(
+    at offset: UInt64, count: Int, buffer: TransferBuffer, _ body: (RawSpan) -> Void
+  ) throws(VolumeBytesError)
   /// Makes bytes read as zero, where that is possible without writing them.
   func zero(at offset: UInt64, byteCount: UInt64) throws(VolumeBytesError)
   /// Makes all bytes read as zero, where that is possible without writing them; else changes nothing and returns false.

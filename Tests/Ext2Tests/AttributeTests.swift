@@ -14,22 +14,28 @@ enum Attributes {
     try Images.empty(blockSize: blockSize, blockCount: blockCount, options: ["-I", "\(inodeSize)"] + options)
   }
 
-  /// The record of an inode, and of the superblock, in an image.
-  static func record(_ number: UInt32, of image: [UInt8]) throws -> InodeRecord {
+  /// The record of an inode in an image.
+  static func record(_ file: Made, of image: [UInt8]) throws -> InodeRecord {
+    let size = Int(try Superblocks.decoded(image).inodeSize)
+    return try unsafe InodeRecord(
+      decoding: image.span.bytes, at: try position(of: file, in: image), inodeSize: size)
+  }
+
+  /// Where an inode begins in an image.
+  static func position(of file: Made, in image: [UInt8]) throws -> Int {
     let superblock = try Superblocks.decoded(image)
     let layout = try superblock.validate(deviceByteCount: UInt64(image.count))
-    let inode = InodeNumber(rawValue: number), group = layout.group(of: inode)
+    let inode = InodeNumber(rawValue: file.inode), group = layout.group(of: inode)
     let (block, offset) = layout.descriptorPosition(of: group)
     let descriptor = try unsafe GroupDescriptor(
       decoding: image.span.bytes, at: Int(layout.descriptorBlock(block).rawValue) * layout.blockSize + offset)
     let (table, place) = layout.location(of: inode, descriptor: descriptor)
-    return try unsafe InodeRecord(
-      decoding: image.span.bytes, at: Int(table.rawValue) * layout.blockSize + place, inodeSize: layout.inodeSize)
+    return Int(table.rawValue) * layout.blockSize + place
   }
 
   /// How many inodes share the attribute block of an inode.
-  static func referenceCount(_ number: UInt32, of image: [UInt8], blockSize: Int = 1024) throws -> UInt32 {
-    let block = try record(number, of: image).attributeBlock
+  static func referenceCount(_ file: Made, of image: [UInt8], blockSize: Int = 1024) throws -> UInt32 {
+    let block = try record(file, of: image).attributeBlock
     return unsafe AttributeRegion(blockSize: blockSize).referenceCount(
       in: image.span.bytes.extracting(Int(block.rawValue) * blockSize..<(Int(block.rawValue) + 1) * blockSize))
   }
@@ -38,34 +44,51 @@ enum Attributes {
   static func transferred(_ text: String) throws -> [UInt8] { try AccessControlList(text: text).transferBytes }
 }
 
+/// A file of a test: its path, and its inode for looking at the image.
+struct Made: Sendable {
+  let path: String
+  let inode: UInt32
+
+  static let root = Made(path: "/", inode: 2)
+}
+
 extension VolumeRig {
-  /// A new file's inode number.
-  func create(_ name: String) async throws -> UInt32 {
-    let file = try await volume.open(name, create: true)
-    let number = try await file.status().inode
-    await file.close()
-    return number
+  /// The file of a name, made if need be.
+  func create(_ name: String) async throws -> Made {
+    await (try volume.open(name, create: true)).close()
+    return Made(path: name, inode: try await volume.status(of: name).inode)
   }
 
-  /// All attributes of an inode.
-  func attributes(_ inode: UInt32) async throws -> [String: [UInt8]] {
+  /// All attributes of a file.
+  func attributes(_ file: Made) async throws -> [String: [UInt8]] {
     var found: [String: [UInt8]] = [:]
-    for name in try await volume.attributeNames(ofInode: inode) {
-      let text = String(decoding: name, as: UTF8.self)
-      found[text] = try await volume.attribute(text, ofInode: inode)
+    for name in try await volume.attributeNames(of: file.path, followsLink: false) {
+      found[String(decoding: name, as: UTF8.self)] = try await volume.attribute(
+        name, of: file.path, followsLink: false)
     }
     return found
   }
 
-  func set(_ name: String, _ value: [UInt8], _ inode: UInt32, if condition: AttributeCondition = .none) async
+  /// One attribute; nil when it cannot be had.
+  func attribute(_ name: String, _ file: Made) async -> [UInt8]? {
+    try? await volume.attribute(name, of: file.path, followsLink: false)
+  }
+
+  func set(_ name: String, _ value: [UInt8], _ file: Made, if condition: AttributeCondition = .none) async
     -> Ext2Error?
   {
     await errorOf { () async throws(Ext2Error) in
-      try await volume.setAttribute(name, to: value, if: condition, ofInode: inode)
+      try await volume.setAttribute(name, to: value, if: condition, of: file.path, followsLink: false)
     }
   }
-  func remove(_ name: String, _ inode: UInt32) async -> Ext2Error? {
-    await errorOf { () async throws(Ext2Error) in try await volume.removeAttribute(name, ofInode: inode) }
+  func remove(_ name: String, _ file: Made) async -> Ext2Error? {
+    await errorOf { () async throws(Ext2Error) in
+      try await volume.removeAttribute(name, of: file.path, followsLink: false)
+    }
+  }
+  /// Sets an attribute that there is room for.
+  func mustSet(_ name: String, _ value: [UInt8], _ file: Made) async throws {
+    if let error = await set(name, value, file) { throw error }
   }
 }
 
@@ -88,7 +111,7 @@ struct AttributeTests {
       }
       #expect(try await rig.attributes(inode) == Self.values)
       #expect(
-        try await rig.volume.attributeNames(ofInode: inode).map { String(decoding: $0, as: UTF8.self) } == [
+        try await rig.volume.attributeNames(of: inode.path).map { String(decoding: $0, as: UTF8.self) } == [
           "user.a", "user.large", "user.comment", "trusted.t", "security.selinux",
         ])
     }
@@ -110,13 +133,13 @@ struct AttributeTests {
       let tally = Tally()
       let outcome = VolumeRig.run(image) { rig in
         let inode = try await rig.create("f")
-        tally.count = Int(inode)
+        tally.count = Int(inode.inode)
         for size in sizes { #expect(await rig.set("user.a", [UInt8](repeating: 1, count: size), inode) == nil) }
         #expect(try await rig.attributes(inode) == ["user.a": [UInt8](repeating: 1, count: sizes.last!)])
       }
       #expect(outcome.failures == [])
       #expect(try Images.check(outcome.image) == nil)
-      let record = try Attributes.record(UInt32(tally.count), of: outcome.image)
+      let record = try Attributes.record(Made(path: "f", inode: UInt32(tally.count)), of: outcome.image)
       #expect((record.attributeBlock != .none) == hasBlock)
       #expect(record.sectorCount == (hasBlock ? 2 : 0))
     }
@@ -129,7 +152,7 @@ struct AttributeTests {
       guard case .noAttribute = await rig.set("user.a", [1], inode, if: .mustExist) else { throw Unexpected() }
       #expect(await rig.set("user.a", [1], inode, if: .mustBeNew) == nil)
       guard case .exists = await rig.set("user.a", [2], inode, if: .mustBeNew) else { throw Unexpected() }
-      #expect(try await rig.volume.attribute("user.a", ofInode: inode) == [1])
+      #expect(await rig.attribute("user.a", inode) == [1])
       #expect(await rig.set("user.a", [2], inode, if: .mustExist) == nil)
       #expect(try await rig.attributes(inode) == ["user.a": [2]])
       #expect(await rig.remove("user.a", inode) == nil)
@@ -169,18 +192,13 @@ struct AttributeTests {
         "symlink link target", "mknod pipe p", "write /dev/null fixed", "set_inode_field fixed flags 0x10",
         "mkdir folder",
       ])
-    func number(_ path: String) throws -> UInt32 {
-      let output = try Images.output(of: "debugfs", ["-R", "stat /\(path)"], on: image)
-      let words = output.split { $0 == " " || $0 == "\n" }
-      return try #require(words.firstIndex(of: "Inode:").flatMap { UInt32(words[$0 + 1]) })
-    }
-    let link = try number("link"), pipe = try number("pipe"), fixed = try number("fixed")
-    let folder = try number("folder")
+    let link = Made(path: "link", inode: 0), pipe = Made(path: "pipe", inode: 0)
+    let fixed = Made(path: "fixed", inode: 0), folder = Made(path: "folder", inode: 0)
     try script(image, seeds: 0..<1) { rig in
       for inode in [link, pipe] {
         guard case .notPermitted = await rig.set("user.a", [1], inode),
           case .noAttribute = await errorOf({ () async throws(Ext2Error) in
-            try await rig.volume.attribute("user.a", ofInode: inode)
+            try await rig.volume.attribute("user.a", of: inode.path, followsLink: false)
           })
         else { throw Unexpected() }
         #expect(await rig.set("trusted.a", [1], inode) == nil)
@@ -243,14 +261,14 @@ struct AttributeTests {
     let image = try Attributes.image(inodeSize, options: ["-O", "^ext_attr"])
     try script(image, seeds: 0..<6) { rig in
       let file = try await rig.volume.open("f", create: true)
-      let inode = try await file.status().inode
+      let inode = Made(path: "f", inode: try await file.status().inode)
       let other = try await rig.create("g")
       // The name is durable before.
       try await rig.volume.synchronize()
       let values: [String: [UInt8]] = ["user.a": [1, 2, 3], "user.b": stamped(4, count: 200)]
       for target in [other, inode] {
         for (name, value) in values.sorted(by: { $0.key < $1.key }) {
-          try await rig.volume.setAttribute(name, to: value, ofInode: target)
+          try await rig.mustSet(name, value, target)
         }
       }
       try await file.synchronize()
@@ -265,11 +283,11 @@ struct AttributeTests {
   func failingDevice() throws {
     let prepared = try Images.prepared(try Attributes.image(128)) { rig in
       let inode = try await rig.create("f")
-      try await rig.volume.setAttribute("user.a", to: [1], ofInode: inode)
+      try await rig.mustSet("user.a", [1], inode)
     }
     try script(prepared, seeds: 0..<4) { rig in
       let file = try await rig.volume.open("f")
-      let inode = try await file.status().inode
+      let inode = Made(path: "f", inode: try await file.status().inode)
       await rig.fail { $0.operation == .read && !$0.isFileData }
       guard case .device = await rig.set("user.b", [2], inode) else { throw Unexpected() }
       await rig.serve()

@@ -49,6 +49,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .executableTarget(
+      name: "check-bench", dependencies: [.product(name: "Ext2Tools", package: "blkdev")], swiftSettings: settings),
+    .executableTarget(
       name: "device-twin", linkerSettings: [.linkedLibrary("aio")]),
   ],
   swiftLanguageModes: [.v6]

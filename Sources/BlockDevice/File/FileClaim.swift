@@ -21,6 +21,20 @@ package enum FileClaim {
     if let loop = loopDevice(of: info) { throw .inUse(path: path, by: "the kernel's loop device \(loop)") }
   }
 
+  /// Who may be writing to an open file that is only read, for a warning: nil when nobody is found.
+  package static func user(of descriptor: Int32, path: String) -> String? {
+    var info = cl_file_info()
+    guard unsafe cl_file_info(descriptor, &info) == 0 else { return nil }
+    if info.is_block_device {
+      let alone = unsafe cl_open(path, false, false, true)
+      if alone == -EBUSY { return "the kernel (mounted?) or another opening" }
+      if alone >= 0 { close(alone) }
+    }
+    let holder = cl_claim_holder(descriptor)
+    if holder != 0 { return holder > 0 ? "process \(holder)" : "another opening for writing" }
+    return loopDevice(of: info).map { "the kernel's loop device \($0)" }
+  }
+
   /// The loop device that may write to this file; nil when there is none. Loop devices that only read do not count.
   private static func loopDevice(of file: cl_file_info) -> String? {
     var found = unsafe glob_t()

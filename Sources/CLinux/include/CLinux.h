@@ -41,6 +41,8 @@ int cl_create(const char *path);
 /// Locks the whole file for this open file description. 0 or a negative errno: -EAGAIN when somebody else holds a lock;
 /// then `holder` is that process, or -1 where the lock is of this kind too.
 int cl_claim(int fd, int *holder);
+/// Whether another opening holds that lock: its process, -1 when there is no telling which; 0 when nobody does.
+int cl_claim_holder(int fd);
 /// Closes a descriptor and ends its lock. A child between fork and exec has the descriptor too, and would keep the lock.
 void cl_close(int fd);
 /// Allocates the first bytes of a file and makes it that long. 0 or a negative errno.

@@ -38,8 +38,13 @@ extension AttributeStore {
   /// Throws `noSpace` when the attributes do not fit inode and block, or no block is free; nothing is changed then.
   func prepare(_ edits: [Edit], of inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) -> AttributeChange {
     let (contents, block) = try await load(inode, ticket)
-    return try await prepare(
+    let change = try await prepare(
       edits, inode.number, extraSize: inode.record.extraSize, from: contents, block, ticket)
+    do throws(Ext2Error) { try inode.checkChangeable() } catch {
+      abandon(change)
+      throw error
+    }
+    return change
   }
 
   /// The same for an inode that is being made: its number is taken, and nobody else knows it yet.
@@ -105,8 +110,8 @@ extension AttributeStore {
     for number in shareable.candidates(hash: hash) {
       // One that cannot be read is not shared; whoever has it will be told.
       guard let block = try? await metadata.load(number, owner: .none, ticket) else { continue }
-      // While it was read it may have been changed, or freed and taken by somebody else.
-      if block.isLive, referenceCount(of: block) < AttributeRegion.maximumReferenceCount,
+      // While it was read it may have been freed, and what was read are its old contents: then it is not noted any more.
+      if shareable.contains(number, hash: hash), referenceCount(of: block) < AttributeRegion.maximumReferenceCount,
         let found = try? decode(block, blockRegion, at: .block(number)), found == set
       {
         return block

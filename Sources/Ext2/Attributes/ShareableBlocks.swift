@@ -24,6 +24,11 @@ struct ShareableBlocks {
   /// Forgets a block: it is full, or freed.
   mutating func remove(_ block: BlockNumber) { noted.removeAll { $0.block == block } }
 
+  /// Whether a block is noted with a hash.
+  func contains(_ block: BlockNumber, hash: UInt32) -> Bool {
+    noted.contains { $0.block == block && $0.hash == hash }
+  }
+
   /// Blocks with a hash, those noted last first.
   func candidates(hash: UInt32) -> [BlockNumber] {
     noted.reversed().lazy.filter { $0.hash == hash }.prefix(Self.candidateLimit).map(\.block)

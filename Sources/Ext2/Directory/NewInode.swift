@@ -16,6 +16,8 @@ struct NewInode {
   /// Of symbolic links.
   var target: [UInt8] = []
   var generation: UInt32
+  /// Permissions that the creator does not want, where no default ACL says what they are.
+  var umask: UInt16
   /// Files get the group of their directory (the mount option grpid).
   var takesGroupOfDirectory: Bool
 }
@@ -41,14 +43,15 @@ extension Inode {
 }
 
 extension Directory {
-  /// Makes an inode and enters it here under a name that does not exist; with a reference for the caller.
+  /// Makes an inode and enters it here under a name that does not exist; with a reference for the caller. It inherits
+  /// the directory's default ACL.
   func make(
     _ new: NewInode, named name: [UInt8], _ text: String, _ attributes: AttributeStore, _ ticket: MetadataTicket
   ) async throws(Ext2Error) -> Inode {
     let inodes = inode.table
     let isDirectory = new.type == .directory
     let access = try await attributes.inherit(
-      from: inode, mode: FileMode(new.type, permissions: new.permissions), umask: 0)
+      from: inode, mode: FileMode(new.type, permissions: new.permissions), umask: new.umask)
     guard !isDirectory || inode.record.linkCount < Inode.largestLinkCount else { throw .tooManyLinks(text) }
     let parentTable = try await inodes.pinTable(of: inode.number, ticket)
     let place = try await findRoom(for: name, ticket)

@@ -1,4 +1,4 @@
-package import Ext2
+internal import Ext2
 package import Ext2Format
 
 /// One operation on a tree of files. Its description is a line of a script for `blkdev-run fs IMAGE -`.

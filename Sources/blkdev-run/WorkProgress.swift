@@ -4,7 +4,7 @@ internal import SystemPackage
 
 /// How far long work has come, on one line of the terminal that is written over, at most ten times a second. Work that
 /// is done within that time shows nothing.
-final class MkfsProgress {
+final class WorkProgress {
   private let isShown: Bool
   private var shownNanoseconds = cl_monotonic_ns()
   private var isVisible = false
@@ -12,13 +12,13 @@ final class MkfsProgress {
   /// Shown only where stderr is a terminal.
   init(isShown: Bool) { self.isShown = isShown && isatty(FileDescriptor.standardError.rawValue) != 0 }
 
-  func show(_ done: UInt32, of total: UInt32) {
+  func show(_ text: @autoclosure () -> String) {
     guard isShown else { return }
     let now = cl_monotonic_ns()
     guard now - shownNanoseconds >= 100_000_000 else { return }
     shownNanoseconds = now
     isVisible = true
-    print("\r\(done) of \(total) groups\u{1B}[K", to: .standardError, terminator: "")
+    print("\r\(text())\u{1B}[K", to: .standardError, terminator: "")
   }
 
   /// Takes the line away.

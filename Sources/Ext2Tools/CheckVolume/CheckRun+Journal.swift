@@ -1,0 +1,54 @@
+// The journal of a volume that once was ext3. Its contents are not looked at: a volume whose journal has to be replayed is
+// refused before (e2fsck/journal.c, e2fsck_check_ext3_journal and e2fsck_get_journal).
+internal import Ext2Format
+
+extension CheckRun {
+  /// Blocks of the smallest journal (JBD2_MIN_JOURNAL_BLOCKS).
+  private static var smallestJournal: UInt64 { 1024 }
+
+  /// Checks that there is a journal where the feature says so, and none where it does not.
+  mutating func checkJournal() {
+    if geometry.hasJournalIdentity {
+      // Another device would have to be looked for.
+      add(CheckFinding(.journal, field: "s_journal_uuid"))
+      return
+    }
+    guard geometry.compatible.contains(.hasJournal) else {
+      if geometry.journalInode != 0 {
+        add(CheckFinding(.journal, field: "s_journal_inum", found: UInt64(geometry.journalInode), expected: 0))
+      }
+      return
+    }
+    let number = geometry.journalInode
+    guard number >= 1, number <= geometry.inodeCount else {
+      add(CheckFinding(.journal, field: "s_journal_inum", found: UInt64(number)))
+      return
+    }
+    var first: UInt32 = 0
+    var isFile = false
+    let isRead = withInode(number) { inode in
+      let size =
+        UInt64(inode.integer(at: 4, as: UInt32.self)) | UInt64(inode.integer(at: 108, as: UInt32.self)) << 32
+      first = inode.integer(at: 40)
+      isFile =
+        inode.integer(at: 26, as: UInt16.self) != 0 && inode.integer(at: 0, as: UInt16.self) >> 12 == 8
+        && size >> UInt64(geometry.blockSizeLog2) >= Self.smallestJournal
+    }
+    guard isRead, isFile, geometry.contains(first) else {
+      add(CheckFinding(.journal, inode: number, field: "i_block"))
+      return
+    }
+    var wrong: (field: String, value: UInt64)?
+    let isSuperblockRead = reader.blocks(first, .indirect) { block in
+      func word(_ offset: Int) -> UInt32 { block.integer(at: offset, as: UInt32.self).byteSwapped }
+      if word(0) != 0xC03B_3998 { wrong = ("h_magic", UInt64(word(0))) }
+      if word(4) != 3 && word(4) != 4 { wrong = wrong ?? ("h_blocktype", UInt64(word(4))) }
+      if word(12) != UInt32(geometry.blockSize) { wrong = wrong ?? ("s_blocksize", UInt64(word(12))) }
+      // Where the log begins; zero: it is empty.
+      if word(28) != 0 { wrong = wrong ?? ("s_start", UInt64(word(28))) }
+    }
+    if !isSuperblockRead || wrong != nil {
+      add(CheckFinding(.journal, inode: number, block: first, field: wrong?.field, found: wrong?.value))
+    }
+  }
+}
