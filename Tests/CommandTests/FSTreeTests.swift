@@ -267,6 +267,18 @@ struct FSTreeTests {
     #expect(try image.run("\"$image\" export / out2").exitCode == 1)
   }
 
+  @Test("takes no name with a slash from a damaged directory")
+  func slashes() throws {
+    let image = try FSImage(blockSize: 1024)
+    try image.shell(
+      "fs mkdir -p /d/e; echo 1 >f; fs put f /d/zzzz; LC_ALL=C sed -i 's,zzzz,/../,' \"$image\"; mkdir -p a/out")
+    for words in ["export / a/out", "export / -", "cp -r /d /c", "ls /d", "rm -r /d"] {
+      let outcome = try image.run("-k \"$image\" \(words)")
+      #expect(outcome.exitCode == 1 && outcome.errors.contains("a name with a slash"), "\(words): \(outcome.errors)")
+    }
+    #expect(try image.shell("find a") == "a\na/out\na/out/d\n")
+  }
+
   @Test("makes a volume that is filled from a directory, and no file where that fails")
   func fromDirectory() throws {
     let image = try prepared()

@@ -155,6 +155,21 @@ struct FSVerbTests {
     #expect(try image.fs("ls -N /").contains("\u{FFFD}"))
   }
 
+  @Test("prints JSON that a parser of another's reads")
+  func json() throws {
+    let image = try FSImage()
+    try image.shell(
+      #"""
+      fs mkdir $'/q"\\\n\377\t\001'; fs fill -l 9K -s 1 /f; fs ln -s $'\376' /l; fs mknod /c c 1 2; fs touch /e
+      command -v python3 >/dev/null || exit 0
+      for words in 'ls -laR /' 'stat /f /l /c /e' 'lsattr /' df 'dump superblock' 'dump groups' 'dump inode 2' \
+        'dump block 1' 'dump extents /f' 'dump free'; do
+        fs ${words%% *} --output-format=json $([ "$words" = "${words#* }" ] || echo ${words#* }) >json
+        python3 -m json.tool json >/dev/null || { echo "$words"; cat json; exit 1; }
+      done
+      """#)
+  }
+
   @Test(
     "says what is wrong with a command line and what would be right, ends with 2, and leaves the image alone",
     arguments: [
