@@ -198,6 +198,7 @@ extension Inode {
     ticket.mayUseReservedBlocks = mayUseReservedBlocks
     await lock.lock()
     defer { lock.unlock() }
+    try checkContentsMayChange()
     let position = index * UInt64(blockSize)
     try checkSize(position, byteLimit - position)
     let mapping: Mapping

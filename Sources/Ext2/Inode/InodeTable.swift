@@ -133,7 +133,7 @@ final class InodeTable {
 
   private func trimIdle() {
     // A few at a time: those that must stay are passed over again and again.
-    var visits = min(8, idle.count - Self.idleLimit)
+    var visits = min(2, idle.count - Self.idleLimit)
     while visits > 0, let inode = idle.popFirst() {
       visits -= 1
       inode.isListedIdle = false

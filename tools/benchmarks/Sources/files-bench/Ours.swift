@@ -9,9 +9,9 @@ func runOurs(_ image: String, _ work: String, _ count: Int) async throws {
   let reactor = ThreadReactor()
   let begun = reactor.now
   var options = VolumeOptions()
-  options.cache.cacheByteCount = 320 << 20
-  options.cache.dirtyLimitByteCount = 288 << 20
-  options.cache.backgroundByteCount = work == "write" ? 16 << 20 : 256 << 20
+  options.cache.cacheByteCount = (work == "overwrite" ? 128 : 64) << 20
+  options.cache.dirtyLimitByteCount = (work == "overwrite" ? 96 : 48) << 20
+  options.cache.backgroundByteCount = (work == "overwrite" ? 96 : work == "create" ? 48 : 8) << 20
   options.metadataSlotCount = 16_384
   options.logger.logLevel = .critical
   let volume = try await Volume.mount(try FileDevice(path: image), on: reactor, options: options)
