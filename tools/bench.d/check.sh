@@ -64,6 +64,6 @@ if [[ ${only:-large} == large ]]; then
 fi
 if [[ ${only:-sparse} == sparse ]]; then
   truncate -s 17592186040320 "$image"
-  mke2fs -q -F -t ext2 -b 4096 -N 1048576 -E nodiscard,lazy_itable_init=1 "$image" || mke2fs -q -F -t ext2 -b 4096 "$image"
+  mke2fs -q -F -t ext2 -b 4096 -N 2097152 -E nodiscard,lazy_itable_init=1 "$image"
   report sparse file "$image" 1
 fi
