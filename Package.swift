@@ -58,10 +58,12 @@ let package = Package(
     module(
       "Workload",
       [
-        "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2", system, logging,
+        "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2Tools", "Ext2", system, logging,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
-    module("FaultLab", ["Reactor", "BlockDevice", "PageCache", "Ext2Format", "Ext2", "Workload", system, logging]),
+    module(
+      "FaultLab",
+      ["Reactor", "BlockDevice", "PageCache", "Ext2Format", "Ext2Tools", "Ext2", "Workload", system, logging]),
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
@@ -72,7 +74,9 @@ let package = Package(
 
     .target(
       name: "Support",
-      dependencies: ["Reactor", "BlockDevice", "PageCache", "Ext2", "Workload", "LeakCheck", system, logging],
+      dependencies: [
+        "Reactor", "BlockDevice", "PageCache", "Ext2Tools", "Ext2", "Workload", "LeakCheck", system, logging,
+      ],
       path: "Tests/Support",
       swiftSettings: settings),
     .target(name: "LeakCheck", path: "Tests/LeakCheck"),
@@ -84,10 +88,13 @@ let package = Package(
     tests("Ext2ToolsTests", ["Ext2Tools", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
     tests(
       "Ext2Tests",
-      ["Ext2", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload", system]),
+      [
+        "Ext2", "Ext2Tools", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload",
+        system,
+      ]),
     tests(
       "FaultLabTests", ["FaultLab", "Ext2", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
-    tests("WorkloadTests", ["Workload", "Reactor", "Support", system, logging]),
+    tests("WorkloadTests", ["Workload", "Ext2Tools", "Reactor", "Support", system, logging]),
     tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", "Workload", system]),
   ],
   swiftLanguageModes: [.v6]

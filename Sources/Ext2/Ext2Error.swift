@@ -67,7 +67,7 @@ public enum Ext2Error: Error, Sendable {
   case tooManyLinks(String)
   /// More symbolic links than one path may lead through (ELOOP).
   case tooManySymbolicLinks(String)
-  /// A flag of the file forbids it: immutable, append-only; or directories do not have it (EPERM).
+  /// The object's type or flags forbid it: directories have one name, an immutable file does not change (EPERM).
   case notPermitted(String)
   /// ext2 has no such operation (EOPNOTSUPP).
   case notSupported(String)
@@ -85,6 +85,16 @@ public enum Ext2Error: Error, Sendable {
   case cancelled
   /// The mount's options contradict each other or the volume (EINVAL).
   case badOption(String)
+  /// No such attribute (ENODATA).
+  case noAttribute(String)
+  /// A name of an attribute that is empty or too long, or a value larger than a block (ERANGE).
+  case attributeOutOfRange(String)
+  /// A name of an attribute, or an ACL, that is malformed (EINVAL).
+  case invalidAttribute(String)
+  /// No attribute has such a name here, or the object takes none (EOPNOTSUPP).
+  case unsupportedAttribute(String)
+  /// Only directories have a default ACL (EACCES).
+  case notADirectoryForDefaultACL
 }
 
 extension Ext2Error {
@@ -128,6 +138,11 @@ extension Ext2Error {
     case .tooManyLinks: .tooManyLinks
     case .tooManySymbolicLinks: .tooManySymbolicLinkLevels
     case .notPermitted: .notPermitted
+    case .noAttribute: .noData
+    case .attributeOutOfRange: .outOfRange
+    case .invalidAttribute: .invalidArgument
+    case .unsupportedAttribute: .notSupported
+    case .notADirectoryForDefaultACL: .permissionDenied
     case .notSupported: .notSupported
     case .noSuchOffset: Errno(rawValue: 6)  // ENXIO
     case .fileTooLarge: .fileTooLarge
@@ -169,6 +184,10 @@ extension Ext2Error: CustomStringConvertible {
     case .closed: "closed"
     case .cancelled: "cancelled"
     case .badOption(let reason): reason
+    case .noAttribute(let name): "\(name): no such attribute"
+    case .attributeOutOfRange(let reason), .invalidAttribute(let reason): reason
+    case .unsupportedAttribute(let name): "\(name): not supported"
+    case .notADirectoryForDefaultACL: "only directories have a default ACL"
     }
   }
 }

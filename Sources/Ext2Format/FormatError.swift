@@ -20,6 +20,8 @@ package enum FormatError: Error, Equatable, Sendable {
     case directoryBlock = "directory block"
     case bitmap
     case pointer = "block pointer"
+    case attributes = "extended attributes"
+    case accessControlList = "access control list"
   }
 
   /// Where on the volume the structure lies.

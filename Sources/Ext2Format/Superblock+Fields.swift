@@ -131,14 +131,6 @@ extension Superblock {
     get { load(76) }
     set { store(newValue, at: 76) }
   }
-  /// Makes a volume of revision 0 one of revision 1, because features are only told there: what revision 0 takes for
-  /// granted is written down (fs/ext2/super.c, ext2_update_dynamic_rev).
-  package mutating func makeDynamic() {
-    guard revision == 0 else { return }
-    revision = 1
-    firstInode = .firstInRevisionZero
-    inodeSize = UInt16(InodeRecord.minimumByteCount)
-  }
   /// The user that may take reserved blocks.
   package var reservedUser: UInt16 {
     get { load(80) }

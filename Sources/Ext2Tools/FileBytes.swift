@@ -11,8 +11,8 @@ public final class FileBytes: VolumeBytes {
   /// The file's path, for messages.
   public let path: String
   public private(set) var byteCount: UInt64
-  /// Bytes of the smallest block that a block device transfers; 1 for a regular file.
-  public private(set) var logicalBlockSize: Int
+  /// Bytes of the smallest block that a block device transfers; nil for a regular file.
+  public private(set) var logicalBlockSize: Int?
   private let descriptor: Int32
 
   /// Opens an existing file. Throws `cannotOpen`, `unsuitable` where it is neither a regular file nor a block device, and
@@ -35,7 +35,6 @@ public final class FileBytes: VolumeBytes {
     }
     descriptor = opened
     byteCount = 0
-    logicalBlockSize = 1
     if isWritable {
       try FileClaim.take(opened, path: path)
       // A write beyond RLIMIT_FSIZE is to be an error of that write, not the end of the process.

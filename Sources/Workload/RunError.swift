@@ -1,10 +1,11 @@
 package import BlockDevice
 package import Ext2
+package import Ext2Tools
 internal import SystemPackage
 
 /// Why there is no report: the run could not begin, or could not be brought to its end.
 package enum RunError: Error, Sendable {
-  /// A program that makes or judges images is not installed.
+  /// A program that judges images is not installed.
   case missingTool(String)
   /// Such a program failed to do its work.
   case toolFailed(String, exitCode: Int32, output: String)
@@ -12,6 +13,8 @@ package enum RunError: Error, Sendable {
   case file(path: String, step: String, errno: Int32)
   /// The scratch image could not be made.
   case scratchImage(DeviceError)
+  /// No volume could be made on the scratch image: it is too small, or a write failed.
+  case scratchVolume(MakeError)
   /// The device could not be opened, or failed while an image was loaded or fetched.
   case device(DeviceError)
   /// The volume could not be mounted, or its files not be opened or laid out. `image` is the user's, or nil.
@@ -24,8 +27,8 @@ package enum RunError: Error, Sendable {
   /// What the command ends with.
   package var exitCode: ExitCode {
     switch self {
-    case .missingTool, .toolFailed, .file, .scratchImage: .environment
-    case .device, .unfit, .volume: .jobError
+    case .missingTool, .toolFailed, .file, .scratchImage, .scratchVolume(.bytes): .environment
+    case .device, .unfit, .volume, .scratchVolume: .jobError
     case .deadlock: .invariantFailed
     }
   }
@@ -47,6 +50,7 @@ extension RunError: CustomStringConvertible {
     case .toolFailed(let name, let exitCode, let output): "\(name) ended with \(exitCode): \(output)"
     case .file(let path, let step, let errno): "\(path): \(step): \(Errno(rawValue: errno))"
     case .scratchImage(let error): "the scratch image: \(error)"
+    case .scratchVolume(let error): "the scratch image: \(error)"
     case .device(let error): "\(error)"
     case .volume(let error, let image): "\(image ?? "the scratch image"): \(error)"
     case .unfit(let job, let reason): "job \(job): \(reason)"

@@ -12,8 +12,8 @@ struct ExploreVerb: ParsableCommand {
     commandName: "explore", abstract: "Run a whole volume in simulation, seed by seed, and judge each run.",
     discussion: """
       Each seed is one run: options, schedule, latencies and operations follow from it, so that a failing seed fails \
-      again, bit for bit. Ends with 4 when a run broke a rule, with 5 when mke2fs or e2fsck is missing, with 130 when it \
-      is interrupted.
+      again, bit for bit. Ends with 4 when a run broke a rule, with 5 when e2fsck is missing, with 130 when it is \
+      interrupted.
       """)
 
   @Option(help: "How many seeds to run.") var seeds: UInt64 = 1000

@@ -47,6 +47,7 @@ struct MkfsOptions: ParsableArguments {
     var options = MakeOptions(
       byteCount: try byteCount(of: file), uuid: try volumeUUID(), hashSeed: hashSeed, seconds: try Self.now())
     options.blockSize = blockSize.map { Int(clamping: $0) }
+    options.deviceBlockSize = file?.logicalBlockSize ?? 512
     options.inodeSize = inodeSize.map { Int(clamping: $0) }
     options.inodeCount = inodes
     options.bytesPerInode = bytesPerInode
@@ -68,14 +69,11 @@ struct MkfsOptions: ParsableArguments {
       guard let size else { throw ValidationError("--size: a file that does not exist yet needs one") }
       return size
     }
-    if let blockSize, blockSize < file.logicalBlockSize {
-      throw ValidationError("--block-size: the device transfers no less than \(file.logicalBlockSize) bytes")
-    }
     guard let size else {
       guard file.byteCount > 0 else { throw ValidationError("--size: \(file.path) is empty and needs one") }
       return file.byteCount & ~4095
     }
-    guard file.logicalBlockSize == 1 || size <= file.byteCount else {
+    guard file.logicalBlockSize == nil || size <= file.byteCount else {
       throw ValidationError("--size: the device has only \(file.byteCount) bytes")
     }
     return size

@@ -42,6 +42,7 @@ struct MkfsVerb: ParsableCommand {
       case .stopped: throw ended(130, "\(image): \(error)")
       }
     } catch let error as DeviceError {
+      if case .inUse = error { throw ended(1, "\(error); unmount it, or end who uses it, and try again") }
       throw ended(1, "\(error)")
     } catch let error as VolumeBytesError {
       throw ended(1, "\(image): \(error)")
@@ -50,21 +51,27 @@ struct MkfsVerb: ParsableCommand {
 
   private func make(_ interruption: Interruption) throws {
     let exists = unsafe access(image, F_OK) == 0
-    var file = exists ? try FileBytes(path: image, isWritable: !dryRun) : nil
+    let file = exists ? try FileBytes(path: image, isWritable: !dryRun) : nil
     let plan = try VolumePlan(options.makeOptions(for: file))
     if let file, !force { try refuseToOverwrite(file) }
+    if !dryRun { try write(plan, to: file, interruption) }
     if !quiet { print(summary(plan), to: .standardOutput) }
-    if dryRun { return }
+  }
 
-    if file == nil {
-      try FileDevice.createImage(path: image, byteCount: plan.options.byteCount, preallocate: preallocate)
+  /// Writes the volume into a file that is there, or into one that it makes, and removes when it fails.
+  private func write(_ plan: VolumePlan, to existing: FileBytes?, _ interruption: Interruption) throws {
+    var isReserved = true
+    if existing == nil {
+      isReserved = try FileDevice.createImage(
+        path: image, byteCount: plan.options.byteCount, preallocate: preallocate)
     }
     do {
-      let bytes = try file ?? FileBytes(path: image, isWritable: true)
-      file = bytes
+      let bytes = try existing ?? FileBytes(path: image, isWritable: true)
       if bytes.byteCount < plan.options.byteCount { try bytes.grow(to: plan.options.byteCount) }
-      let isZeroed = try !exists || bytes.discardAll()
-      if preallocate, exists, try !bytes.preallocate() {
+      let isZeroed = try existing == nil || bytes.discardAll()
+      // A block device has all its room.
+      if preallocate, existing != nil, bytes.logicalBlockSize == nil { isReserved = try bytes.preallocate() }
+      if preallocate, !isReserved {
         print("blkdev-run: \(image): its file system cannot reserve room; the image is sparse", to: .standardError)
       }
       let progress = WorkProgress(isShown: !quiet)
@@ -75,7 +82,7 @@ struct MkfsVerb: ParsableCommand {
       }
       try bytes.synchronize()
     } catch {
-      if !exists { _ = unsafe unlink(image) }
+      if existing == nil { _ = unsafe unlink(image) }
       throw error
     }
   }
@@ -87,7 +94,9 @@ struct MkfsVerb: ParsableCommand {
     let result = unsafe cb_signature(image, &text, text.count)
     if result == 0 { return }
     guard result > 0 else { throw ended(1, "\(image): what is on it cannot be told: \(Errno(rawValue: -result))") }
-    let what = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    // A label may hold anything, and this goes to a terminal.
+    let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    let what = String(decoding: bytes.map { $0 < 32 || $0 == 127 ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
     throw ended(1, "\(image): contains: \(what); --force (-F) overwrites it")
   }
 

@@ -132,11 +132,8 @@ final class Command {
   /// Whether there is nothing in its folder but what this class knows of.
   func leavesNothing() -> Bool { removeFolder() }
 
-  /// Whether nothing is in its folder but the streams' files and these.
-  func leavesOnly(_ names: [String]) -> Bool {
-    let all = ["image", "output", "errors"].filter { unsafe access("\(folder)/\($0)", F_OK) == 0 }
-    return Set(all).subtracting(["output", "errors"]) == Set(names)
-  }
+  /// Whether there is an image in its folder.
+  var hasImage: Bool { unsafe access("\(folder)/image", F_OK) == 0 }
 
   private func readErrors() {
     if terminal < 0 {

@@ -1,5 +1,6 @@
 import BlockDevice
 import Ext2
+import Ext2Tools
 import Reactor
 import Support
 import Testing
@@ -14,7 +15,7 @@ struct AccessTimeTests {
 
   /// A volume with a file "a" that was changed a minute before the volume was unmounted.
   static func image(inodeSize: Int = 256) throws -> [UInt8] {
-    try Images.prepared(try Images.empty(blockSize: size, options: ["-I", "\(inodeSize)"])) { rig in
+    try Images.prepared(try Images.empty(blockSize: size) { $0.inodeSize = inodeSize }) { rig in
       let file = try await rig.volume.open("a", create: true)
       try await file.write(stamped(1, count: 3 * size), at: 0)
     }
@@ -174,7 +175,9 @@ struct AccessTimeTests {
   @Test("of more inodes than idle ones stay in memory, each has its time, also when a freeze was in between")
   func manyInodes() throws {
     let count = 1200
-    let empty = try Images.make(blockSize: Self.size, byteCount: 4 << 20, options: ["-N", "2048", "-m", "0"])
+    let empty = try Images.make(blockSize: Self.size, byteCount: 4 << 20) {
+      ($0.inodeCount, $0.reservedPercent) = (2048, 0)
+    }
     let image = try Images.prepared(empty) { rig in
       for number in 0..<count { await (try rig.volume.open("f\(number)", create: true)).close() }
     }
@@ -208,7 +211,7 @@ struct AccessTimeTests {
   func tableCannotBeRead() throws {
     // Five blocks of the table, and more pointer blocks than the metadata cache has places.
     let count = 20, span = 256 * Self.size
-    let image = try Images.prepared(try Images.empty(blockSize: Self.size, options: ["-I", "256"])) { rig in
+    let image = try Images.prepared(try Images.empty(blockSize: Self.size)) { rig in
       for number in 0..<count { await (try rig.volume.open("f\(number)", create: true)).close() }
       let wide = try await rig.volume.open("wide", create: true)
       for index in 1...150 { try await wide.write([1], at: UInt64(index * span)) }

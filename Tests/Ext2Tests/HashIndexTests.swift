@@ -1,4 +1,5 @@
 import Ext2
+import Ext2Tools
 import Support
 import Testing
 
@@ -8,8 +9,9 @@ struct HashIndexTests {
 
   /// A volume whose root directory e2fsck has given a hash index.
   static func indexed(blockSize: Int) throws -> [UInt8] {
-    let image = try Images.make(
-      blockSize: blockSize, byteCount: 4 << 20, options: ["-N", "512", "-O", "dir_index", "-m", "0"])
+    let image = try Images.make(blockSize: blockSize, byteCount: 4 << 20) {
+      ($0.inodeCount, $0.reservedPercent) = (512, 0)
+    }
     let filled = try TemporaryFile.with(contents: Array("text".utf8)) { source in
       try Images.edited(image, names.map { "write \(source) \($0)" })
     }

@@ -1,5 +1,6 @@
 import BlockDevice
 import Ext2
+import Ext2Tools
 import PageCache
 import Support
 import Testing
@@ -70,7 +71,9 @@ struct HungMetadataTests {
   @Test("fdatasync of a file that left memory waits for its inode's write in flight")
   func inodeLeavesMemory() throws {
     let image = try Images.prepared(
-      try Images.make(blockSize: Self.size, byteCount: 2048 * Self.size, options: ["-N", "1200", "-m", "0"])
+      try Images.make(blockSize: Self.size, byteCount: 2048 * Self.size) {
+        ($0.inodeCount, $0.reservedPercent) = (1200, 0)
+      }
     ) { rig in
       for number in 0..<1100 { await (try rig.volume.open("f\(number)", create: true)).close() }
     }

@@ -122,7 +122,7 @@ struct KernelTests {
 
 extension Kernel {
   static func tail(of path: String, from offset: Int64, count: Int) throws -> [UInt8] {
-    let file = try FileDescriptor.open(FilePath(path), .readOnly)
+    let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
     return try file.closeAfter {
       var bytes = [UInt8](repeating: 0, count: count)
       let done = try unsafe bytes.withUnsafeMutableBytes { unsafe try file.read(fromAbsoluteOffset: offset, into: $0) }

@@ -1,5 +1,6 @@
 import BlockDevice
 import Ext2
+import Ext2Tools
 import PageCache
 import Support
 import Testing
@@ -71,7 +72,9 @@ struct NamesTests {
 
   @Test("a directory grows by blocks and keeps every name", arguments: blockSizes)
   func growingDirectory(blockSize: Int) throws {
-    let image = try Images.make(blockSize: blockSize, byteCount: 4 << 20, options: ["-N", "512", "-m", "0"])
+    let image = try Images.make(blockSize: blockSize, byteCount: 4 << 20) {
+      ($0.inodeCount, $0.reservedPercent) = (512, 0)
+    }
     try script(image, seeds: 0..<2) { rig in
       let names = (0..<400).map { "file-with-a-rather-long-name-\($0)" }
       for name in names { await (try rig.volume.open(name, create: true)).close() }

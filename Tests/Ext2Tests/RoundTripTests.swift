@@ -9,7 +9,7 @@ struct RoundTripTests {
   @Test(
     "what is written is read back, before and after a cold mount, and e2fsck is content", arguments: [1024, 2048, 4096])
   func roundTrip(blockSize: Int) throws {
-    let image = try Images.make(blockSize: blockSize, byteCount: 16 << 20)
+    let image = try Images.make(blockSize: blockSize, byteCount: 16 << 20, options: [])
     let contents = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
     let written = try SimulatedReactor.run(seed: 1) { reactor in
       let device = SimulatedDevice(reactor: reactor, image: image)

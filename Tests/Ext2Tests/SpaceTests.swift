@@ -1,6 +1,7 @@
 import BlockDevice
 import Ext2
 import Ext2Format
+import Ext2Tools
 import PageCache
 import Support
 import Testing
@@ -85,7 +86,8 @@ struct SpaceTests {
 
   @Test("a piece of a write may get one block from each of very many groups")
   func oneBlockInEachGroup() throws {
-    let image = try Images.make(blockSize: 1024, byteCount: 16 << 20, options: ["-g", "256", "-N", "1024", "-m", "0"])
+    let image = try Images.make(
+      blockSize: 1024, byteCount: 16 << 20, options: ["-g", "256", "-N", "1024", "-m", "0"])
     try script(image, .quiet.with { $0.metadataSlotCount = 48 }, seeds: 0..<2) { rig in
       let big = try await rig.volume.open("big", create: true), file = try await rig.volume.open("a", create: true)
       var total = 0
@@ -201,7 +203,11 @@ struct SpaceTests {
 
   @Test("the first file beyond 2 GiB sets the volume's large_file feature, also on the disk", arguments: [true, false])
   func largeFile(isOwnSync: Bool) throws {
-    let image = try Images.empty(blockSize: 1024, options: ["-O", "^large_file"])
+    let image = try Images.empty(blockSize: 1024) {
+      var features = FeatureSet.standard
+      try features.edit("^large_file")
+      $0.features = features
+    }
     #expect(try !Superblocks.decoded(image).readOnlyCompatible.contains(.largeFile))
     let outcome = VolumeRig.run(image) { rig in
       let file = try await rig.volume.open("a", create: true)

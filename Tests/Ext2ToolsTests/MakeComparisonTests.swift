@@ -89,7 +89,7 @@ struct MakeComparisonTests {
 
   @Test("is clean at the largest size")
   func largest() throws {
-    let example = MakeCase(kibibytes: UInt64(UInt32.max) << 2, blockSize: 4096, inodes: 1_000_000)
+    let example = MakeCase(kibibytes: UInt64(UInt32.max) << 3, blockSize: 8192, inodes: 1_000_000)
     try TemporaryFile.with(byteCount: Int(example.kibibytes << 10)) { path in
       try example.make(at: path)
       let outcome = try #require(ExternalTool("e2fsck")).run(["-fn", path])

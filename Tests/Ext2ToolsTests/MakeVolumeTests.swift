@@ -112,6 +112,7 @@ struct MakeVolumeTests {
     ("size", { $0.byteCount = 1 << 50 }), ("block-size", { $0.blockSize = 512 }),
     ("block-size", { $0.blockSize = 3000 }),
     ("block-size", { $0.blockSize = 131_072 }), ("block-size", { $0.blockSize = -1024 }),
+    ("block-size", { ($0.blockSize, $0.deviceBlockSize) = (2048, 4096) }),
     ("inode-size", { $0.inodeSize = 64 }), ("inode-size", { $0.inodeSize = 192 }),
     ("inode-size", { $0.inodeSize = 2048 }),
     ("inode-size", { ($0.blockSize, $0.inodeSize) = (65536, 65536) }),
@@ -137,6 +138,12 @@ struct MakeVolumeTests {
     for byteCount: UInt64 in [0, 1, 1023, 1024, 2048, 40 << 10] {
       #expect(throws: MakeError.self, "\(byteCount)") { try plan { $0.byteCount = byteCount } }
     }
+  }
+
+  @Test("has no smaller blocks than the device", arguments: [512, 1024, 4096, 8192])
+  func deviceBlocks(size: Int) throws {
+    #expect(try plan { $0.deviceBlockSize = size }.blockSize == max(1024, size))
+    #expect(try plan { ($0.byteCount, $0.deviceBlockSize) = (1 << 30, size) }.blockSize == max(4096, size))
   }
 
   @Test("edits features as mke2fs does, and knows its own")

@@ -2,7 +2,7 @@ import BlockDevice
 import Ext2
 import Reactor
 
-// disk.img is an ext2 image: truncate -s 64m disk.img && mke2fs -t ext2 disk.img
+// disk.img is an ext2 image: blkdev-run mkfs --size 64m disk.img
 let reactor = ThreadReactor()
 let volume = try await Volume.mount(FileDevice(path: "disk.img"), on: reactor)
 let file = try await volume.open("hello", create: true)

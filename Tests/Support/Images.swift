@@ -1,6 +1,7 @@
-import Workload
+public import Ext2Tools
+internal import Workload
 
-/// Fresh images and their judge, for tests that need e2fsprogs.
+/// Fresh images and their judges.
 public enum Images {
   /// Whether the machine has what these tests need.
   public static let isAvailable = ExternalTool("mke2fs") != nil && ExternalTool("e2fsck") != nil
@@ -10,14 +11,33 @@ public enum Images {
     public init(output: String) { self.output = output }
   }
 
-  /// The bytes of a volume that mke2fs made, with a fixed UUID and hash seed.
-  public static func make(blockSize: Int, byteCount: Int, options: [String] = []) throws -> [UInt8] {
+  private static let uuid = "4d2c2a1e-0000-4000-8000-000000000001"
+  private static let hashSeed = "4d2c2a1e-0000-4000-8000-000000000002"
+
+  /// The bytes of a new volume, always the same for the same options.
+  public static func make(
+    blockSize: Int, byteCount: Int, _ change: (inout MakeOptions) throws -> Void = { _ in }
+  ) throws -> [UInt8] {
+    guard let uuid = VolumeUUID(uuid), let hashSeed = VolumeUUID(hashSeed) else {
+      throw Failure(output: "a UUID that cannot be read")
+    }
+    // When the calendar clock of simulated runs begins.
+    var options = MakeOptions(byteCount: UInt64(byteCount), uuid: uuid, hashSeed: hashSeed, seconds: 1_767_225_600)
+    options.blockSize = blockSize
+    try change(&options)
+    let image = MemoryBytes([UInt8](repeating: 0, count: byteCount))
+    try VolumePlan(options).write(to: image, isZeroed: true)
+    return image.bytes
+  }
+
+  /// The bytes of a volume that mke2fs makes with these options, and with a fixed UUID and hash seed.
+  public static func make(blockSize: Int, byteCount: Int, options: [String]) throws -> [UInt8] {
     try TemporaryFile.with(byteCount: byteCount) { path in
       guard let tool = ExternalTool("mke2fs"),
         let outcome = tool.run(
           [
-            "-q", "-F", "-t", "ext2", "-b", "\(blockSize)", "-U", "4d2c2a1e-0000-4000-8000-000000000001",
-            "-E", "hash_seed=4d2c2a1e-0000-4000-8000-000000000002",
+            "-q", "-F", "-t", "ext2", "-b", "\(blockSize)", "-U", uuid,
+            "-E", "hash_seed=\(hashSeed)",
           ] + options + [path])
       else { throw Failure(output: "mke2fs did not start") }
       guard outcome.exitCode == 0 else { throw Failure(output: outcome.output) }

@@ -52,7 +52,7 @@ package enum Kernel {
 
   package static func write(_ bytes: [UInt8], to path: String, at offset: Int64 = 0) throws {
     let file = try FileDescriptor.open(
-      FilePath(path), .writeOnly, options: [.create], permissions: [.ownerReadWrite])
+      FilePath(path), .writeOnly, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
     try file.closeAfter { _ = try file.writeAll(toAbsoluteOffset: offset, bytes) }
   }
 }

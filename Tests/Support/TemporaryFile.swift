@@ -4,7 +4,8 @@ import SystemPackage
   import Glibc
 #endif
 
-/// Files that a test makes and that go when it ends.
+/// Files that a test makes and that go when it ends. None is open in the processes that tests running beside it start: a
+/// file system could not be unmounted then.
 public enum TemporaryFile {
   /// The folder for them: memory where there is some.
   public static let folder = unsafe access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
@@ -27,6 +28,7 @@ public enum TemporaryFile {
     var template = Array("\(folder)/blkdev-test-XXXXXX".utf8CString)
     let descriptor = unsafe mkstemp(&template)
     guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     let file = FileDescriptor(rawValue: descriptor)
     try file.closeAfter { _ = try file.writeAll(contents) }
@@ -42,7 +44,7 @@ public enum TemporaryFile {
   }
 
   public static func read(_ path: String) throws -> [UInt8] {
-    let file = try FileDescriptor.open(FilePath(path), .readOnly)
+    let file = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
     return try file.closeAfter {
       let size = Int(try file.seek(offset: 0, from: .end))
       var bytes = [UInt8](repeating: 0, count: size)

@@ -1,11 +1,23 @@
+package import Ext2Tools
 internal import Workload
 
 extension Images {
   /// An empty volume of 1,024 blocks of 1 KiB, or 512 larger ones, with 64 inodes and nothing reserved.
-  package static func empty(blockSize: Int, blockCount: Int? = nil, options: [String] = []) throws -> [UInt8] {
+  package static func empty(
+    blockSize: Int, blockCount: Int? = nil, _ change: (inout MakeOptions) throws -> Void = { _ in }
+  ) throws -> [UInt8] {
     let count = blockCount ?? (blockSize == 1024 ? 1024 : 512)
-    return try make(
-      blockSize: blockSize, byteCount: count * blockSize, options: ["-N", "64", "-m", "0"] + options)
+    return try make(blockSize: blockSize, byteCount: count * blockSize) { options in
+      options.inodeCount = 64
+      options.reservedPercent = 0
+      try change(&options)
+    }
+  }
+
+  /// The same with further options of mke2fs, which makes it.
+  package static func empty(blockSize: Int, blockCount: Int? = nil, options: [String]) throws -> [UInt8] {
+    let count = blockCount ?? (blockSize == 1024 ? 1024 : 512)
+    return try make(blockSize: blockSize, byteCount: count * blockSize, options: ["-N", "64", "-m", "0"] + options)
   }
 
   /// What `script` leaves on a volume that it fills and that is then unmounted.

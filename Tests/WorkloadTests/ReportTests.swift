@@ -1,5 +1,6 @@
 import BlockDevice
 import Ext2
+import Ext2Tools
 import SystemPackage
 import Testing
 
@@ -123,8 +124,16 @@ struct JSONReportTests {
       .scratchImage(.cannotOpen(path: "/t/volume.img", step: "fallocate", .noSpace)), "5",
       "the scratch image: /t/volume.img: fallocate: No space left on device"
     ),
+    (
+      .scratchVolume(.bytes(.init(step: "write", offset: 4096, byteCount: 512, errno: .noSpace))), "5",
+      "the scratch image: write of 512 bytes at byte 4096: No space left on device"
+    ),
+    (
+      .scratchVolume(.tooSmall(byteCount: 8192, blockSize: 4096)), "1",
+      "the scratch image: size: 8192 bytes are too few for a volume with blocks of 4096 bytes"
+    ),
     (.device(.inUse(path: "x", by: "somebody")), "1", "x: in use by somebody"),
-    (.volume(.notFound("f"), image: "disk.img"), "1", "disk.img: f: no such file"),
+    (.volume(.notFound("f"), image: "disk.img"), "1", "disk.img: f: no such file or directory"),
     (.volume(.noSpace, image: nil), "1", "the scratch image: no space left on the volume"),
     (.deadlock("all wait"), "4", "all wait"),
   ]

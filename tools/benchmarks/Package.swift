@@ -14,6 +14,7 @@ let package = Package(
   name: "benchmarks",
   dependencies: [
     .package(name: "blkdev", path: "../.."),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
   ],
   targets: [
@@ -32,6 +33,19 @@ let package = Package(
         .product(name: "BlockDevice", package: "blkdev"),
         .product(name: "PageCache", package: "blkdev"),
         .product(name: "Ext2", package: "blkdev"),
+      ],
+      swiftSettings: settings),
+    .target(name: "CSyncFS"),
+    .executableTarget(
+      name: "files-bench",
+      dependencies: [
+        "CSyncFS",
+        .product(name: "Ext2Format", package: "blkdev"),
+        .product(name: "Reactor", package: "blkdev"),
+        .product(name: "BlockDevice", package: "blkdev"),
+        .product(name: "PageCache", package: "blkdev"),
+        .product(name: "Ext2", package: "blkdev"),
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     .executableTarget(

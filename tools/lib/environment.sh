@@ -26,6 +26,13 @@ find_missing_packages() {
   [[ -e /usr/include/blkid/blkid.h ]] || missing+=(libblkid-dev)
   { command -v mke2fs && command -v e2fsck; } >/dev/null || missing+=(e2fsprogs)
   command -v git >/dev/null || missing+=(git)
+  [[ -z ${needs_judges-} ]] || find_missing_judges
+}
+
+# Adds what only tests need, as a judge of attributes and ACLs; tools/test sets `needs_judges`.
+find_missing_judges() {
+  { command -v setfattr && command -v getfattr; } >/dev/null || missing+=(attr)
+  { command -v setfacl && command -v getfacl; } >/dev/null || missing+=(acl)
 }
 
 # Installs what find_missing_packages names, as root or through sudo; does nothing, and asks nothing, if all is there.

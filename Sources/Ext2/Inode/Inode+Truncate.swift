@@ -27,7 +27,7 @@ extension Inode {
     }
   }
 
-  private func checkContentsMayChange() throws(Ext2Error) {
+  func checkContentsMayChange() throws(Ext2Error) {
     guard record.flags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted("inode \(number)") }
   }
 

@@ -198,6 +198,7 @@ extension Inode {
     ticket.mayUseReservedBlocks = mayUseReservedBlocks
     await lock.lock()
     defer { lock.unlock() }
+    try checkContentsMayChange()
     let position = index * UInt64(blockSize)
     try checkSize(position, byteLimit - position)
     let mapping: Mapping
@@ -225,7 +226,7 @@ extension Inode {
     guard space.fileByteCount > 0x7FFF_FFFF else { return }
     // In the same step, so that the file's own fsync writes it too.
     if table.groups.superblock.readOnlyCompatible.contains(.largeFile) { return }
-    table.groups.superblock.makeDynamic()
+    table.groups.superblock.raiseToDynamicRevision()
     table.groups.superblock.readOnlyCompatible.insert(.largeFile)
     table.groups.encodeSuperblock(into: table.metadata)
   }

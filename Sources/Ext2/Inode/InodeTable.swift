@@ -133,7 +133,7 @@ final class InodeTable {
 
   private func trimIdle() {
     // A few at a time: those that must stay are passed over again and again.
-    var visits = min(8, idle.count - Self.idleLimit)
+    var visits = min(2, idle.count - Self.idleLimit)
     while visits > 0, let inode = idle.popFirst() {
       visits -= 1
       inode.isListedIdle = false
@@ -168,6 +168,26 @@ final class InodeTable {
   func pinTable(of number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
     guard let block = try await metadata.load(location(of: number).block, owner: .none, ticket) else { throw .closed }
     return block
+  }
+
+  /// As `pinTable`, for an inode whose bit was just taken: when no other inode of the block is in use, nothing in it is
+  /// worth reading (fs/ext4/inode.c, __ext4_get_inode_loc).
+  func pinTableOfNew(_ number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
+    let block = location(of: number).block
+    let group = groups.layout.group(of: number)
+    guard !metadata.holds(block), let bitmap = metadata.cached(groups[group].inodeBitmap) else {
+      return try await pinTable(of: number, ticket)
+    }
+    let count = groups.layout.inodesPerBlock
+    let index = groups.layout.indexInGroup(of: number)
+    let first = index / count * count
+    let isAlone = bitmap.withBytes { bytes in
+      (first..<min(first + count, Int(groups.layout.inodesPerGroup))).allSatisfy {
+        $0 == index || !Bitmap.isSet($0, in: bytes)
+      }
+    }
+    guard isAlone else { return try await pinTable(of: number, ticket) }
+    return metadata.makeFresh(block, owner: .none, ticket)
   }
 
   /// Writes the inode's record into its place, in one step that checks that it is live.

@@ -26,6 +26,8 @@ extension MetadataCache {
     let call = MetadataFlushCall(horizon: flushCalls)
     activeCalls.append(call)
     let wanted = unwritten(where: matches)
+    if !switchedOff.contains(.lateMetadataCopy) { await writeTogether(wanted, call) }
+    // What could not go with the others: under writeback then, or failed.
     for block in wanted {
       while block.isLive, block.isDirty, block.dirtiedAt < call.horizon {
         if let refusal {
@@ -52,6 +54,37 @@ extension MetadataCache {
     }
     activeCalls.removeAll { $0 === call }
     return call.firstError
+  }
+
+  /// Blocks that are queued in one step at most: neighbours become one request, and each has a copy.
+  private static let largestStep = 64
+
+  /// Writes those blocks that can go now, many in one step. An admission is waited for; what is free besides is taken with
+  /// it, and used or given back in the same step.
+  private func writeTogether(_ blocks: [MetadataBlock], _ call: MetadataFlushCall) async {
+    var index = 0
+    func nextWritable() -> MetadataBlock? {
+      while index < blocks.count, refusal == nil {
+        let block = blocks[index]
+        index += 1
+        if block.isLive, block.isDirty, !block.isUnderWriteback, !block.isFailed, block.dirtiedAt < call.horizon {
+          return block
+        }
+      }
+      return nil
+    }
+    while index < blocks.count, refusal == nil {
+      // One that cannot be had is reported when the block's own turn comes.
+      guard let first = try? await queue.admit(.writeback) else { return }
+      var request: Request? = first
+      var count = 0
+      while let place = request, let block = nextWritable() {
+        queueWrite(block, copyBuffer(of: block), place)
+        count += 1
+        request = count < Self.largestStep && index < blocks.count ? queue.admitNow(.writeback) : nil
+      }
+      if let request { queue.giveBack(request) }
+    }
   }
 
   private func write(_ block: MetadataBlock) async {

@@ -9,6 +9,7 @@ internal import Reactor
 
 final class Evictor {
   private let inodes: InodeTable
+  private let attributes: AttributeStore
   private let gate: Gate
   private var queue = Deque<Inode>()
   private let work: WaitQueue
@@ -19,8 +20,9 @@ final class Evictor {
   /// Why an inode could not be freed: it stays on the disk, in use and without a name, until a check.
   private(set) var firstError: Ext2Error?
 
-  init(_ inodes: InodeTable, _ gate: Gate) {
+  init(_ inodes: InodeTable, _ attributes: AttributeStore, _ gate: Gate) {
     self.inodes = inodes
+    self.attributes = attributes
     self.gate = gate
     work = WaitQueue(inodes.reactor, "an inode to evict")
     ended = WaitQueue(inodes.reactor, "the end of evictions")
@@ -80,7 +82,7 @@ final class Evictor {
     }
     inode.space.detach(PageIndex(0)..<PageIndex(UInt64.max))
     // A block of attributes that cannot be made out is lost until a check, too.
-    do throws(Ext2Error) { try await releaseAttributes(of: inode, ticket) } catch { inodes.onLostBlocks?(error) }
+    do throws(Ext2Error) { try await attributes.releaseAll(of: inode, ticket) } catch { inodes.onLostBlocks?(error) }
     // The last step: the deletion time, then the bit; from then on the number is anybody's.
     inode.record.deletionTime = UInt32(clamping: inodes.now.seconds)
     inode.record.size = 0
@@ -88,35 +90,6 @@ final class Evictor {
     inode.isLive = false
     inodes.remove(inode)
     _ = inodes.inodeAllocator.free(inode.number, isDirectory: isDirectory, bitmap)
-  }
-
-  /// Lets go of the block of the inode's attributes, which other inodes may share (fs/ext2/xattr.c,
-  /// ext2_xattr_delete_inode). It begins with a magic number and the count of its inodes, 32 bits each.
-  private func releaseAttributes(of inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) {
-    let number = inode.record.attributeBlock
-    guard number != .none else { return }
-    do throws(FormatError) {
-      try inodes.groups.map.checkPointer(number, at: .inode(inode.number), field: "i_file_acl")
-    } catch { throw Ext2Error(error) }
-    guard let block = try await inodes.metadata.load(number, owner: .none, ticket) else { throw .closed }
-    let (magic, count) = block.withBytes { bytes in
-      (bytes.integer(at: 0, as: UInt32.self), bytes.integer(at: 4, as: UInt32.self))
-    }
-    guard magic == 0xEA02_0000, count > 0 else {
-      throw Ext2Error(
-        FormatError.invalid(
-          .inode, at: .inode(inode.number), field: "i_file_acl", value: UInt64(number.rawValue),
-          why: "names a block that holds no attributes"))
-    }
-    if count > 1 {
-      block.withMutableBytes { bytes in bytes.store(count - 1, at: 4) }
-      inodes.metadata.markDirty(block)
-    } else {
-      inodes.metadata.forget(number)
-      inodes.allocator.pendingFrees.add(number, count: 1)
-    }
-    inode.record.attributeBlock = .none
-    inode.tree.sectorCount &-= min(inode.tree.sectorCount, inode.tree.sectorsPerBlock)
   }
 
   /// What the mutant does that lets whoever drops the last reference free the inode: in the middle of whatever step that

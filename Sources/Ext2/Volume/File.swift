@@ -166,7 +166,7 @@ extension Volume {
     try await change(handle) { inode async throws(Ext2Error) in
       let ticket = try await core.metadata.ticket()
       defer { ticket.end() }
-      try await inode.change(changes, "inode \(inode.number)", ticket)
+      try await inode.change(changes, "inode \(inode.number)", core.attributes, ticket)
       try await makeDurableIfAsked([inode])
     }
   }

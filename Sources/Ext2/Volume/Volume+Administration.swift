@@ -51,7 +51,7 @@ extension Volume {
     if isReadOnly {
       await core.accessTimes.writeAll()
       if core.inodes.hasOrphans { throw .busy("a removed file is still open") }
-      if let error = await core.sync() { throw error }
+      if let error = await sync() { throw error }
       if let error = await core.markClean() { throw error }
       core.isReadOnly = true
     } else {

@@ -3,17 +3,20 @@ internal import Ext2Format
 internal import PageCache
 internal import Reactor
 
-/// On whose behalf something is done: who owns what is made, and whether reserved blocks may be taken. Nobody is refused
-/// on account of permissions.
+/// On whose behalf something is done: who owns what is made, with which permissions, and whether reserved blocks may be
+/// taken. Nobody is refused on account of permissions.
 public struct Credentials: Hashable, Sendable {
   /// The user, 32 bits.
   public var user: UInt32
   /// The user's group, 32 bits.
   public var group: UInt32
+  /// Permissions that files which are made do not get, where no default ACL says what they get (umask(2)).
+  public var umask: UInt16
   /// A user and a group.
-  public init(user: UInt32, group: UInt32) {
+  public init(user: UInt32, group: UInt32, umask: UInt16 = 0) {
     self.user = user
     self.group = group
+    self.umask = umask
   }
   /// The superuser.
   public static let root = Credentials(user: 0, group: 0)
@@ -32,7 +35,7 @@ extension Volume {
   }
 
   /// Corruption that an operation meets is the volume's, too.
-  private func notingCorruption<R>(
+  func notingCorruption<R>(
     _ body: () async throws(Ext2Error) -> R
   ) async throws(Ext2Error) -> R {
     do throws(Ext2Error) { return try await body() } catch {

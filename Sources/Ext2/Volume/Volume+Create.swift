@@ -26,7 +26,7 @@ extension Volume {
   /// Opens the regular file at a path from the root.
   ///
   /// - Parameters:
-  ///   - permissions: of a file that is made; there is no umask.
+  ///   - permissions: of a file that is made, without those of the umask (see `Credentials`).
   ///   - credentials: on whose behalf: the owner of a file that is made, and who writes through this opening.
   /// - Throws: `notFound`, `exists`, `isADirectory`, `notARegularFile`, `tooManySymbolicLinks`, `noSpace` …
   public nonisolated func open(
@@ -141,7 +141,7 @@ extension Volume {
   private func newInode(_ type: FileType, _ permissions: UInt16, _ credentials: Credentials) -> NewInode {
     NewInode(
       type: type, permissions: permissions & 0o7777, owner: credentials, generation: core.nextGeneration(),
-      takesGroupOfDirectory: core.options.takesGroupOfDirectory)
+      umask: credentials.umask, takesGroupOfDirectory: core.options.takesGroupOfDirectory)
   }
 
   /// Makes an inode at a position whose name is not taken.
@@ -149,7 +149,7 @@ extension Volume {
     _ new: NewInode, _ position: Position, _ directory: Directory, _ ticket: MetadataTicket
   ) async throws(Ext2Error) -> Inode {
     try directory.inode.checkMayChangeNames(position.text, removes: false)
-    let inode = try await directory.make(new, named: position.name, position.text, ticket)
+    let inode = try await directory.make(new, named: position.name, position.text, core.attributes, ticket)
     do throws(Ext2Error) { try await makeDurableIfAsked([inode, directory.inode]) } catch {
       core.inodes.release(inode)
       throw error

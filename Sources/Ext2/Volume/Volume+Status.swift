@@ -129,7 +129,7 @@ extension Volume {
     try await changing { ticket async throws(Ext2Error) in
       let inode = try await resolve(path, followsLast: followsLink, ticket)
       defer { core.inodes.release(inode) }
-      try await inode.change(changes, String(decoding: path, as: UTF8.self), ticket)
+      try await inode.change(changes, String(decoding: path, as: UTF8.self), core.attributes, ticket)
       try await makeDurableIfAsked([inode])
     }
   }
@@ -149,10 +149,28 @@ extension Volume {
 
 extension Inode {
   /// setattr, but for the size: see `truncate`.
-  func change(_ changes: StatusChanges, _ text: String, _ ticket: MetadataTicket) async throws(Ext2Error) {
+  func change(
+    _ changes: StatusChanges, _ text: String, _ attributes: AttributeStore, _ ticket: MetadataTicket
+  ) async throws(Ext2Error) {
     await lock.lock()
     defer { lock.unlock() }
     let tableBlock = try await table.pinTable(of: number, ticket)
+    // The access ACL goes with the mode.
+    var change: AttributeChange?
+    if let permissions = changes.permissions {
+      var mode = record.mode
+      mode.permissions = permissions & 0o7777
+      change = try await attributes.prepareModeChange(to: mode, of: self, ticket)
+    }
+    do throws(Ext2Error) { try apply(changes, text) } catch {
+      if let change { attributes.abandon(change) }
+      throw error
+    }
+    if let change { attributes.commit(change, to: self, tableBlock) } else { table.encode(self, into: tableBlock) }
+  }
+
+  /// Part of the step.
+  private func apply(_ changes: StatusChanges, _ text: String) throws(Ext2Error) {
     try checkChangeable()
     let isFlagsOnly = changes == StatusChanges(flags: changes.flags)
     guard isFlagsOnly || record.flags.isDisjoint(with: [.immutable, .appendOnly]) else { throw .notPermitted(text) }
@@ -173,7 +191,6 @@ extension Inode {
       record.flags = record.flags.subtracting(changeable).union(flags.intersection(changeable))
     }
     record.changeTime = table.now
-    table.encode(self, into: tableBlock)
   }
 }
 

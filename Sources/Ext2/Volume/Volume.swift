@@ -24,6 +24,9 @@ public actor Volume {
   var handles: [Int: OpenFile] = [:]
   private var lastHandle = 0
   var oracle: OwnershipOracle?
+  /// Calls of sync that write data now.
+  var syncWork: [Int: SyncWork] = [:]
+  private var lastSyncWork = 0
 
   private init(core: VolumeCore) {
     reactor = core.reactor
@@ -97,7 +100,7 @@ public actor Volume {
     await core.evictor.drain()
     await core.gate.close()
     await core.accessTimes.writeAll()
-    var firstError = core.isReadOnly && core.corruption == nil ? nil : await core.sync()
+    var firstError = core.isReadOnly && core.corruption == nil ? nil : await sync()
     firstError = firstError ?? core.evictor.firstError
     await core.evictor.stop()
     await core.cache.writeback.stopBackground()
@@ -150,6 +153,12 @@ public actor Volume {
     return lastHandle
   }
 
+  func addSyncWork(_ work: SyncWork) -> Int {
+    lastSyncWork += 1
+    syncWork[lastSyncWork] = work
+    return lastSyncWork
+  }
+
   // MARK: The whole volume
 
   /// Whether it can be changed now: not when it was mounted for reading, or when corruption was found.
@@ -164,7 +173,7 @@ public actor Volume {
     defer { core.calls.leave() }
     if core.isReadOnly && core.corruption == nil { return }
     await core.accessTimes.writeAllUnlessFrozen()
-    if let error = await core.sync() { throw error }
+    if let error = await sync() { throw error }
   }
 
   /// Stops changes, waits for those that run, and makes everything durable; until `thaw` further changes wait.
@@ -176,7 +185,7 @@ public actor Volume {
     defer { core.calls.leave() }
     await core.gate.close()
     if isMounted { await core.accessTimes.writeAll() }
-    var error = isMounted ? core.isReadOnly && core.corruption == nil ? nil : await core.sync() : .closed
+    var error = isMounted ? core.isReadOnly && core.corruption == nil ? nil : await sync() : .closed
     // What is frozen can be copied and mounted as a clean volume, unless removed files are still open
     // (fs/ext2/super.c, ext2_freeze).
     if error == nil, !core.isReadOnly, !core.inodes.hasOrphans { error = await core.markClean() }

@@ -16,6 +16,7 @@ final class VolumeCore {
   let allocator: BlockAllocator
   let cache: PageCache
   let inodes: InodeTable
+  let attributes: AttributeStore
   let gate: Gate
   /// Every call on the volume is inside, readers too; unmount closes it for good.
   let calls: Gate
@@ -72,10 +73,11 @@ final class VolumeCore {
       reactor: reactor, queue: queue, pageByteCount: layout.blockSize, configuration: options.cache)
     inodes = InodeTable(
       reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, options: options)
+    attributes = AttributeStore(inodes, options)
     gate = Gate(reactor)
     calls = Gate(reactor)
     flushes = FlushGroup(queue, switchedOff: switchedOff)
-    evictor = Evictor(inodes, gate)
+    evictor = Evictor(inodes, attributes, gate)
     accessTimes = AccessTimes(inodes, gate, options.accessTimes, options.logger)
     renames = AsyncLock(reactor, "another rename")
     wasClean = superblock.state.contains(.valid) && !superblock.state.contains(.error)
@@ -138,15 +140,11 @@ final class VolumeCore {
 
   // MARK: Making things durable
 
-  /// Writes all data and metadata and flushes the device. Goes on past errors and returns the first.
-  func sync() async -> Ext2Error? {
-    var firstError: Ext2Error?
+  /// Writes all metadata and flushes the device, after `writeData` has written all data. Goes on past errors and returns
+  /// the first.
+  func sync(afterData writeData: () async -> Ext2Error?) async -> Ext2Error? {
     let shapes = inodes.all.map { (inode: $0, changes: $0.shapeChanges) }
-    for inode in inodes.all where inode.space.isBusy {
-      let inode = inodes.reference(inode)
-      if let error = await cache.writeback.writeAll(of: inode.space) { firstError = firstError ?? Ext2Error(error) }
-      inodes.release(inode)
-    }
+    var firstError = await writeData()
     if options.frees == .ordered && !pendingFrees.isEmpty { _ = await commit() }
     if let error = await pendingFrees.drain() { firstError = firstError ?? error }
     groups.encode(into: metadata)
@@ -166,7 +164,7 @@ final class VolumeCore {
     return nil
   }
 
-  /// Makes one file durable: its pages, its pointer blocks, its place in the inode table, then a flush. With `dataOnly`
+  /// Makes one file durable: its pages, its pointer blocks, its attributes, its place in the inode table, then a flush. With `dataOnly`
   /// the inode is left out unless its size or its blocks changed.
   func synchronise(_ inode: Inode, dataOnly: Bool) async -> Ext2Error? {
     var firstError: Ext2Error?
@@ -174,10 +172,12 @@ final class VolumeCore {
     if let error = await cache.writeback.writeAll(of: inode.space) { firstError = Ext2Error(error) }
     let number = inode.number
     let table = inodes.location(of: number).block, superblock = groups.superblockBlock
+    // It belongs to nobody in particular, because inodes share it.
+    let attributes = inode.record.attributeBlock
     let needsInode = !dataOnly || inode.hasUnsyncedShape
     if needsInode {
       if let error = await metadata.writeAll(where: {
-        $0.owner == number || $0.number == table || $0.number == superblock
+        $0.owner == number || $0.number == table || $0.number == superblock || $0.number == attributes
       }) {
         firstError = firstError ?? error
       }

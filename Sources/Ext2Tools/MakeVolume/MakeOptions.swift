@@ -17,6 +17,8 @@ public struct MakeOptions: Sendable {
   public var byteCount: UInt64
   /// Bytes of a block: a power of two from 1,024 to 65,536.
   public var blockSize: Int?
+  /// The least that the device transfers, in bytes: blocks are not smaller.
+  public var deviceBlockSize = 512
   /// Bytes of an inode: a power of two from 128 to the block size, and at most 32,768, which is what 16 bits can say;
   /// 256 unless told. Revision 0 always has 128.
   public var inodeSize: Int?
@@ -54,11 +56,11 @@ public struct MakeOptions: Sendable {
   /// What the size suggests.
   var usual: (blockSize: Int, bytesPerInode: UInt64) {
     switch byteCount {
-    case ..<(3 << 20): (1024, 8192)
-    case ..<(512 << 20): (1024, 4096)
-    case ..<(4 << 40): (4096, 16384)
-    case ..<(16 << 40): (4096, 32768)
-    default: (4096, 65536)
+    case ..<(3 << 20): (max(1024, deviceBlockSize), 8192)
+    case ..<(512 << 20): (max(1024, deviceBlockSize), 4096)
+    case ..<(4 << 40): (max(4096, deviceBlockSize), 16384)
+    case ..<(16 << 40): (max(4096, deviceBlockSize), 32768)
+    default: (max(4096, deviceBlockSize), 65536)
     }
   }
 
@@ -71,6 +73,9 @@ public struct MakeOptions: Sendable {
     try check(
       (1024...65536).contains(blockSize) && blockSize.nonzeroBitCount == 1, "block-size",
       "\(blockSize): must be a power of two from 1024 to 65536")
+    try check(
+      blockSize >= deviceBlockSize, "block-size",
+      "\(blockSize): the device transfers no less than \(deviceBlockSize) bytes")
     try check(revision <= 1, "revision", "\(revision): must be 0 or 1")
     let inodeSize = self.inodeSize ?? 256
     try check(

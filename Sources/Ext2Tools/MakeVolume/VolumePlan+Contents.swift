@@ -26,9 +26,9 @@ extension VolumePlan {
     let name = Array("lost+found".utf8)
     try writeBlock(contents.rootBlock, bytes) { block in
       format.initializeDots(&block, directory: .root, parent: .root)
-      let isIn = try? format.insert(
+      let place = try? format.insert(
         name.span, inode: InitialContents.lostAndFound, type: .directory, into: &block, block: contents.rootBlock)
-      precondition(isIn != nil, "an empty directory takes a name")
+      precondition(place != nil, "an empty directory takes a name")
     }
 
     let blocks = contents.lostAndFoundBlocks

@@ -10,7 +10,7 @@ internal import Workload
 public struct Explorer: Sendable {
   private let images: [Int: [UInt8]]
 
-  /// Makes a small, empty volume for each block size with mke2fs.
+  /// Makes a small, empty volume for each block size, and finds the judge. Throws `missingTool` when e2fsck is missing.
   public init() throws(ExplorerError) {
     var images: [Int: [UInt8]] = [:]
     for blockSize in Scenario.blockSizes { images[blockSize] = try ScratchImage.make(blockSize: blockSize) }

@@ -1,3 +1,4 @@
+internal import Ext2Tools
 internal import SystemPackage
 internal import Workload
 
@@ -7,7 +8,7 @@ internal import Workload
 
 /// Why scenarios cannot be run here.
 public enum ExplorerError: Error, Sendable, CustomStringConvertible {
-  /// mke2fs or e2fsck is missing.
+  /// e2fsck is missing.
   case missingTool(String)
   /// A tool or a temporary file failed.
   case failed(String)
@@ -19,21 +20,24 @@ public enum ExplorerError: Error, Sendable, CustomStringConvertible {
   }
 }
 
-/// Small images through temporary files, because that is what e2fsprogs reads and writes.
+/// Small images; the judge sees them through temporary files, because that is what e2fsprogs reads.
 enum ScratchImage {
   /// A volume of 512 blocks, or 1,024 of the smallest.
   static func make(blockSize: Int) throws(ExplorerError) -> [UInt8] {
+    guard ExternalTool("e2fsck") != nil else { throw .missingTool("e2fsck") }
+    guard let uuid = VolumeUUID("6f1c9c1e-0000-4000-8000-000000000001"),
+      let hashSeed = VolumeUUID("6f1c9c1e-0000-4000-8000-000000000002")
+    else { preconditionFailure("a UUID that cannot be read") }
     let byteCount = (blockSize == 1024 ? 1024 : 512) * blockSize
-    return try withFile([UInt8](repeating: 0, count: byteCount)) { path throws(ExplorerError) in
-      let outcome = try run(
-        "mke2fs",
-        [
-          "-q", "-F", "-t", "ext2", "-b", "\(blockSize)", "-N", "64", "-m", "0",
-          "-U", "6f1c9c1e-0000-4000-8000-000000000001", "-E", "hash_seed=6f1c9c1e-0000-4000-8000-000000000002", path,
-        ])
-      guard outcome.exitCode == 0 else { throw .failed(outcome.output) }
-      return try read(path)
-    }
+    // When the calendar clock of simulated runs begins.
+    var options = MakeOptions(
+      byteCount: UInt64(byteCount), uuid: uuid, hashSeed: hashSeed, seconds: 1_767_225_600)
+    options.blockSize = blockSize
+    options.inodeCount = 64
+    options.reservedPercent = 0
+    let image = MemoryBytes([UInt8](repeating: 0, count: byteCount))
+    do { try VolumePlan(options).write(to: image, isZeroed: true) } catch { throw .failed("\(error)") }
+    return image.bytes
   }
 
   static func check(_ image: [UInt8]) throws(ExplorerError) -> String? {
@@ -63,14 +67,4 @@ enum ScratchImage {
     return try body(path)
   }
 
-  private static func read(_ path: String) throws(ExplorerError) -> [UInt8] {
-    do {
-      let file = try FileDescriptor.open(FilePath(path), .readOnly)
-      return try file.closeAfter {
-        var bytes = [UInt8](repeating: 0, count: Int(try file.seek(offset: 0, from: .end)))
-        let count = try unsafe bytes.withUnsafeMutableBytes { try unsafe file.read(fromAbsoluteOffset: 0, into: $0) }
-        return Array(bytes.prefix(count))
-      }
-    } catch { throw .failed("\(path): \(error)") }
-  }
 }

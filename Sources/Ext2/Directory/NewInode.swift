@@ -16,6 +16,8 @@ struct NewInode {
   /// Of symbolic links.
   var target: [UInt8] = []
   var generation: UInt32
+  /// Permissions that the creator does not want, where no default ACL says what they are.
+  var umask: UInt16
   /// Files get the group of their directory (the mount option grpid).
   var takesGroupOfDirectory: Bool
 }
@@ -41,12 +43,15 @@ extension Inode {
 }
 
 extension Directory {
-  /// Makes an inode and enters it here under a name that does not exist; with a reference for the caller.
-  func make(_ new: NewInode, named name: [UInt8], _ text: String, _ ticket: MetadataTicket) async throws(Ext2Error)
-    -> Inode
-  {
+  /// Makes an inode and enters it here under a name that does not exist; with a reference for the caller. It inherits
+  /// the directory's default ACL.
+  func make(
+    _ new: NewInode, named name: [UInt8], _ text: String, _ attributes: AttributeStore, _ ticket: MetadataTicket
+  ) async throws(Ext2Error) -> Inode {
     let inodes = inode.table
     let isDirectory = new.type == .directory
+    let access = try await attributes.inherit(
+      from: inode, mode: FileMode(new.type, permissions: new.permissions), umask: new.umask)
     guard !isDirectory || inode.record.linkCount < Inode.largestLinkCount else { throw .tooManyLinks(text) }
     let parentTable = try await inodes.pinTable(of: inode.number, ticket)
     let place = try await findRoom(for: name, ticket)
@@ -65,21 +70,28 @@ extension Directory {
         FormatError.invalid(
           .bitmap, at: .inode(number), field: "inode bit", value: 0, why: "says that an inode in use is free"))
     }
-    let child = Inode(number, record(of: new), inodes)
+    let child = Inode(number, record(of: new, mode: access.mode), inodes)
     let table: MetadataBlock
     let content: Content?
     do throws(Ext2Error) {
-      table = try await inodes.pinTable(of: number, ticket)
+      table = try await inodes.pinTableOfNew(number, ticket)
       content = try await child.prepareContent(new, parent: inode.number, format, ticket)
     } catch {
       abandon(place)
       inodes.inodeAllocator.giveBack(number, isDirectory: isDirectory)
       throw error
     }
+    var change: AttributeChange?
     do throws(Ext2Error) {
+      // The last that may suspend: what it finds holds until the next suspension.
+      if !access.edits.isEmpty {
+        change = try await attributes.prepare(
+          access.edits, forNew: number, extraSize: child.record.extraSize, ticket)
+      }
       try inode.checkChangeable()
       guard canInsert(name, at: place) else { throw changed(place) }
     } catch {
+      if let change { attributes.abandon(change) }
       if let content { child.abandon(content) }
       abandon(place)
       inodes.inodeAllocator.giveBack(number, isDirectory: isDirectory)
@@ -93,6 +105,7 @@ extension Directory {
     _ = inodes.enter(child)
     child.noteShapeChange()
     inodes.encode(child, into: table, isNew: true)
+    if let change { attributes.commit(change, to: child, table) }
     return child
   }
 
@@ -103,10 +116,10 @@ extension Directory {
         .directoryBlock, at: .block(block.number), field: "rec_len", value: 0, why: "changed under its lock"))
   }
 
-  private func record(of new: NewInode) -> InodeRecord {
+  private func record(of new: NewInode, mode: FileMode) -> InodeRecord {
     let parent = inode.record, groups = inode.table.groups
     var record = InodeRecord(
-      mode: FileMode(new.type, permissions: new.permissions), time: inode.table.now, extraSize: groups.newExtraSize)
+      mode: mode, time: inode.table.now, extraSize: groups.newExtraSize)
     record.userID = new.owner.user
     record.groupID = new.owner.group
     let hasSetGroup = parent.mode.permissions & FileMode.setGroupID != 0
