@@ -36,9 +36,7 @@ struct Directory {
 
   /// One block of the directory, pinned and checked.
   func block(_ index: UInt64, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
-    if case .mapped(let number, _)? = inode.tree.lookUpCached(PageIndex(index), limit: 1),
-      let block = metadata.cached(BlockNumber(rawValue: UInt32(truncatingIfNeeded: number.rawValue))), block.isChecked
-    {
+    if let block = blockNow(index) {
       ticket.pin(block)
       return block
     }
@@ -64,8 +62,56 @@ struct Directory {
 
   // MARK: Finding
 
+  /// What can be said of a name without suspending.
+  enum FoundNow {
+    case found(MetadataBlock, blockIndex: UInt64, DirectoryEntry)
+    case absent
+    /// A block is not in memory, or something is wrong: `find` tells.
+    case unknown
+  }
+
+  /// Looks for a name in what is in memory: one step, so that the directory's lock need not be held.
+  func findNow(_ name: [UInt8]) -> FoundNow {
+    if let names = inode.names, name != Self.dotDot, name != Self.dot {
+      pool.noteUse(of: inode)
+      let hash = names.hash(name)
+      var probe: Int?
+      while let position = names.candidate(hash: hash, &probe) {
+        let index = position >> UInt64(inode.table.groups.layout.blockSizeLog2)
+        guard let block = blockNow(index) else { return .unknown }
+        if let entry = try? entry(name, in: block, at: Int(position) & (format.blockSize - 1)) {
+          return .found(block, blockIndex: index, entry)
+        }
+      }
+      return .absent
+    }
+    guard blockCount < Self.smallestIndexedCount else { return .unknown }
+    for index in 0..<blockCount {
+      guard let block = blockNow(index), let entry = try? entry(name, in: block) as DirectoryEntry?? else {
+        return .unknown
+      }
+      if let entry { return .found(block, blockIndex: index, entry) }
+    }
+    return .absent
+  }
+
+  /// A block that is in memory and was checked.
+  private func blockNow(_ index: UInt64) -> MetadataBlock? {
+    guard case .mapped(let number, _)? = inode.tree.lookUpCached(PageIndex(index), limit: 1),
+      let block = metadata.cached(BlockNumber(rawValue: UInt32(truncatingIfNeeded: number.rawValue))), block.isChecked
+    else { return nil }
+    return block
+  }
+
   /// The entry with a name, pinned; nil when there is none.
   func find(_ name: [UInt8], _ ticket: MetadataTicket) async throws(Ext2Error) -> Found? {
+    switch findNow(name) {
+    case .found(let block, let index, let entry):
+      ticket.pin(block)
+      return Found(block: block, blockIndex: index, entry: entry)
+    case .absent: return nil
+    case .unknown: break
+    }
     if name != Self.dotDot && name != Self.dot, let names = try await index(ticket) {
       let hash = names.hash(name)
       var probe: Int?

@@ -53,13 +53,16 @@ extension Inode {
     let rest = source.byteCount - start
     let wanted = Int(min(rest / UInt64(blockSize), UInt64(Self.largestPiece))) + 2
     let reserved = min(Self.largestPiece, cache.largestReservation, wanted)
-    do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    if !cache.reserveDirtyNow(reserved) {
+      do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    }
     var used = 0
     defer { cache.releaseDirty(reserved - used) }
-    let ticket = try await table.metadata.ticket()
+    let ticket: MetadataTicket
+    if let now = table.metadata.ticketNow() { ticket = now } else { ticket = try await table.metadata.ticket() }
     defer { ticket.end() }
     ticket.mayUseReservedBlocks = mayUseReservedBlocks
-    await lock.lock()
+    if !lock.tryLock() { await lock.lock() }
     defer { lock.unlock() }
     guard !record.flags.contains(.immutable), !(offset != nil && record.flags.contains(.appendOnly)) else {
       throw .notPermitted("inode \(number)")
@@ -70,7 +73,8 @@ extension Inode {
     // What crosses the largest size is cut there (mm/filemap.c, generic_write_check_limits).
     let count = Int(min(rest, pieceEnd - position, sizeLimit - position))
     let tableBlock = try await table.pinTable(of: number, ticket)
-    let pages = try await pages(position, count)
+    let pages: [Page]
+    if let now = pagesNow(position, count) { pages = now } else { pages = try await self.pages(position, count) }
     let preparation = await tree.prepare(
       from: position / UInt64(blockSize), count: pages.count, ticket)
     guard preparation.preparedCount > 0 else {
@@ -100,6 +104,15 @@ extension Inode {
     guard !overflow, end <= sizeLimit else {
       throw .fileTooLarge(byteCount: overflow ? .max : end, limit: sizeLimit)
     }
+  }
+
+  /// As `pages`, for a range within one page, without suspending; nil where that would have to wait.
+  private func pagesNow(_ position: UInt64, _ count: Int) -> [Page]? {
+    let size = UInt64(blockSize), index = position / size
+    guard (position + UInt64(count) - 1) / size == index else { return nil }
+    let isPartial = position % size != 0 || UInt64(count) < size
+    let mustBeRead = isPartial && index * size < space.fileByteCount
+    return space.pageForWritingNow(at: PageIndex(index), mustBeRead: mustBeRead, isOverwritten: !isPartial).map { [$0] }
   }
 
   /// The pages under a range of bytes, pinned; those that are changed only in part are read first.
@@ -190,13 +203,16 @@ extension Inode {
   ) async throws(Ext2Error) -> UInt64 {
     let cache = space.cache
     let reserved = min(Self.largestPiece, cache.largestReservation, Int(clamping: end - index))
-    do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    if !cache.reserveDirtyNow(reserved) {
+      do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    }
     var used = 0
     defer { cache.releaseDirty(reserved - used) }
-    let ticket = try await table.metadata.ticket()
+    let ticket: MetadataTicket
+    if let now = table.metadata.ticketNow() { ticket = now } else { ticket = try await table.metadata.ticket() }
     defer { ticket.end() }
     ticket.mayUseReservedBlocks = mayUseReservedBlocks
-    await lock.lock()
+    if !lock.tryLock() { await lock.lock() }
     defer { lock.unlock() }
     try checkContentsMayChange()
     let position = index * UInt64(blockSize)

@@ -45,7 +45,7 @@ final class Inode {
     space = AddressSpace(
       cache: table.cache, owner: UInt64(number.rawValue), mapper: tree,
       fileByteCount: record.mode.type == .regular ? record.size : 0)
-    lock = AsyncLock(table.reactor, "inode \(number)")
+    lock = AsyncLock(table.reactor, "inode", UInt64(number.rawValue))
   }
 
   var type: FileType? { record.mode.type }

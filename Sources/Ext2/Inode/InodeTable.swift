@@ -55,6 +55,19 @@ final class InodeTable {
 
   // MARK: References
 
+  /// The inode, if it or its place in the table is in memory, with a reference for the caller; nil otherwise, and where
+  /// something is wrong with it.
+  func acquireNow(_ number: InodeNumber) -> Inode? {
+    if let inode = inodes[number] { return reference(inode) }
+    guard groups.layout.contains(number), number == .root || number >= groups.layout.firstInode else { return nil }
+    let (block, offset) = location(of: number)
+    guard let table = metadata.cached(block), let inode = try? decode(number, from: table, at: offset) else {
+      return nil
+    }
+    inodes[number] = inode
+    return reference(inode)
+  }
+
   /// The inode, read if need be, with a reference for the caller.
   func acquire(_ number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> Inode {
     try await acquireWithTable(number, ticket).inode
@@ -166,6 +179,7 @@ final class InodeTable {
 
   /// The block of the table that holds an inode, pinned: before the step that encodes it.
   func pinTable(of number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
+    if let block = metadata.pinNow(location(of: number).block, ticket) { return block }
     guard let block = try await metadata.load(location(of: number).block, owner: .none, ticket) else { throw .closed }
     return block
   }

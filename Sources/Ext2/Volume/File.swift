@@ -114,18 +114,18 @@ extension Volume {
   /// Runs a changing operation on an open file, inside the gate and with a reference to its inode.
   private func change<R>(_ handle: Int, _ body: (Inode) async throws(Ext2Error) -> R) async throws(Ext2Error) -> R {
     try checkWritable()
-    try await beginCall()
+    if !(try beginCallNow()) { try await beginCall() }
     defer { core.calls.leave() }
     let inode = core.inodes.reference(try file(handle).inode)
     defer { core.inodes.release(inode) }
-    await core.gate.enter()
+    if !core.gate.tryEnter() { await core.gate.enter() }
     defer { core.gate.leave() }
     try checkWritable()
     return try await body(inode)
   }
 
   func read(_ handle: Int, at offset: UInt64, count: Int) async throws(Ext2Error) -> [UInt8] {
-    try await beginCall()
+    if !(try beginCallNow()) { try await beginCall() }
     defer { core.calls.leave() }
     let file = try file(handle)
     let inode = core.inodes.reference(file.inode)

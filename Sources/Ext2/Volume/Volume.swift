@@ -141,6 +141,12 @@ public actor Volume {
     if core.isAborted, let corruption = core.corruption { throw corruption }
     await core.calls.enter()
   }
+  /// As `beginCall`, without suspending; false where that would have to wait.
+  func beginCallNow() throws(Ext2Error) -> Bool {
+    try checkMounted()
+    if core.isAborted, let corruption = core.corruption { throw corruption }
+    return core.calls.tryEnter()
+  }
   func checkWritable() throws(Ext2Error) {
     try checkMounted()
     guard !core.isReadOnly else { throw .readOnly }
