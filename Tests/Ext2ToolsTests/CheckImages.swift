@@ -70,7 +70,9 @@ struct CheckImage: Sendable, CustomTestStringConvertible {
 
   /// Makes the volume; e2fsck finds nothing wrong with it.
   func make() throws -> [UInt8] {
-    let tree = TemporaryFile.folder + "/blkdev-corpus-\(name)-\(getpid())"
+    // Several tests make the same image at a time.
+    let tree = try TemporaryFile.make([])
+    TemporaryFile.remove(tree)
     try fill(tree)
     defer { _ = ExternalTool("rm")?.run(["-rf", tree]) }
     var image = try Images.make(
