@@ -109,6 +109,18 @@ struct Directory {
     return block
   }
 
+  /// As `find`, for who only looks: an index on the disk is believed.
+  func lookUp(_ name: [UInt8], _ ticket: MetadataTicket) async throws(Ext2Error) -> Found? {
+    if name != Self.dotDot && name != Self.dot {
+      switch try await findHashed(name, ticket) {
+      case .found(let found): return found
+      case .absent: return nil
+      case .unusable: break
+      }
+    }
+    return try await find(name, ticket)
+  }
+
   /// The entry with a name, pinned; nil when there is none.
   func find(_ name: [UInt8], _ ticket: MetadataTicket) async throws(Ext2Error) -> Found? {
     switch findNow(name) {
@@ -139,7 +151,7 @@ struct Directory {
     return nil
   }
 
-  private func entry(_ name: [UInt8], in block: MetadataBlock) throws(Ext2Error) -> DirectoryEntry? {
+  func entry(_ name: [UInt8], in block: MetadataBlock) throws(Ext2Error) -> DirectoryEntry? {
     do throws(FormatError) {
       return try block.withBytes { bytes throws(FormatError) in
         try format.find(name.span, in: bytes, block: block.number)

@@ -164,7 +164,7 @@ extension Volume {
     defer { inode.lock.unlock() }
     guard inode.record.linkCount > 0 else { throw .notFound(text) }
     guard name.count <= DirectoryEntry.maximumNameLength else { throw .nameTooLong(text) }
-    guard let found = try await Directory(inode).find(name, ticket) else { throw .notFound(text) }
+    guard let found = try await Directory(inode).lookUp(name, ticket) else { throw .notFound(text) }
     // However deep the path is, it holds no more than one directory's blocks.
     defer { ticket.unpin(found.block) }
     let (inode, table) = try await core.inodes.acquireWithTable(found.entry.inode, ticket)
