@@ -24,8 +24,10 @@ struct Directory {
 
   static let dot = Array(".".utf8)
   static let dotDot = Array("..".utf8)
-  /// Directories of fewer blocks are looked through.
+  /// Directories of fewer blocks are looked through, at first.
   private static let smallestIndexedCount = 3
+  /// So often; then they get an index as well.
+  private static let scansBeforeIndex = 8
 
   var blockCount: UInt64 { inode.byteCount >> UInt64(inode.table.groups.layout.blockSizeLog2) }
   /// The byte offset of an entry in the directory.
@@ -72,6 +74,10 @@ struct Directory {
 
   /// Looks for a name in what is in memory: one step, so that the directory's lock need not be held.
   func findNow(_ name: [UInt8]) -> FoundNow {
+    if inode.names == nil && blockCount < Self.smallestIndexedCount {
+      inode.scanCount += 1
+      if inode.scanCount >= Self.scansBeforeIndex { indexNow() }
+    }
     if let names = inode.names, name != Self.dotDot, name != Self.dot {
       pool.noteUse(of: inode)
       let hash = names.hash(name)
@@ -174,6 +180,19 @@ struct Directory {
     inode.names = names
     pool.noteUse(of: inode)
     return names
+  }
+
+  /// Makes the index of a directory whose few blocks are all in memory; one step.
+  private func indexNow() {
+    // Whatever stands in the way may be gone after as many scans again.
+    inode.scanCount = 0
+    let names = pool.makeIndex()
+    for index in 0..<blockCount {
+      guard let block = blockNow(index), (try? add(block, index, to: names)) != nil else { return }
+    }
+    guard pool.makeRoom(for: names.byteCount) else { return }
+    inode.names = names
+    pool.noteUse(of: inode)
   }
 
   private func add(_ block: MetadataBlock, _ index: UInt64, to names: NameIndex) throws(FormatError) {
