@@ -34,4 +34,40 @@ struct PromiseTests {
       try await volume.thaw()
     }
   }
+
+  @Test("with the sync flag or option what truncate and fallocate change is durable when they return")
+  func synchronousTruncate() throws {
+    for isMountOption in [true, false] {
+      let options = VolumeOptions.quiet.with { $0.isSynchronous = isMountOption }
+      try script(try Images.empty(blockSize: 1024), options, seeds: 0..<4) { rig in
+        let file = try await rig.volume.open("a", create: true)
+        try await file.append(stamped(1, count: 30_000))
+        if !isMountOption { try await file.change(StatusChanges(flags: [.synchronous])) }
+        try await rig.volume.synchronize()
+        func durable() async throws -> [UInt8] { try Images.dump("a", of: await rig.disk { $0.durableImage }) }
+        try await file.truncate(to: 20_500)
+        #expect(try await durable() == stamped(1, count: 20_500))
+        try await file.truncate(to: 20_600)
+        #expect(try await durable() == stamped(1, count: 20_500) + [UInt8](repeating: 0, count: 100))
+        try await file.punch(500..<20_600)
+        #expect(try await durable() == stamped(1, count: 500) + [UInt8](repeating: 0, count: 20_100))
+        await (try rig.volume.open("a", .truncate)).close()
+        #expect(try await durable() == [])
+      }
+    }
+  }
+
+  @Test("with dirsync a directory that moved knows its new parent when rename returns")
+  func synchronousParent() throws {
+    try script(try Images.empty(blockSize: 1024), .quiet.with { $0.isDirectorySynchronous = true }, seeds: 0..<16) {
+      rig in
+      let volume = rig.volume
+      for path in ["from", "to", "from/d"] { try await volume.makeDirectory(path) }
+      try await volume.synchronize()
+      try await volume.rename("from/d", to: "to/d")
+      let parent = try await volume.status(of: "to").inode
+      let listing = try Images.output(of: "debugfs", ["-R", "ls -p to/d"], on: await rig.disk { $0.durableImage })
+      #expect(listing.contains("/\(parent)/040755/0/0/..//"), "\(listing)")
+    }
+  }
 }
