@@ -70,4 +70,22 @@ struct PromiseTests {
       #expect(listing.contains("/\(parent)/040755/0/0/..//"), "\(listing)")
     }
   }
+
+  @Test("whose link is followed is read: its access time moves", arguments: [10, 200])
+  func followedLink(targetLength: Int) throws {
+    try script(try Images.empty(blockSize: 1024), .quiet.with { $0.accessTimes = .strict }, seeds: 0..<3) { rig in
+      let volume = rig.volume, target = String(repeating: "./", count: targetLength / 2 - 1) + "d"
+      try await volume.makeDirectory("d")
+      await (try volume.open("d/f", create: true)).close()
+      try await volume.makeSymbolicLink("l", to: target)
+      func time() async throws -> Int64 { try await volume.status(of: "l", followsLink: false).accessTime.seconds }
+      let before = try await time()
+      await rig.pause(60 * 1_000_000_000)
+      _ = try await volume.status(of: "l/f")
+      #expect(try await time() >= before + 60)
+      await rig.pause(60 * 1_000_000_000)
+      await (try volume.open("l/new", create: true)).close()
+      #expect(try await time() >= before + 120)
+    }
+  }
 }

@@ -132,7 +132,7 @@ extension Volume {
     defer { core.inodes.release(inode) }
     let bytes = try await inode.read(at: offset, count: count, file.readAhead)
     // A read at the end of the file is one too (mm/filemap.c, filemap_read).
-    if count > 0 && !core.isReadOnly { core.accessTimes.note(inode) }
+    if count > 0 { noteRead(inode) }
     return bytes
   }
 
