@@ -71,6 +71,25 @@ struct PromiseTests {
     }
   }
 
+  @Test("who keeps the size keeps it, also beside a truncate")
+  func keptSize() throws {
+    for mode in [FallocateMode.keepSize, [.zeroRange, .keepSize]] {
+      try script(try Images.empty(blockSize: 1024), .quiet.with { $0.cache.cacheByteCount = 64 << 10 }, seeds: 0..<24) {
+        rig in
+        let file = try await rig.volume.open("a", create: true)
+        try await file.truncate(to: 300 << 10)
+        await withTaskGroup(of: Void.self) { group in
+          group.addTask { _ = try? await file.fallocate(mode, 0..<300 << 10) }
+          group.addTask {
+            await rig.pause(50_000)
+            try? await file.truncate(to: 5000)
+          }
+        }
+        #expect(try await file.status().byteCount == 5000, "mode \(mode.rawValue)")
+      }
+    }
+  }
+
   @Test("whose link is followed is read: its access time moves", arguments: [10, 200])
   func followedLink(targetLength: Int) throws {
     try script(try Images.empty(blockSize: 1024), .quiet.with { $0.accessTimes = .strict }, seeds: 0..<3) { rig in
