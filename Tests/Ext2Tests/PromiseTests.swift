@@ -107,4 +107,50 @@ struct PromiseTests {
       #expect(try await time() >= before + 120)
     }
   }
+
+  @Test("a block that was freed before its turn to be read as one to share came is nobody's metadata")
+  func freedBeforeRead() throws {
+    let prepared = try Images.prepared(
+      try Images.empty(blockSize: 1024, blockCount: 400) { ($0.inodeSize, $0.inodeCount) = (128, 96) }
+    ) {
+      rig in
+      for index in 0..<56 { try await rig.mustSet("user.x", [UInt8(index)], try await rig.create("\(index)")) }
+      try await (try rig.volume.open("data", create: true)).append(stamped(1, count: 100_000))
+    }
+    // So few slots that the first block has left the cache, and is still known, when all others were looked at; and so
+    // few places in the queue that both who want to read it wait for one.
+    let options = VolumeOptions.quiet.with {
+      $0.metadataSlotCount = 48
+      ($0.queue.placeCount, $0.queue.writebackReserve) = (3, 1)
+    }
+    try script(prepared, options, seeds: 0..<40) { rig in
+      let volume = rig.volume, owner = try await rig.create("0"), other = try await rig.create("new")
+      let data = try await volume.open("data")
+      let start = try #require(try await data.extents().first).diskBlock * 1024
+      #expect(try await rig.attributes(owner) == ["user.x": [0]])
+      for index in 1..<56 { _ = try await rig.attributes(try await rig.create("\(index)")) }
+      let time = CalendarTime(seconds: 1, nanoseconds: 0)
+      for name in ["0", "new"] { try await volume.change(name, StatusChanges(accessTime: time)) }
+      await rig.hold { $0.operation == .read && $0.isFileData }
+      async let first = data.read(at: 0, count: 100)
+      async let second = data.read(at: 50 << 10, count: 100)
+      try await rig.untilHeld(2)
+      async let removing = rig.remove("user.x", owner)
+      await rig.settle()
+      async let sharing = rig.set("user.x", [0], other)
+      await rig.settle()
+      // One of the two places is free again.
+      await rig.disk { disk in disk.release { $0.offset == start } }
+      await rig.settle()
+      await rig.serve()
+      let errors = await [removing, sharing]
+      #expect(errors.allSatisfy { $0 == nil })
+      #expect(try await first.count + second.count == 200)
+      // Whoever takes all blocks takes that one.
+      while let count = try? await data.append(stamped(1, count: 4096)), count > 0 {}
+      #expect(await volume.statistics.freeBlockCount == 0)
+      try await volume.synchronize()
+      #expect(try Superblocks.decoded(await rig.disk { $0.image }).state.contains(.error) == false)
+    }
+  }
 }
