@@ -132,7 +132,7 @@ extension Volume {
     defer { core.inodes.release(inode) }
     let bytes = try await inode.read(at: offset, count: count, file.readAhead)
     // A read at the end of the file is one too (mm/filemap.c, filemap_read).
-    if count > 0 && !core.isReadOnly { core.accessTimes.note(inode) }
+    if count > 0 { noteRead(inode) }
     return bytes
   }
 
@@ -146,11 +146,17 @@ extension Volume {
   }
 
   func truncate(_ handle: Int, to byteCount: UInt64) async throws(Ext2Error) {
-    try await change(handle) { inode async throws(Ext2Error) in try await inode.truncate(to: byteCount) }
+    try await change(handle) { inode async throws(Ext2Error) in
+      try await inode.truncate(to: byteCount)
+      try await makeDurableIfAsked([inode])
+    }
   }
 
   func punch(_ handle: Int, _ range: Range<UInt64>) async throws(Ext2Error) {
-    try await change(handle) { inode async throws(Ext2Error) in try await inode.punch(range) }
+    try await change(handle) { inode async throws(Ext2Error) in
+      try await inode.punch(range)
+      try await makeDurableIfAsked([inode])
+    }
   }
 
   func fallocate(_ handle: Int, _ mode: FallocateMode, _ range: Range<UInt64>) async throws(Ext2Error) {

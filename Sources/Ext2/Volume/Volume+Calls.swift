@@ -39,6 +39,12 @@ extension Volume {
     return try await core.metadata.ticket(count)
   }
 
+  /// Notes that an inode's contents were read, in the step that ends the read: a file's, a directory's, or a link's that
+  /// was followed (fs/namei.c, pick_link).
+  func noteRead(_ inode: Inode) {
+    if !core.isReadOnly { core.accessTimes.note(inode) }
+  }
+
   /// Corruption that an operation meets is the volume's, too.
   func noted(_ error: Ext2Error) -> Ext2Error {
     if case .corrupt(let corruption) = error { core.noteCorruption(corruption.error) }

@@ -63,6 +63,7 @@ extension Volume {
     _ link: Inode, from parent: Inode, _ text: String, _ linkCount: inout Int, _ ticket: MetadataTicket
   ) async throws(Ext2Error) -> Position {
     let target = try await link.symbolicLinkTarget(ticket)
+    noteRead(link)
     var walk = Walk(try PathNames(target))
     walk.linkCount = linkCount + 1
     guard walk.linkCount <= Self.symbolicLinkLimit else { throw .tooManySymbolicLinks(text) }
@@ -147,6 +148,7 @@ extension Volume {
     walk.linkCount += 1
     guard walk.linkCount <= Self.symbolicLinkLimit else { throw .tooManySymbolicLinks(walk.text) }
     let target = try await next.symbolicLinkTarget(ticket)
+    noteRead(next)
     let names = try PathNames(target)
     if walk.pending.isEmpty && names.mustBeDirectory { walk.mustBeDirectory = true }
     walk.pending += names.names.reversed()

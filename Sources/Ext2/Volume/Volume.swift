@@ -190,6 +190,7 @@ public actor Volume {
     try await beginCall()
     defer { core.calls.leave() }
     await core.gate.close()
+    if isMounted { await core.evictor.evictAll() }
     if isMounted { await core.accessTimes.writeAll() }
     var error = isMounted ? core.isReadOnly && core.corruption == nil ? nil : await sync() : .closed
     // What is frozen can be copied and mounted as a clean volume, unless removed files are still open
