@@ -76,7 +76,8 @@ let package = Package(
     .target(
       name: "Support",
       dependencies: [
-        "Reactor", "BlockDevice", "PageCache", "Ext2Tools", "Ext2", "Workload", "LeakCheck", system, logging,
+        "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2Format", "Ext2Tools", "Ext2", "Workload", "LeakCheck",
+        system, logging,
       ],
       path: "Tests/Support",
       swiftSettings: settings),
@@ -101,3 +102,16 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// The fuzzer of images has no `main` but libFuzzer's, so it is built on demand alone: tools/fuzz.
+if Context.environment["BUILD_FUZZER"] != nil {
+  package.targets += [
+    .target(name: "AllocationLimit", path: "Tests/AllocationLimit"),
+    .executableTarget(
+      name: "fuzz-images",
+      dependencies: [
+        "AllocationLimit", "Ext2", "Ext2Format", "Ext2Tools", "PageCache", "BlockDevice", "Reactor", "Support", logging,
+      ],
+      path: "Tests/FuzzImages", swiftSettings: settings),
+  ]
+}

@@ -127,3 +127,14 @@ struct CheckImage: Sendable, CustomTestStringConvertible {
     ]
   }
 }
+
+extension Mutation {
+  /// The one that a failure names: `image:offset:width:value`. Nil for one of another image.
+  init?(_ text: String, of image: CheckImage) {
+    let parts = text.split(separator: ":").map { String($0) }
+    guard parts.count == 4, parts[0] == image.name, let offset = Int(parts[1]), let width = Int(parts[2]),
+      let value = UInt64(parts[3])
+    else { return nil }
+    self.init(offset: offset, width: width, value: value, what: "")
+  }
+}

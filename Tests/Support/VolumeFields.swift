@@ -1,60 +1,56 @@
-import Ext2Format
-import Ext2Tools
+internal import Ext2Format
+package import Ext2Tools
 
 /// One change to a volume: some bytes at one place.
-struct Mutation: Sendable, Equatable, CustomStringConvertible {
-  let offset: Int
-  let width: Int
-  let value: UInt64
+package struct Mutation: Sendable, Equatable, CustomStringConvertible {
+  package let offset: Int
+  package let width: Int
+  package let value: UInt64
   /// What was changed, for people.
-  let what: String
-  var description: String { "\(offset):\(width):\(value)  (\(what))" }
+  package let what: String
+  package var description: String { "\(offset):\(width):\(value)  (\(what))" }
 
-  init(offset: Int, width: Int, value: UInt64, what: String) {
+  package init(offset: Int, width: Int, value: UInt64, what: String) {
     self.offset = offset
     self.width = width
     self.value = value
     self.what = what
   }
 
-  /// The one that a failure names: `image:offset:width:value`. Nil for one of another image.
-  init?(_ text: String, of image: CheckImage) {
-    let parts = text.split(separator: ":").map { String($0) }
-    guard parts.count == 4, parts[0] == image.name, let offset = Int(parts[1]), let width = Int(parts[2]),
-      let value = UInt64(parts[3])
-    else { return nil }
-    self.init(offset: offset, width: width, value: value, what: "")
-  }
-
   /// What is written; what does not fit is cut.
-  var bytes: [UInt8] { (0..<width).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) } }
+  package var bytes: [UInt8] { (0..<width).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) } }
 
-  func apply(to image: MemoryBytes) throws { try image.write(unsafe bytes.span.bytes, at: UInt64(offset)) }
+  package func apply(to image: MemoryBytes) throws { try image.write(unsafe bytes.span.bytes, at: UInt64(offset)) }
 
   /// Puts back what was there.
-  func undo(in image: MemoryBytes, _ original: [UInt8]) throws {
+  package func undo(in image: MemoryBytes, _ original: [UInt8]) throws {
     let before = Array(original[offset..<offset + width])
     try image.write(unsafe before.span.bytes, at: UInt64(offset))
   }
 }
 
 /// A field of a structure, somewhere on a volume.
-struct Field: Sendable {
-  let offset: Int
-  let width: Int
-  let what: String
+package struct Field: Sendable {
+  package let offset: Int
+  package let width: Int
+  package let what: String
+  package init(offset: Int, width: Int, what: String) {
+    self.offset = offset
+    self.width = width
+    self.what = what
+  }
 }
 
 /// Every field of every structure of a volume, found by this project's own decoding.
-struct VolumeFields {
+package struct VolumeFields {
   private let image: [UInt8]
   private let layout: VolumeLayout
   private let descriptors: [GroupDescriptor]
-  private(set) var fields: [Field] = []
+  package private(set) var fields: [Field] = []
   /// Where the bitmaps lie, and what they are.
-  private(set) var bitmaps: [(start: Int, what: String)] = []
+  package private(set) var bitmaps: [(start: Int, what: String)] = []
 
-  init(_ image: [UInt8]) throws {
+  package init(_ image: [UInt8]) throws {
     self.image = image
     let superblock = try Superblock(decoding: unsafe image.span.bytes, at: 1024)
     layout = try superblock.validate(deviceByteCount: UInt64(image.count))
@@ -224,7 +220,7 @@ struct VolumeFields {
   // MARK: Values
 
   /// Values for a field: the ends of its range, what is next to what it holds, one bit changed, and random ones.
-  func mutations(of field: Field, using generator: inout some RandomNumberGenerator) -> [Mutation] {
+  package func mutations(of field: Field, using generator: inout some RandomNumberGenerator) -> [Mutation] {
     var old: UInt64 = 0
     for index in 0..<field.width { old |= UInt64(image[field.offset + index]) << UInt64(8 * index) }
     let greatest: UInt64 = field.width == 8 ? .max : 1 << UInt64(8 * field.width) - 1
@@ -244,7 +240,7 @@ struct VolumeFields {
   }
 
   /// Bits of bitmaps the other way round: most where inodes and blocks are in use, some in the padding.
-  func flips(_ count: Int, using generator: inout some RandomNumberGenerator) -> [Mutation] {
+  package func flips(_ count: Int, using generator: inout some RandomNumberGenerator) -> [Mutation] {
     (0..<count).map { _ in
       let bitmap = bitmaps[Int.random(in: 0..<bitmaps.count, using: &generator)]
       let limit = Bool.random(using: &generator) ? 32 : layout.blockSize
