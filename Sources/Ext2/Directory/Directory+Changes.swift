@@ -97,11 +97,8 @@ extension Directory {
     guard let offset = offset ?? nil else { preconditionFailure("the room for a directory entry has gone") }
     metadata.markDirty(place.block)
     if let names = inode.names {
-      names.insert(hash: names.hash(name), at: position(place.blockIndex, offset))
-      if names.byteCount > pool.byteLimit {
-        inode.unindexableByteCount = inode.byteCount
-        pool.drop(inode)
-      }
+      let hasGrown = names.insert(hash: names.hash(name), at: position(place.blockIndex, offset))
+      if hasGrown { pool.noteGrowth(of: inode) }
     }
     noteChange()
   }

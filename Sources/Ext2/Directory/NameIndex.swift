@@ -20,10 +20,13 @@ private struct NameTable {
 
   var byteCount: Int { slots.count * 8 }
 
-  mutating func insert(hash: UInt64, at position: UInt64) {
-    if (count + 1) * 10 > slots.count * 7 { grow() }
+  /// Returns whether the table has doubled for it.
+  mutating func insert(hash: UInt64, at position: UInt64) -> Bool {
+    let isFull = (count + 1) * 10 > slots.count * 7
+    if isFull { grow() }
     place(slot(hash, position))
     count += 1
+    return isFull
   }
 
   mutating func remove(hash: UInt64, at position: UInt64) {
@@ -102,8 +105,9 @@ final class NameIndex {
 
   // MARK: Names
 
-  /// Adds a name that lies at a byte offset of the directory.
-  func insert(hash: UInt64, at position: UInt64) { table.insert(hash: hash, at: position) }
+  /// Adds a name that lies at a byte offset of the directory. Returns whether the table has doubled for it.
+  @discardableResult
+  func insert(hash: UInt64, at position: UInt64) -> Bool { table.insert(hash: hash, at: position) }
 
   /// Removes the name at a byte offset.
   func remove(hash: UInt64, at position: UInt64) { table.remove(hash: hash, at: position) }
@@ -184,7 +188,10 @@ final class NameIndexPool {
 
   func makeIndex() -> NameIndex { NameIndex(seed: seed) }
 
-  /// Notes a use of a directory's index, in the step that uses or has changed it; others may have to go.
+  /// What all indexes take now, in bytes.
+  var byteCount: Int { owners.values.reduce(0) { $0 + ($1.names?.byteCount ?? 0) } }
+
+  /// Notes a use of a directory's index, in the step that uses or has changed it.
   func noteUse(of inode: Inode) {
     guard let names = inode.names else { return }
     useCount += 1
@@ -195,14 +202,30 @@ final class NameIndexPool {
   /// Whether an index of that size may be made. Drops others for it.
   func makeRoom(for byteCount: Int) -> Bool {
     guard byteCount <= byteLimit else { return false }
-    var total = owners.values.reduce(0) { $0 + ($1.names?.byteCount ?? 0) }
-    if total + byteCount <= byteLimit { return true }
-    for inode in owners.values.sorted(by: { $0.names?.lastUse ?? 0 < $1.names?.lastUse ?? 0 }) {
-      if total + byteCount <= byteLimit / 4 * 3 { break }
+    trim(to: byteLimit - byteCount, keeping: nil)
+    return self.byteCount + byteCount <= byteLimit
+  }
+
+  /// Notes that a directory's index has grown, in the step that has changed it: others have to go, or the index itself.
+  func noteGrowth(of inode: Inode) {
+    guard let names = inode.names else { return }
+    if names.byteCount > byteLimit {
+      inode.unindexableByteCount = inode.byteCount
+      drop(inode)
+    }
+    trim(to: byteLimit, keeping: inode)
+  }
+
+  /// When all together take more than a limit: drops indexes, those not used for longest first, until a quarter of what
+  /// all may take is free besides.
+  private func trim(to limit: Int, keeping keeper: Inode?) {
+    var total = byteCount
+    if total <= limit { return }
+    for inode in owners.values.sorted(by: { $0.names?.lastUse ?? 0 < $1.names?.lastUse ?? 0 }) where inode !== keeper {
+      if total <= limit - byteLimit / 4 { break }
       total -= inode.names?.byteCount ?? 0
       drop(inode)
     }
-    return total + byteCount <= byteLimit
   }
 
   /// The index of a directory that changed without it, or left memory.

@@ -50,7 +50,9 @@ struct Mounting {
     guard let block = try await metadata.load(core.groups.superblockBlock, owner: .none, nil) else { throw .closed }
     metadata.makeResident(block)
     if superblock.mustBeReadOnly && !options.isReadOnly {
-      options.logger.warning("mounted read-only: the volume has features that writers must know")
+      let unknown = superblock.readOnlyCompatible.subtracting(.supported)
+      options.logger.warning(
+        "mounted read-only: writers must know \(unknown.isEmpty ? "revision \(superblock.revision)" : "\(unknown)")")
     }
     if superblock.compatible.contains(.hasJournal) {
       options.logger.warning("the journal of this ext3 volume is not used")

@@ -28,7 +28,7 @@ package enum TreeOperation: Equatable, Sendable {
 extension TreeOperation: CustomStringConvertible {
   package var description: String {
     switch self {
-    case .makeFile(let path, let permissions): "touch \(quoted(path)); chmod \(octal(permissions)) \(quoted(path))"
+    case .makeFile(let path, let permissions): "touch \(quoted(path))\nchmod \(octal(permissions)) \(quoted(path))"
     case .makeDirectory(let path, let permissions): "mkdir -m \(octal(permissions)) \(quoted(path))"
     case .makeSymbolicLink(let path, let target): "ln -s \(quoted(target)) \(quoted(path))"
     case .makeNode(let path, let type, let major, let minor):
@@ -42,7 +42,7 @@ extension TreeOperation: CustomStringConvertible {
     case .unlink(let path): "rm \(quoted(path))"
     case .removeDirectory(let path): "rmdir \(quoted(path))"
     case .rename(let path, let newPath, let noReplace):
-      "mv \(noReplace ? "-n " : "")-T \(quoted(path)) \(quoted(newPath))"
+      "mv \(noReplace ? "-n " : "")\(quoted(path)) \(quoted(newPath))"
     case .write(let path, let offset, let count, let stamp):
       "fill -o \(offset) -l \(count) -s \(stamp) \(quoted(path))"
     case .truncate(let path, let size): "truncate -s \(size) \(quoted(path))"

@@ -1,0 +1,166 @@
+import BlockDevice
+import Ext2
+import Ext2Format
+import Ext2Tools
+import PageCache
+import Reactor
+import Support
+import SystemPackage
+import Testing
+
+/// Two operations that would each be right alone, on the same few directories.
+@Suite("Names, two at once", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
+struct NameRaceTests {
+  /// Directories d0 … d3 with a file each, and an empty one; so few slots that little of it stays in memory.
+  private static func image() throws -> [UInt8] {
+    try Images.prepared(try Images.empty(blockSize: 1024)) { rig in
+      for index in 0..<4 {
+        try await rig.volume.makeDirectory("d\(index)")
+        try await rig.volume.makeDirectory("d\(index)/empty")
+      }
+    }
+  }
+
+  /// Runs both at once, each a little later by seed.
+  private static func race(
+    _ rig: VolumeRig, _ first: @escaping @Sendable (Volume) async throws -> Void,
+    _ second: @escaping @Sendable (Volume) async throws -> Void
+  ) async -> [Bool] {
+    let volume = rig.volume
+    let delays = (0..<2).map { _ in UInt64(rig.reactor.random.below(8) * 20_000) }
+    async let one = {
+      await rig.pause(delays[0])
+      return (try? await first(volume)) != nil
+    }()
+    async let two = {
+      await rig.pause(delays[1])
+      return (try? await second(volume)) != nil
+    }()
+    return await [one, two]
+  }
+
+  @Test("of two renames that would put each of two directories into the other one fails")
+  func loop() throws {
+    try script(try Self.image(), seeds: 0..<60) { rig in
+      let done = await Self.race(
+        rig, { try await $0.rename("d0", to: "d1/d0") }, { try await $0.rename("d1", to: "d0/d1") })
+      #expect(done[0] != done[1])
+      let names = try await rig.volume.list()
+      #expect(names.count == 4)
+    }
+  }
+
+  @Test("a directory that gets a name while it is removed stays, or the name is refused", arguments: [true, false])
+  func removedWhileFilled(isReplaced: Bool) throws {
+    let counts = Tally()
+    try script(try Self.image(), seeds: 0..<80) { rig in
+      let done = await Self.race(
+        rig, { await (try $0.open("d0/empty/new", create: true)).close() },
+        { volume in
+          if isReplaced {
+            try await volume.rename("d1/empty", to: "d0/empty")
+          } else {
+            try await volume.removeDirectory("d0/empty")
+          }
+        })
+      // Made in the directory that has taken the place, both are.
+      #expect(done[0] != done[1] || isReplaced && done[0])
+      if done[0] { _ = try await rig.volume.status(of: "d0/empty/new") }
+      counts.count += done[0] ? 1 : 0
+    }
+    #expect(counts.count > 0 && (isReplaced || counts.count < 80))
+  }
+
+  @Test("nothing is made in, moved into or linked into a directory that goes meanwhile")
+  func intoRemoved() throws {
+    try script(try Self.image(), seeds: 0..<120) { rig in
+      await (try rig.volume.open("d1/file", create: true)).close()
+      let what = rig.reactor.random.below(4)
+      let done = await Self.race(
+        rig, { try await $0.removeDirectory("d0/empty") },
+        {
+          switch what {
+          case 0: try await $0.rename("d1/file", to: "d0/empty/file")
+          case 1: try await $0.link("d1/file", to: "d0/empty/file")
+          case 2: try await $0.makeDirectory("d0/empty/file")
+          default: try await $0.rename("d1/empty", to: "d0/empty/file")
+          }
+        })
+      #expect(done[0] != done[1], "operation \(what)")
+    }
+  }
+
+  @Test("a file whose last name goes while it gets another keeps one, or is gone")
+  func linkedWhileRemoved() throws {
+    try script(try Self.image(), seeds: 0..<60) { rig in
+      await (try rig.volume.open("d1/file", create: true)).close()
+      let done = await Self.race(
+        rig, { try await $0.link("d1/file", to: "d2/file") }, { try await $0.unlink("d1/file") })
+      #expect(done[1])
+      guard done[0] else { return }
+      let linkCount = try await rig.volume.status(of: "d2/file").linkCount
+      #expect(linkCount == 1)
+    }
+  }
+
+  @Test("the indexes of many directories that grow take together no more than they may")
+  func indexMemory() throws {
+    let image = try Images.make(blockSize: 1024, byteCount: 8 << 20) { ($0.inodeCount, $0.reservedPercent) = (256, 0) }
+    let limit = 20_000
+    try script(image, .quiet.with { $0.nameIndexByteLimit = limit }, seeds: 0..<1) { rig in
+      let volume = rig.volume
+      await (try volume.open("file", create: true)).close()
+      for index in 0..<12 { try await volume.makeDirectory("d\(index)") }
+      var largest = 0
+      for name in 0..<400 {
+        for index in 0..<12 { try await volume.link("file", to: "d\(index)/a name of some length \(name)") }
+        largest = max(largest, await volume.nameIndexByteCount)
+      }
+      #expect(largest > limit / 4 && largest <= limit, "\(largest) bytes")
+      for index in 0..<12 {
+        let count = try await volume.list("d\(index)").count
+        #expect(count == 400)
+      }
+    }
+  }
+
+  @Test("of a name that comes and goes the index keeps nothing")
+  func indexOfRemoved() throws {
+    try script(try Images.empty(blockSize: 1024), seeds: 0..<1) { rig in
+      let volume = rig.volume
+      await (try volume.open("file", create: true)).close()
+      for name in 0..<100 { try await volume.link("file", to: "d0 a name of some length \(name)") }
+      let before = await volume.nameIndexByteCount
+      for _ in 0..<500 {
+        try await volume.link("file", to: "comes and goes")
+        try await volume.unlink("comes and goes")
+      }
+      let after = await volume.nameIndexByteCount
+      #expect(before > 0 && after == before)
+    }
+  }
+
+  @Test("who waits for a directory's lock while it is removed is told that it is gone")
+  func waitingForRemoved() throws {
+    let prepared = try Images.prepared(try Self.image()) { rig in
+      try await rig.volume.setAttribute("user.long", to: stamped(1, count: 500), of: "d0/empty")
+    }
+    try script(prepared, seeds: 0..<10) { rig in
+      let volume = rig.volume
+      _ = try await volume.list("d0/empty")
+      await rig.hold { $0.operation == .read }
+      // It holds the lock while the block of attributes is read.
+      async let names = volume.attributeNames(of: "d0/empty")
+      try await rig.untilHeld()
+      async let removing = errorOf { () async throws(Ext2Error) in try await volume.removeDirectory("d0/empty") }
+      await rig.settle()
+      async let making = errorOf { () async throws(Ext2Error) in try await volume.makeDirectory("d0/empty/new") }
+      await rig.settle()
+      await rig.serve()
+      #expect(try await names.count == 1)
+      let errors = await (removing, making)
+      #expect(errors.0 == nil)
+      #expect(errors.1?.errno == .noSuchFileOrDirectory)
+    }
+  }
+}
