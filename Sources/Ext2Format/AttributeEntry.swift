@@ -64,14 +64,21 @@ package struct AttributeEntry: Equatable, Sendable {
 
   /// The hash that name and value should have (fs/ext2/xattr.c, ext2_xattr_hash_entry). The region was checked.
   package func hash(in bytes: RawSpan, sign: HashSign = .unsigned) -> UInt32 {
+    Self.hash(name: nameRange, paddedValue: paddedValueRange, in: bytes, sign: sign)
+  }
+
+  /// The same of a name and a value whose places were checked; the value's with its padding.
+  package static func hash(
+    name: Range<Int>, paddedValue: Range<Int>, in bytes: RawSpan, sign: HashSign
+  ) -> UInt32 {
     var hash: UInt32 = 0
-    for index in nameRange {
+    for index in name {
       let byte: UInt8 = bytes.integer(at: index)
       hash =
         hash << 5 ^ hash >> 27 ^ (sign == .signed ? UInt32(truncatingIfNeeded: Int8(bitPattern: byte)) : UInt32(byte))
     }
     // The padding of the value counts too: it is zero wherever a kernel wrote it.
-    for index in stride(from: paddedValueRange.lowerBound, to: paddedValueRange.upperBound, by: 4) {
+    for index in stride(from: paddedValue.lowerBound, to: paddedValue.upperBound, by: 4) {
       hash = hash << 16 ^ hash >> 16 ^ bytes.integer(at: index, as: UInt32.self)
     }
     return hash

@@ -79,3 +79,20 @@ package struct Placement {
     }
   }
 }
+
+extension Volume {
+  /// Where a path leads when what it names is a symbolic link, if only to a name that does not exist yet.
+  func followed(_ path: [UInt8]) async throws(TreeError) -> [UInt8] {
+    var path = path
+    // As many as the volume itself follows.
+    for _ in 0...40 {
+      guard let status = try? await status(of: path, followsLink: false), status.type == .symbolicLink else {
+        return path
+      }
+      let link = path
+      let target = try await at(link) { () async throws(Ext2Error) in try await symbolicLinkTarget(link) }
+      path = target.first == UInt8(ascii: "/") ? target : link.parentPath.appending(target)
+    }
+    throw TreeError(path, .volume(.tooManySymbolicLinks("")))
+  }
+}

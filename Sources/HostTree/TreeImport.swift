@@ -41,7 +41,7 @@ package final class TreeImport {
   package func putFile(_ source: HostSource, to path: [UInt8], keepsStatus: Bool) async throws(TreeError) {
     let old = try? await volume.status(of: path)
     // A link is written through, as a shell's > does.
-    let path = try await followed(path)
+    let path = try await volume.followed(path)
     let node = try source.file.node()
     if node.type == .directory { throw TreeError(source.file.path, .unfit("is a directory (import copies those)")) }
     if node.identity == image { throw TreeError(source.file.path, .unfit("is the image itself")) }
@@ -63,20 +63,6 @@ package final class TreeImport {
       try await at(path) { () async throws(Ext2Error) in try await file.change(changes) }
     }
     control.noteName()
-  }
-
-  /// Where a path leads when what it names is a symbolic link.
-  private func followed(_ path: [UInt8]) async throws(TreeError) -> [UInt8] {
-    var path = path
-    for _ in 0..<40 {
-      guard let status = try? await volume.status(of: path, followsLink: false), status.type == .symbolicLink else {
-        return path
-      }
-      let link = path
-      let target = try await at(link) { () async throws(Ext2Error) in try await volume.symbolicLinkTarget(link) }
-      path = target.first == UInt8(ascii: "/") ? target : link.parentPath.appending(target)
-    }
-    throw TreeError(path, .volume(.tooManySymbolicLinks("")))
   }
 
   // MARK: Directories

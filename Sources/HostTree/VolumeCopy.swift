@@ -29,6 +29,8 @@ package final class VolumeCopy {
     from path: [UInt8], to target: [UInt8], isRecursive: Bool, followsLink: Bool
   ) async throws(TreeError) {
     var walk = try await VolumeWalk(volume, from: path, followsLink: followsLink)
+    // A link is written through, as a shell's > does.
+    let target = isRecursive ? target : try await volume.followed(target)
     while true {
       try control.checkStop()
       do throws(TreeError) {

@@ -51,7 +51,7 @@ public final class AddressSpace {
     self.owner = owner
     self.mapper = mapper
     size = fileByteCount
-    batchDone = WaitQueue(cache.reactor, "writeback of inode \(owner)")
+    batchDone = WaitQueue(cache.reactor, "writeback of inode", owner)
   }
 
   /// Pages in the cache.

@@ -29,10 +29,7 @@ final class DirtyBudget {
   /// Waits for `count` units. Returns false, with none taken, when everything that is used is stuck.
   func reserve(_ count: Int) async -> Bool {
     precondition(count <= limit, "a piece of work is larger than the dirty limit")
-    if waiters.isEmpty, used + count <= limit {
-      used += count
-      return true
-    }
+    if reserveNow(count) { return true }
     if isStuck { return false }
     let record = reactor.willWait("\(count) pages of the dirty limit")
     let outcome = await suspend {
@@ -41,6 +38,13 @@ final class DirtyBudget {
     }
     reactor.didWait(record)
     return outcome == 0
+  }
+
+  /// Takes `count` units if they are there and nobody comes before.
+  func reserveNow(_ count: Int) -> Bool {
+    guard waiters.isEmpty, used + count <= limit else { return false }
+    used += count
+    return true
   }
 
   func force() { used += 1 }

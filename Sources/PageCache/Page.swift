@@ -94,7 +94,7 @@ internal import Reactor
 
   /// Waits for the page's next change of state.
   func waitForChange(_ reactor: Reactor) async {
-    let queue = waiters ?? WaitQueue(reactor, "page \(index.rawValue)")
+    let queue = waiters ?? WaitQueue(reactor, "page", index.rawValue)
     waiters = queue
     await queue.wait()
   }

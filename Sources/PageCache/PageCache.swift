@@ -92,6 +92,10 @@ public final class PageCache {
       throw .stuck(owner: writeback.firstStuck.owner, page: writeback.firstStuck.page)
     }
   }
+  /// As `reserveDirty`, without suspending; false, with nothing reserved, where that would have to wait or to pace.
+  public func reserveDirtyNow(_ count: Int) -> Bool {
+    budget.used <= backgroundPageCount && budget.reserveNow(count)
+  }
   /// Ends a reservation: gives back what the step did not use, and lets background writeback look at what it did.
   public func releaseDirty(_ unusedCount: Int) {
     if unusedCount > 0 { budget.release(unusedCount) }

@@ -4,8 +4,8 @@ public final class AsyncLock {
   /// Whether somebody holds it.
   public private(set) var isLocked = false
 
-  /// An open lock. `name` completes the sentence "task waits for …".
-  public init(_ reactor: Reactor, _ name: String) { queue = WaitQueue(reactor, name) }
+  /// An open lock. `name` completes the sentence "task waits for …", with `number` after it where there is one.
+  public init(_ reactor: Reactor, _ name: String, _ number: UInt64? = nil) { queue = WaitQueue(reactor, name, number) }
 
   /// Takes the lock, after everybody who asked before.
   public func lock() async {

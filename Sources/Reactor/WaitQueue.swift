@@ -23,12 +23,16 @@ public final class WaitQueue {
   private let reactor: Reactor
   /// What the waiters wait for, for deadlock reports.
   private let name: String
+  /// Which one of many: put into words only when somebody asks.
+  private let number: UInt64?
+  private var description: String { number.map { "\(name) \($0)" } ?? name }
   private var waiters = Deque<Waiter>()
 
-  /// An empty queue. `name` completes the sentence "task waits for …".
-  public init(_ reactor: Reactor, _ name: String) {
+  /// An empty queue. `name` completes the sentence "task waits for …", with `number` after it where there is one.
+  public init(_ reactor: Reactor, _ name: String, _ number: UInt64? = nil) {
     self.reactor = reactor
     self.name = name
+    self.number = number
   }
 
   /// Whether nobody waits.
@@ -40,7 +44,7 @@ public final class WaitQueue {
 
   /// Waits until woken.
   public func wait() async {
-    let record = reactor.willWait(name)
+    let record = reactor.willWait(description)
     _ = await suspend { append(Waiter(number: 0, resumption: $0)) }
     reactor.didWait(record)
   }
@@ -48,7 +52,7 @@ public final class WaitQueue {
   /// Waits until woken or until the deadline, whether the task is cancelled or not.
   public func wait(until deadline: Instant) async {
     let number = reactor.nextWaitNumber()
-    let record = reactor.willWait(name)
+    let record = reactor.willWait(description)
     let timer = InterruptingTimer(reactor, number)
     _ = await suspend {
       append(Waiter(number: number, resumption: $0))
@@ -63,7 +67,7 @@ public final class WaitQueue {
   public func waitInterruptibly(until deadline: Instant? = nil) async -> WaitOutcome {
     let reactor = reactor
     let number = reactor.nextWaitNumber()
-    let record = reactor.willWait(name)
+    let record = reactor.willWait(description)
     defer { reactor.didWait(record) }
     let timer = deadline == nil ? nil : InterruptingTimer(reactor, number)
     let value = await withTaskCancellationHandler {

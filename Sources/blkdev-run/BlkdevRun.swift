@@ -22,8 +22,9 @@ struct BlkdevRun: ParsableCommand {
 
   /// Job files and options without a verb, `--help` among them, belong to `run`.
   private static func runCommand(_ arguments: [String]) throws {
-    // The parser has no help for `run`, whose options it does not know.
-    let arguments = arguments == ["help", "run"] ? ["run", "--help"] : arguments
+    // The parser has no help for verbs whose options it does not know.
+    let isOurs = arguments.count == 2 && arguments[0] == "help" && ["run", "fs"].contains(arguments[1])
+    let arguments = isOurs ? [arguments[1], "--help"] : arguments
     let first = arguments.first ?? ""
     let isVerb = first == "help" || configuration.subcommands.contains { verb in verb._commandName == first }
     var command = try parseAsRoot(isVerb ? arguments : ["run"] + arguments)

@@ -46,7 +46,9 @@ struct UnmountTests {
     }
   }
 
-  @Test("freeze waits for a writer who waits for budget, and for neither the evictor nor access times, who wait for it")
+  @Test(
+    "freeze waits for a writer who waits for budget, and does the work of the evictor and of access times, who wait for it"
+  )
   func freezeAgainstAll() throws {
     let options = VolumeOptions.quiet.with {
       $0.cache.cacheByteCount = 24 * Self.size
@@ -73,7 +75,7 @@ struct UnmountTests {
         let image = await rig.disk { $0.durableImage }
         return try AccessTimeTests.onDisk(name, image)
       }
-      let writes = Tally(), frozen = Tally()
+      let writes = Tally(), frozen = Tally(), inodes = await volume.statistics.freeInodeCount
       await rig.hold { $0.isDataWrite }
       async let written = crowd.write(stamped(2, count: 60 * Self.size), at: 0)
       try await rig.untilHeld()
@@ -93,6 +95,7 @@ struct UnmountTests {
       #expect(try await durable("before") == before)
       #expect(try await durable("between") == between)
       let statistics = await volume.statistics
+      #expect(statistics.freeInodeCount == inodes + 1, "the removed file is gone")
       await rig.treat { request in
         if request.operation.isWrite { writes.count += 1 }
         return .proceed
@@ -102,9 +105,8 @@ struct UnmountTests {
       try await volume.synchronize()
       await rig.pause(100_000_000_000)
       #expect(writes.count == 0, "a frozen volume is not written")
-      #expect(await volume.statistics == statistics, "nor is an inode evicted")
+      #expect(await volume.statistics == statistics)
       try await volume.thaw()
-      try await rig.until("the file is evicted") { await volume.statistics.freeInodeCount > statistics.freeInodeCount }
       try await volume.synchronize()
       #expect(try await durable("late") == late)
       #expect(try await durable("before") == again && again > before)

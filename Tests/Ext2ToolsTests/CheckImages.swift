@@ -41,6 +41,9 @@ struct CheckImage: Sendable, CustomTestStringConvertible {
     CheckImage(
       name: "1k-ragged", blockSize: 1024, byteCount: 1023 << 10, options: ["-g", "264", "-N", "80"],
       indexedNames: 20),
+    CheckImage(
+      name: "1k-journal", blockSize: 1024, byteCount: 3 << 20,
+      options: ["-N", "64", "-O", "has_journal", "-J", "size=1"]),
     CheckImage(name: "2k", blockSize: 2048, byteCount: 1 << 20, options: ["-N", "64"], indexedNames: 40),
     CheckImage(
       name: "2k-tea-unsigned", blockSize: 2048, byteCount: 1 << 20, options: ["-N", "64"], indexedNames: 60,
@@ -67,7 +70,9 @@ struct CheckImage: Sendable, CustomTestStringConvertible {
 
   /// Makes the volume; e2fsck finds nothing wrong with it.
   func make() throws -> [UInt8] {
-    let tree = TemporaryFile.folder + "/blkdev-corpus-\(name)-\(getpid())"
+    // Several tests make the same image at a time.
+    let tree = try TemporaryFile.make([])
+    TemporaryFile.remove(tree)
     try fill(tree)
     defer { _ = ExternalTool("rm")?.run(["-rf", tree]) }
     var image = try Images.make(

@@ -24,11 +24,17 @@ final class BlockAllocator {
   let metadata: MetadataCache
   let pendingFrees: PendingFrees
   let policy: AllocationPolicyName
+  /// Without it no file keeps blocks to itself.
+  private let usesWindows: Bool
   private var windows = ReservationWindows(largestCount: largestWindow)
   private var windowSizes: [InodeNumber: Int] = [:]
   private var lastAllocated: BlockNumber
 
-  init(groups: GroupTable, metadata: MetadataCache, pendingFrees: PendingFrees, policy: AllocationPolicyName) {
+  init(
+    groups: GroupTable, metadata: MetadataCache, pendingFrees: PendingFrees, policy: AllocationPolicyName,
+    usesWindows: Bool = true
+  ) {
+    self.usesWindows = usesWindows
     self.groups = groups
     self.metadata = metadata
     self.pendingFrees = pendingFrees
@@ -82,7 +88,13 @@ final class BlockAllocator {
     for step in 0...groupCount {
       let group = layout.group((first + step) % groupCount)
       if groups[group].freeBlockCount == 0 { continue }
-      let bitmap = try await blockBitmap(of: group, ticket)
+      let bitmap: MetadataBlock
+      if let now = metadata.cached(groups[group].blockBitmap), now.isChecked {
+        ticket.pin(now)
+        bitmap = now
+      } else {
+        bitmap = try await blockBitmap(of: group, ticket)
+      }
       let startBit = step == 0 ? layout.bitIndex(of: goal) : 0
       if let run = take(count, in: group, bitmap, from: startBit, inode, respectsWindows: respectsWindows) {
         return run
@@ -130,7 +142,7 @@ final class BlockAllocator {
   ) -> (first: BlockNumber, count: Int)? {
     let bits = layout.blockCount(of: group)
     let base = layout.firstBlock(of: group).rawValue
-    let wanted = max(count, windowSizes[inode] ?? Self.smallestWindow)
+    let wanted = inode == .none ? count : max(count, windowSizes[inode] ?? Self.smallestWindow)
     var start = startBit
     var chosen: Range<Int>?
     while start < bits, chosen == nil {
@@ -210,7 +222,7 @@ final class BlockAllocator {
 
   /// The window follows the file: it covers the blocks after its last one, and doubles while the file grows.
   private func moveWindow(of inode: InodeNumber, past end: UInt32, limit: UInt32) {
-    guard inode != .none else { return }
+    guard inode != .none, usesWindows else { return }
     let size = min(Self.largestWindow, (windowSizes[inode] ?? Self.smallestWindow) * 2)
     windowSizes[inode] = size
     windows[inode] = end < limit ? end..<min(limit, end + UInt32(size)) : nil

@@ -45,7 +45,12 @@ final class InodeAllocator {
     for step in 0..<groupCount {
       let group = layout.group(((wanted ?? home) + step) % groupCount)
       guard groups[group].freeInodeCount > 0 else { continue }
-      let bitmap = try await bitmap(of: group, ticket)
+      let bitmap: MetadataBlock
+      if let now = metadata.pinNow(groups[group].inodeBitmap, ticket) {
+        bitmap = now
+      } else {
+        bitmap = try await self.bitmap(of: group, ticket)
+      }
       if let bit = take(bitmap, group, isDirectory: isDirectory) { return layout.inode(in: group, bit: bit) }
       ticket.unpin(bitmap)
     }

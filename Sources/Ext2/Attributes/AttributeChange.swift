@@ -108,9 +108,11 @@ extension AttributeStore {
   private func findEqual(_ set: AttributeSet, hash: UInt32, _ ticket: MetadataTicket) async -> MetadataBlock? {
     if hash == 0 { return nil }
     for number in shareable.candidates(hash: hash) {
-      // One that cannot be read is not shared; whoever has it will be told.
-      guard let block = try? await metadata.load(number, owner: .none, ticket) else { continue }
-      // While it was read it may have been freed, and what was read are its old contents: then it is not noted any more.
+      // While it waits for its turn or is read it may be freed, and somebody else's: then it is not noted any more, and
+      // must not get a home here. One that cannot be read is not shared; whoever has it will be told.
+      let block = try? await metadata.load(
+        number, owner: .none, ticket, isStillWanted: { self.shareable.contains(number, hash: hash) })
+      guard let block else { continue }
       if shareable.contains(number, hash: hash), referenceCount(of: block) < AttributeRegion.maximumReferenceCount,
         let found = try? decode(block, blockRegion, at: .block(number)), found == set
       {

@@ -69,7 +69,9 @@ extension AttributeStore {
   func inherit(from directory: Inode, mode: FileMode, umask: UInt16) async throws(Ext2Error) -> InheritedAccess {
     // Symbolic links need no look at the directory.
     let isLink = mode.type == .symbolicLink
-    let parent = isLink || !allowsAccessControlLists ? nil : try await accessControlList(.defaultACL, of: directory)
+    let parent =
+      isLink || !allowsAccessControlLists || isKnownToHaveNone(directory)
+      ? nil : try await accessControlList(.defaultACL, of: directory)
     let (mode, access, byDefault) = AccessControlList.inherited(from: parent, mode: mode, umask: umask)
     var edits: [Edit] = []
     if let byDefault { edits.append((.defaultACL, byDefault.diskBytes)) }

@@ -68,6 +68,14 @@ final class AttributeStore {
     return (contents, block)
   }
 
+  /// Whether an inode has no attributes at all, as far as that can be told without suspending.
+  func isKnownToHaveNone(_ inode: Inode) -> Bool {
+    guard inode.record.attributeBlock == .none else { return false }
+    guard let region = inodeRegion(inode.number, extraSize: inode.record.extraSize) else { return true }
+    guard let table = metadata.cached(inodes.location(of: inode.number).block) else { return false }
+    return table.withBytes { bytes in !region.isPresent(in: bytes) }
+  }
+
   func decode(
     _ block: MetadataBlock, _ region: AttributeRegion, at location: FormatError.Location
   ) throws(Ext2Error) -> AttributeSet {

@@ -9,28 +9,38 @@ struct ShareableBlocks {
   static let limit = 512
   static let candidateLimit = 8
 
-  private var noted: Deque<(block: BlockNumber, hash: UInt32)> = []
+  /// Bare numbers: to compare typed ones here costs several times as much.
+  private var noted: Deque<(block: UInt32, hash: UInt32)> = []
 
   /// Notes a block; one that was noted before stays where it is, with its new hash.
   mutating func insert(_ block: BlockNumber, hash: UInt32) {
-    if let index = noted.firstIndex(where: { $0.block == block }) {
+    if let index = index(of: block) {
       noted[index].hash = hash
       return
     }
     if noted.count >= Self.limit { noted.removeFirst() }
-    noted.append((block, hash))
+    noted.append((block.rawValue, hash))
   }
 
   /// Forgets a block: it is full, or freed.
-  mutating func remove(_ block: BlockNumber) { noted.removeAll { $0.block == block } }
+  mutating func remove(_ block: BlockNumber) {
+    if let index = index(of: block) { noted.remove(at: index) }
+  }
+
+  private func index(of block: BlockNumber) -> Int? {
+    let number = block.rawValue
+    return noted.firstIndex { $0.block == number }
+  }
 
   /// Whether a block is noted with a hash.
   func contains(_ block: BlockNumber, hash: UInt32) -> Bool {
-    noted.contains { $0.block == block && $0.hash == hash }
+    index(of: block).map { noted[$0].hash == hash } ?? false
   }
 
   /// Blocks with a hash, those noted last first.
   func candidates(hash: UInt32) -> [BlockNumber] {
-    noted.reversed().lazy.filter { $0.hash == hash }.prefix(Self.candidateLimit).map(\.block)
+    noted.reversed().lazy.filter { $0.hash == hash }.prefix(Self.candidateLimit).map {
+      BlockNumber(rawValue: $0.block)
+    }
   }
 }

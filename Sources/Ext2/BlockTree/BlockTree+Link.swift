@@ -59,7 +59,7 @@ extension BlockTree {
       {
         slot = .block(block, path.offsets[level])
       } else {
-        let run = try await allocator.allocate(1, near: goal(for: index, slot, preparation), for: inode, ticket)
+        let run = try await allocator.allocate(1, near: goal(for: index, slot, preparation), for: windowOwner, ticket)
         let block = metadata.makeFresh(run.first, owner: inode, ticket)
         preparation.freshPointerBlocks.append(block)
         preparation.links.append(.init(slot: slot, target: run.first, count: 1))
@@ -89,7 +89,7 @@ extension BlockTree {
       }
       let wanted = runLength(from: slot, limit: count - done)
       let goal = goal(for: index + UInt64(done), slot, preparation)
-      let run = try await allocator.allocate(wanted, near: goal, for: inode, ticket)
+      let run = try await allocator.allocate(wanted, near: goal, for: windowOwner, ticket)
       preparation.links.append(.init(slot: slot, target: run.first, count: run.count))
       preparation.dataBlockCount += run.count
       preparation.lastLinked = (index + UInt64(done + run.count) - 1, run.first.advanced(by: run.count - 1))

@@ -38,6 +38,8 @@ final class BlockTree: BlockMapper {
     self.allocator = allocator
   }
 
+  /// Whose window new blocks come from: only regular files have one (fs/ext2/balloc.c).
+  var windowOwner: InodeNumber { holdsMetadata ? .none : inode }
   var blockSizeLog2: Int { groups.layout.blockSizeLog2 }
   var pointersPerBlock: Int { groups.layout.blockSize / 4 }
   var sectorsPerBlock: UInt32 { UInt32(groups.layout.blockSize / 512) }

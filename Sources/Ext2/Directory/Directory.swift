@@ -24,8 +24,10 @@ struct Directory {
 
   static let dot = Array(".".utf8)
   static let dotDot = Array("..".utf8)
-  /// Directories of fewer blocks are looked through.
+  /// Directories of fewer blocks are looked through, at first.
   private static let smallestIndexedCount = 3
+  /// So often; then they get an index as well.
+  private static let scansBeforeIndex = 8
 
   var blockCount: UInt64 { inode.byteCount >> UInt64(inode.table.groups.layout.blockSizeLog2) }
   /// The byte offset of an entry in the directory.
@@ -36,9 +38,7 @@ struct Directory {
 
   /// One block of the directory, pinned and checked.
   func block(_ index: UInt64, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
-    if case .mapped(let number, _)? = inode.tree.lookUpCached(PageIndex(index), limit: 1),
-      let block = metadata.cached(BlockNumber(rawValue: UInt32(truncatingIfNeeded: number.rawValue))), block.isChecked
-    {
+    if let block = blockNow(index) {
       ticket.pin(block)
       return block
     }
@@ -64,8 +64,72 @@ struct Directory {
 
   // MARK: Finding
 
+  /// What can be said of a name without suspending.
+  enum FoundNow {
+    case found(MetadataBlock, blockIndex: UInt64, DirectoryEntry)
+    case absent
+    /// A block is not in memory, or something is wrong: `find` tells.
+    case unknown
+  }
+
+  /// Looks for a name in what is in memory: one step, so that the directory's lock need not be held.
+  func findNow(_ name: [UInt8]) -> FoundNow {
+    if inode.names == nil && blockCount < Self.smallestIndexedCount {
+      inode.scanCount += 1
+      if inode.scanCount >= Self.scansBeforeIndex { indexNow() }
+    }
+    if let names = inode.names, name != Self.dotDot, name != Self.dot {
+      pool.noteUse(of: inode)
+      let hash = names.hash(name)
+      var probe: Int?
+      while let position = names.candidate(hash: hash, &probe) {
+        let index = position >> UInt64(inode.table.groups.layout.blockSizeLog2)
+        guard let block = blockNow(index) else { return .unknown }
+        if let entry = try? entry(name, in: block, at: Int(position) & (format.blockSize - 1)) {
+          return .found(block, blockIndex: index, entry)
+        }
+      }
+      return .absent
+    }
+    guard blockCount < Self.smallestIndexedCount else { return .unknown }
+    for index in 0..<blockCount {
+      guard let block = blockNow(index), let entry = try? entry(name, in: block) as DirectoryEntry?? else {
+        return .unknown
+      }
+      if let entry { return .found(block, blockIndex: index, entry) }
+    }
+    return .absent
+  }
+
+  /// A block that is in memory and was checked.
+  private func blockNow(_ index: UInt64) -> MetadataBlock? {
+    guard case .mapped(let number, _)? = inode.tree.lookUpCached(PageIndex(index), limit: 1),
+      let block = metadata.cached(BlockNumber(rawValue: UInt32(truncatingIfNeeded: number.rawValue))), block.isChecked
+    else { return nil }
+    return block
+  }
+
+  /// As `find`, for who only looks: an index on the disk is believed.
+  func lookUp(_ name: [UInt8], _ ticket: MetadataTicket) async throws(Ext2Error) -> Found? {
+    if name != Self.dotDot && name != Self.dot {
+      switch try await findHashed(name, ticket) {
+      case .found(let found): return found
+      case .absent: return nil
+      case .unusable: break
+      }
+    }
+    return try await find(name, ticket)
+  }
+
   /// The entry with a name, pinned; nil when there is none.
   func find(_ name: [UInt8], _ ticket: MetadataTicket) async throws(Ext2Error) -> Found? {
+    switch findNow(name) {
+    case .found(let block, let index, let entry):
+      ticket.pin(block)
+      return Found(block: block, blockIndex: index, entry: entry)
+    case .absent: return nil
+    case .unknown: break
+    }
     if name != Self.dotDot && name != Self.dot, let names = try await index(ticket) {
       let hash = names.hash(name)
       var probe: Int?
@@ -87,7 +151,7 @@ struct Directory {
     return nil
   }
 
-  private func entry(_ name: [UInt8], in block: MetadataBlock) throws(Ext2Error) -> DirectoryEntry? {
+  func entry(_ name: [UInt8], in block: MetadataBlock) throws(Ext2Error) -> DirectoryEntry? {
     do throws(FormatError) {
       return try block.withBytes { bytes throws(FormatError) in
         try format.find(name.span, in: bytes, block: block.number)
@@ -128,6 +192,19 @@ struct Directory {
     inode.names = names
     pool.noteUse(of: inode)
     return names
+  }
+
+  /// Makes the index of a directory whose few blocks are all in memory; one step.
+  private func indexNow() {
+    // Whatever stands in the way may be gone after as many scans again.
+    inode.scanCount = 0
+    let names = pool.makeIndex()
+    for index in 0..<blockCount {
+      guard let block = blockNow(index), (try? add(block, index, to: names)) != nil else { return }
+    }
+    guard pool.makeRoom(for: names.byteCount) else { return }
+    inode.names = names
+    pool.noteUse(of: inode)
   }
 
   private func add(_ block: MetadataBlock, _ index: UInt64, to names: NameIndex) throws(FormatError) {

@@ -12,42 +12,21 @@
 // Limits: a directory of n names takes 11 to 23 bytes a name. `NameIndexPool` bounds all of them together.
 internal import Ext2Format
 
-final class NameIndex {
-  private var slots: [UInt64]
+/// The table of an index: a value, so that each call is one access to it.
+private struct NameTable {
+  private var slots = [UInt64](repeating: 0, count: 64)
   private var count = 0
-  /// The most bytes a new entry may have in each block, in units of four; never too small, perhaps too large.
-  private var rooms: [UInt8] = []
-  /// For entries of n units: no block before this one has room.
-  private var firstRoom: [Int]
-  private let seed: UInt64
-  /// When it was last used, by the pool's count.
-  var lastUse: UInt64 = 0
-
   private static let positionBits: UInt64 = 31
-  private static let largestEntry = DirectoryEntry.neededLength(nameLength: DirectoryEntry.maximumNameLength) / 4
 
-  init(seed: UInt64) {
-    self.seed = seed
-    slots = [UInt64](repeating: 0, count: 64)
-    firstRoom = [Int](repeating: 0, count: Self.largestEntry + 1)
-  }
+  var byteCount: Int { slots.count * 8 }
 
-  /// What it takes in memory.
-  var byteCount: Int { slots.count * 8 + rooms.count }
-  /// Blocks it knows.
-  var blockCount: Int { rooms.count }
-
-  // MARK: Names
-
-  /// Adds a name that lies at a byte offset of the directory.
-  func insert(hash: UInt64, at position: UInt64) {
+  mutating func insert(hash: UInt64, at position: UInt64) {
     if (count + 1) * 10 > slots.count * 7 { grow() }
     place(slot(hash, position))
     count += 1
   }
 
-  /// Removes the name at a byte offset.
-  func remove(hash: UInt64, at position: UInt64) {
+  mutating func remove(hash: UInt64, at position: UInt64) {
     let wanted = slot(hash, position)
     var index = home(wanted)
     while slots[index] != wanted {
@@ -69,7 +48,6 @@ final class NameIndex {
     slots[hole] = 0
   }
 
-  /// The places where a name of that hash may lie, one after the other; start with `probe` nil. Nil: no further one.
   func candidate(hash: UInt64, _ probe: inout Int?) -> UInt64? {
     let wanted = slot(hash, 0) >> Self.positionBits
     var index = probe.map(next) ?? home(slot(hash, 0))
@@ -88,16 +66,50 @@ final class NameIndex {
   }
   private func home(_ slot: UInt64) -> Int { Int(slot >> Self.positionBits) & (slots.count - 1) }
   private func next(_ index: Int) -> Int { (index + 1) & (slots.count - 1) }
-  private func place(_ slot: UInt64) {
+  private mutating func place(_ slot: UInt64) {
     var index = home(slot)
     while slots[index] != 0 { index = next(index) }
     slots[index] = slot
   }
-  private func grow() {
+  private mutating func grow() {
     let old = slots
     slots = [UInt64](repeating: 0, count: old.count * 2)
     for slot in old where slot != 0 { place(slot) }
   }
+}
+
+final class NameIndex {
+  private var table = NameTable()
+  /// The most bytes a new entry may have in each block, in units of four; never too small, perhaps too large.
+  private var rooms: [UInt8] = []
+  /// For entries of n units: no block before this one has room.
+  private var firstRoom: [Int]
+  private let seed: UInt64
+  /// When it was last used, by the pool's count.
+  var lastUse: UInt64 = 0
+
+  private static let largestEntry = DirectoryEntry.neededLength(nameLength: DirectoryEntry.maximumNameLength) / 4
+
+  init(seed: UInt64) {
+    self.seed = seed
+    firstRoom = [Int](repeating: 0, count: Self.largestEntry + 1)
+  }
+
+  /// What it takes in memory.
+  var byteCount: Int { table.byteCount + rooms.count }
+  /// Blocks it knows.
+  var blockCount: Int { rooms.count }
+
+  // MARK: Names
+
+  /// Adds a name that lies at a byte offset of the directory.
+  func insert(hash: UInt64, at position: UInt64) { table.insert(hash: hash, at: position) }
+
+  /// Removes the name at a byte offset.
+  func remove(hash: UInt64, at position: UInt64) { table.remove(hash: hash, at: position) }
+
+  /// The places where a name of that hash may lie, one after the other; start with `probe` nil. Nil: no further one.
+  func candidate(hash: UInt64, _ probe: inout Int?) -> UInt64? { table.candidate(hash: hash, &probe) }
 
   // MARK: Room
 

@@ -26,7 +26,11 @@ extension Inode {
 
   /// Writes bytes at an offset, or at the end when there is none. Returns how many: fewer than all when the volume is
   /// full, the device fails or the task is cancelled after some were written.
-  func write(_ source: Source, at offset: UInt64?, mayUseReservedBlocks: Bool) async throws(Ext2Error) -> UInt64 {
+  ///
+  /// - Parameter keepsSize: what lies past the end of the file, wherever that is by then, is left out, and counts.
+  func write(
+    _ source: Source, at offset: UInt64?, mayUseReservedBlocks: Bool, keepsSize: Bool = false
+  ) async throws(Ext2Error) -> UInt64 {
     var done: UInt64 = 0
     while done < source.byteCount {
       if Task.isCancelled {
@@ -36,7 +40,8 @@ extension Inode {
       do throws(Ext2Error) {
         done += UInt64(
           try await writePiece(
-            source, from: done, at: offset.map { $0 + done }, mayUseReservedBlocks: mayUseReservedBlocks))
+            source, from: done, at: offset.map { $0 + done }, mayUseReservedBlocks: mayUseReservedBlocks,
+            keepsSize: keepsSize))
       } catch {
         if done == 0 { throw error }
         return done
@@ -46,31 +51,37 @@ extension Inode {
   }
 
   private func writePiece(
-    _ source: Source, from start: UInt64, at offset: UInt64?, mayUseReservedBlocks: Bool
+    _ source: Source, from start: UInt64, at offset: UInt64?, mayUseReservedBlocks: Bool, keepsSize: Bool
   ) async throws(Ext2Error) -> Int {
     let cache = space.cache
     // One page more than the bytes fill: where the piece begins in its page is known only under the lock.
     let rest = source.byteCount - start
     let wanted = Int(min(rest / UInt64(blockSize), UInt64(Self.largestPiece))) + 2
     let reserved = min(Self.largestPiece, cache.largestReservation, wanted)
-    do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    if !cache.reserveDirtyNow(reserved) {
+      do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    }
     var used = 0
     defer { cache.releaseDirty(reserved - used) }
-    let ticket = try await table.metadata.ticket()
+    let ticket: MetadataTicket
+    if let now = table.metadata.ticketNow() { ticket = now } else { ticket = try await table.metadata.ticket() }
     defer { ticket.end() }
     ticket.mayUseReservedBlocks = mayUseReservedBlocks
-    await lock.lock()
+    if !lock.tryLock() { await lock.lock() }
     defer { lock.unlock() }
     guard !record.flags.contains(.immutable), !(offset != nil && record.flags.contains(.appendOnly)) else {
       throw .notPermitted("inode \(number)")
     }
     let position = offset ?? space.fileByteCount
     try checkSize(position, 1)
+    if keepsSize && position >= space.fileByteCount { return Int(clamping: rest) }
+    let limit = keepsSize ? space.fileByteCount : sizeLimit
     let pieceEnd = (position / UInt64(blockSize) + UInt64(reserved)) * UInt64(blockSize)
     // What crosses the largest size is cut there (mm/filemap.c, generic_write_check_limits).
-    let count = Int(min(rest, pieceEnd - position, sizeLimit - position))
+    let count = Int(min(rest, pieceEnd - position, limit - position))
     let tableBlock = try await table.pinTable(of: number, ticket)
-    let pages = try await pages(position, count)
+    let pages: [Page]
+    if let now = pagesNow(position, count) { pages = now } else { pages = try await self.pages(position, count) }
     let preparation = await tree.prepare(
       from: position / UInt64(blockSize), count: pages.count, ticket)
     guard preparation.preparedCount > 0 else {
@@ -100,6 +111,15 @@ extension Inode {
     guard !overflow, end <= sizeLimit else {
       throw .fileTooLarge(byteCount: overflow ? .max : end, limit: sizeLimit)
     }
+  }
+
+  /// As `pages`, for a range within one page, without suspending; nil where that would have to wait.
+  private func pagesNow(_ position: UInt64, _ count: Int) -> [Page]? {
+    let size = UInt64(blockSize), index = position / size
+    guard (position + UInt64(count) - 1) / size == index else { return nil }
+    let isPartial = position % size != 0 || UInt64(count) < size
+    let mustBeRead = isPartial && index * size < space.fileByteCount
+    return space.pageForWritingNow(at: PageIndex(index), mustBeRead: mustBeRead, isOverwritten: !isPartial).map { [$0] }
   }
 
   /// The pages under a range of bytes, pinned; those that are changed only in part are read first.
@@ -172,37 +192,46 @@ extension Inode {
 
   // MARK: Allocating
 
-  /// Gives the holes of a range of bytes blocks of zeroes, and makes the file reach to its end.
-  func allocate(_ range: Range<UInt64>, mayUseReservedBlocks: Bool) async throws(Ext2Error) {
+  /// Gives the holes of a range of bytes blocks of zeroes, and makes the file reach to its end; with `keepsSize` only as
+  /// far as the file reaches.
+  func allocate(_ range: Range<UInt64>, mayUseReservedBlocks: Bool, keepsSize: Bool) async throws(Ext2Error) {
     let size = UInt64(blockSize)
     var index = range.lowerBound / size
     let end = (range.upperBound - 1) / size + 1
     while index < end {
       if Task.isCancelled { throw .cancelled }
-      index = try await allocatePiece(from: index, to: end, byteLimit: range.upperBound, mayUseReservedBlocks)
+      index = try await allocatePiece(
+        from: index, to: end, byteLimit: range.upperBound, mayUseReservedBlocks, keepsSize)
     }
-    if byteCount < range.upperBound { try await truncate(to: range.upperBound, mayShrink: false) }
+    if !keepsSize && byteCount < range.upperBound { try await truncate(to: range.upperBound, mayShrink: false) }
   }
 
   /// Returns the block to go on with.
   private func allocatePiece(
-    from index: UInt64, to end: UInt64, byteLimit: UInt64, _ mayUseReservedBlocks: Bool
+    from index: UInt64, to end: UInt64, byteLimit: UInt64, _ mayUseReservedBlocks: Bool, _ keepsSize: Bool
   ) async throws(Ext2Error) -> UInt64 {
     let cache = space.cache
     let reserved = min(Self.largestPiece, cache.largestReservation, Int(clamping: end - index))
-    do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    if !cache.reserveDirtyNow(reserved) {
+      do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    }
     var used = 0
     defer { cache.releaseDirty(reserved - used) }
-    let ticket = try await table.metadata.ticket()
+    let ticket: MetadataTicket
+    if let now = table.metadata.ticketNow() { ticket = now } else { ticket = try await table.metadata.ticket() }
     defer { ticket.end() }
     ticket.mayUseReservedBlocks = mayUseReservedBlocks
-    await lock.lock()
+    if !lock.tryLock() { await lock.lock() }
     defer { lock.unlock() }
     try checkContentsMayChange()
     let position = index * UInt64(blockSize)
     try checkSize(position, byteLimit - position)
+    // Where the file ends now: it may have been cut since the last piece.
+    let byteLimit = keepsSize ? min(byteLimit, space.fileByteCount) : byteLimit
+    guard position < byteLimit else { return end }
+    let limit = min(reserved, Int(clamping: (byteLimit - 1) / UInt64(blockSize) - index + 1))
     let mapping: Mapping
-    do { mapping = try await tree.lookUp(PageIndex(index), limit: reserved) } catch { throw Ext2Error(error) }
+    do { mapping = try await tree.lookUp(PageIndex(index), limit: limit) } catch { throw Ext2Error(error) }
     guard case .hole(let count) = mapping else {
       if case .mapped(_, let count) = mapping { return index + UInt64(count) }
       return index + 1

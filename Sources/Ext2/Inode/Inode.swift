@@ -21,12 +21,16 @@ final class Inode {
   var openCount = 0
   /// Whether it is in the table's list of inodes that may leave memory.
   var isListedIdle = false
+  /// It was used since it was listed: it gets a second chance.
+  var isUsedAgain = false
   /// False once its bit is clear: its place in the table may be another inode's.
   var isLive = true
   /// It was read, and its place in the table does not tell when yet. It stays in memory meanwhile.
   var hasUnwrittenAccessTime = false
   /// Where the names of a directory lie; nil: not made, or dropped.
   var names: NameIndex?
+  /// How often a small directory was looked through since it has no index.
+  var scanCount = 0
   /// A directory of that size has too many names for an index.
   var unindexableByteCount: UInt64?
   /// Counts changes of the size and the pointers: what fdatasync must make durable too.
@@ -45,7 +49,7 @@ final class Inode {
     space = AddressSpace(
       cache: table.cache, owner: UInt64(number.rawValue), mapper: tree,
       fileByteCount: record.mode.type == .regular ? record.size : 0)
-    lock = AsyncLock(table.reactor, "inode \(number)")
+    lock = AsyncLock(table.reactor, "inode", UInt64(number.rawValue))
   }
 
   var type: FileType? { record.mode.type }

@@ -21,6 +21,9 @@ final class InodeTable {
   let nameIndexes: NameIndexPool
   private var inodes: [InodeNumber: Inode] = [:]
   private var idle = Deque<Inode>()
+  /// Releases until the list is looked at again.
+  private var trimPause = 0
+  private static let trimPauseCount = 32
   /// Takes unlinked inodes that nobody references any more; set by the volume.
   var onUnreferenced: ((Inode) -> Void)?
   /// Told of each subtree that could not be read while it was freed; set by the volume.
@@ -54,6 +57,19 @@ final class InodeTable {
   var hasOrphans: Bool { inodes.values.contains { $0.record.linkCount == 0 && $0.isLive } }
 
   // MARK: References
+
+  /// The inode, if it or its place in the table is in memory, with a reference for the caller; nil otherwise, and where
+  /// something is wrong with it.
+  func acquireNow(_ number: InodeNumber) -> Inode? {
+    if let inode = inodes[number] { return reference(inode) }
+    guard groups.layout.contains(number), number == .root || number >= groups.layout.firstInode else { return nil }
+    let (block, offset) = location(of: number)
+    guard let table = metadata.cached(block), let inode = try? decode(number, from: table, at: offset) else {
+      return nil
+    }
+    inodes[number] = inode
+    return reference(inode)
+  }
 
   /// The inode, read if need be, with a reference for the caller.
   func acquire(_ number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> Inode {
@@ -126,23 +142,36 @@ final class InodeTable {
 
   /// It may be there since an earlier time: a file that is opened again and again must not fill the list.
   private func appendIdle(_ inode: Inode) {
-    if inode.isListedIdle { return }
+    if inode.isListedIdle {
+      inode.isUsedAgain = true
+      return
+    }
     inode.isListedIdle = true
+    inode.isUsedAgain = false
     idle.append(inode)
   }
 
   private func trimIdle() {
-    // A few at a time: those that must stay are passed over again and again.
-    var visits = min(2, idle.count - Self.idleLimit)
+    // Where nobody could leave, as while thousands of files are dirty, it looks again only some time later.
+    if trimPause > 0 {
+      trimPause -= 1
+      return
+    }
+    var visits = min(4, idle.count - Self.idleLimit)
+    var removed = false
     while visits > 0, let inode = idle.popFirst() {
       visits -= 1
       inode.isListedIdle = false
       guard inodes[inode.number] === inode, inode.referenceCount == 0 else { continue }
-      if inode.space.isBusy || inode.space.errors.hasUnseen || inode.hasUnwrittenAccessTime || hasDirtyMetadata(inode) {
+      if inode.isUsedAgain || inode.space.isBusy || inode.space.errors.hasUnseen || inode.hasUnwrittenAccessTime
+        || hasDirtyMetadata(inode)
+      {
         appendIdle(inode)
       } else {
         remove(inode)
+        removed = true
       }
+      if visits == 0 && !removed { trimPause = Self.trimPauseCount }
     }
   }
 
@@ -166,6 +195,7 @@ final class InodeTable {
 
   /// The block of the table that holds an inode, pinned: before the step that encodes it.
   func pinTable(of number: InodeNumber, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
+    if let block = metadata.pinNow(location(of: number).block, ticket) { return block }
     guard let block = try await metadata.load(location(of: number).block, owner: .none, ticket) else { throw .closed }
     return block
   }

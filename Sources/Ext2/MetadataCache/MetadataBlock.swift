@@ -62,7 +62,7 @@ final class MetadataBlock {
   }
 
   func waitForChange(_ reactor: Reactor) async {
-    let queue = waiters ?? WaitQueue(reactor, "block \(number.rawValue)")
+    let queue = waiters ?? WaitQueue(reactor, "block", UInt64(number.rawValue))
     waiters = queue
     await queue.wait()
   }

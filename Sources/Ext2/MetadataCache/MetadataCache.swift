@@ -69,10 +69,7 @@ final class MetadataCache {
 
   /// Waits for the right to pin `count` blocks. `isSystem`: work that others wait for, which may use half of the reserve.
   func ticket(_ count: Int = slotsPerOperation, isSystem: Bool = false) async throws(Ext2Error) -> MetadataTicket {
-    if (ticketWaiters.isEmpty || isSystem) && canGrant(count, isSystem: isSystem) {
-      reservedCount += count
-      return MetadataTicket(self, count)
-    }
+    if let ticket = ticketNow(count, isSystem: isSystem) { return ticket }
     if isStuck { throw stuckError }
     let record = reactor.willWait("\(count) metadata slots")
     let outcome = await suspend {
@@ -81,6 +78,13 @@ final class MetadataCache {
     }
     reactor.didWait(record)
     if outcome != 0 { throw stuckError }
+    return MetadataTicket(self, count)
+  }
+
+  /// As `ticket`, without suspending; nil where that would have to wait.
+  func ticketNow(_ count: Int = slotsPerOperation, isSystem: Bool = false) -> MetadataTicket? {
+    guard (ticketWaiters.isEmpty || isSystem) && canGrant(count, isSystem: isSystem) else { return nil }
+    reservedCount += count
     return MetadataTicket(self, count)
   }
 
@@ -168,6 +172,13 @@ final class MetadataCache {
   func cached(_ number: BlockNumber) -> MetadataBlock? {
     guard let block = blocks[number], block.isValid else { return nil }
     block.isReferenced = true
+    return block
+  }
+
+  /// The block, if it is in memory and valid, pinned by the ticket.
+  func pinNow(_ number: BlockNumber, _ ticket: MetadataTicket) -> MetadataBlock? {
+    guard let block = cached(number) else { return nil }
+    ticket.pin(block)
     return block
   }
 

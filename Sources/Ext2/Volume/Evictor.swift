@@ -37,10 +37,10 @@ final class Evictor {
   func run() async {
     isRunning = true
     while true {
-      if let inode = queue.popFirst() {
+      if !queue.isEmpty {
         isBusy = true
         await gate.enter()
-        do throws(Ext2Error) { try await evict(inode) } catch { firstError = firstError ?? error }
+        await evictNext()
         gate.leave()
         isBusy = false
         if queue.isEmpty { ended.wakeAll() }
@@ -53,6 +53,14 @@ final class Evictor {
     isRunning = false
     ended.wakeAll()
   }
+
+  private func evictNext() async {
+    guard let inode = queue.popFirst() else { return }
+    do throws(Ext2Error) { try await evict(inode) } catch { firstError = firstError ?? error }
+  }
+
+  /// Evicts all that is queued, for whoever has closed the gate: what nobody has open any more is gone when it is frozen.
+  func evictAll() async { while !queue.isEmpty { await evictNext() } }
 
   /// Waits until nothing is queued. Not to be called inside the gate.
   func drain() async {

@@ -148,13 +148,14 @@ extension Inode {
       guard range.lowerBound < end else { return }
       let count = end - range.lowerBound
       let done = try await write(
-        .zeroes(count), at: range.lowerBound, mayUseReservedBlocks: mayUseReservedBlocks)
+        .zeroes(count), at: range.lowerBound, mayUseReservedBlocks: mayUseReservedBlocks,
+        keepsSize: mode.contains(.keepSize))
       if done < count { throw .noSpace }
     case [] where range.upperBound > sizeLimit:
       throw .fileTooLarge(byteCount: range.upperBound, limit: sizeLimit)
-    case []: try await allocate(range, mayUseReservedBlocks: mayUseReservedBlocks)
+    case []: try await allocate(range, mayUseReservedBlocks: mayUseReservedBlocks, keepsSize: false)
     case .keepSize where range.upperBound <= byteCount:
-      try await allocate(range, mayUseReservedBlocks: mayUseReservedBlocks)
+      try await allocate(range, mayUseReservedBlocks: mayUseReservedBlocks, keepsSize: true)
     default: throw .notSupported("fallocate with mode 0x\(String(mode.rawValue, radix: 16))")
     }
   }

@@ -114,25 +114,25 @@ extension Volume {
   /// Runs a changing operation on an open file, inside the gate and with a reference to its inode.
   private func change<R>(_ handle: Int, _ body: (Inode) async throws(Ext2Error) -> R) async throws(Ext2Error) -> R {
     try checkWritable()
-    try await beginCall()
+    if !(try beginCallNow()) { try await beginCall() }
     defer { core.calls.leave() }
     let inode = core.inodes.reference(try file(handle).inode)
     defer { core.inodes.release(inode) }
-    await core.gate.enter()
+    if !core.gate.tryEnter() { await core.gate.enter() }
     defer { core.gate.leave() }
     try checkWritable()
     return try await body(inode)
   }
 
   func read(_ handle: Int, at offset: UInt64, count: Int) async throws(Ext2Error) -> [UInt8] {
-    try await beginCall()
+    if !(try beginCallNow()) { try await beginCall() }
     defer { core.calls.leave() }
     let file = try file(handle)
     let inode = core.inodes.reference(file.inode)
     defer { core.inodes.release(inode) }
     let bytes = try await inode.read(at: offset, count: count, file.readAhead)
     // A read at the end of the file is one too (mm/filemap.c, filemap_read).
-    if count > 0 && !core.isReadOnly { core.accessTimes.note(inode) }
+    if count > 0 { noteRead(inode) }
     return bytes
   }
 
@@ -146,11 +146,17 @@ extension Volume {
   }
 
   func truncate(_ handle: Int, to byteCount: UInt64) async throws(Ext2Error) {
-    try await change(handle) { inode async throws(Ext2Error) in try await inode.truncate(to: byteCount) }
+    try await change(handle) { inode async throws(Ext2Error) in
+      try await inode.truncate(to: byteCount)
+      try await makeDurableIfAsked([inode])
+    }
   }
 
   func punch(_ handle: Int, _ range: Range<UInt64>) async throws(Ext2Error) {
-    try await change(handle) { inode async throws(Ext2Error) in try await inode.punch(range) }
+    try await change(handle) { inode async throws(Ext2Error) in
+      try await inode.punch(range)
+      try await makeDurableIfAsked([inode])
+    }
   }
 
   func fallocate(_ handle: Int, _ mode: FallocateMode, _ range: Range<UInt64>) async throws(Ext2Error) {

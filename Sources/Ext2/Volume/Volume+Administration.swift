@@ -49,6 +49,7 @@ extension Volume {
     try checkMounted()
     guard isReadOnly != core.isReadOnly else { return }
     if isReadOnly {
+      await core.evictor.evictAll()
       await core.accessTimes.writeAll()
       if core.inodes.hasOrphans { throw .busy("a removed file is still open") }
       if let error = await sync() { throw error }

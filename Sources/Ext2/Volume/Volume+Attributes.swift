@@ -130,7 +130,7 @@ extension Volume {
     defer { core.inodes.release(inode) }
     try await beginCall()
     defer { core.calls.leave() }
-    return try await notingCorruption { () async throws(Ext2Error) in try await body(core.attributes, inode) }
+    do throws(Ext2Error) { return try await body(core.attributes, inode) } catch { throw noted(error) }
   }
 
   private nonisolated func change(

@@ -27,21 +27,28 @@ extension Volume {
   func reading<R>(
     _ body: (MetadataTicket) async throws(Ext2Error) -> R
   ) async throws(Ext2Error) -> R {
-    try await beginCall()
+    if !(try beginCallNow()) { try await beginCall() }
     defer { core.calls.leave() }
-    let ticket = try await core.metadata.ticket()
+    let ticket = try await ticket(MetadataCache.slotsPerOperation)
     defer { ticket.end() }
-    return try await notingCorruption { () async throws(Ext2Error) in try await body(ticket) }
+    do throws(Ext2Error) { return try await body(ticket) } catch { throw noted(error) }
+  }
+
+  private func ticket(_ count: Int) async throws(Ext2Error) -> MetadataTicket {
+    if let ticket = core.metadata.ticketNow(count) { return ticket }
+    return try await core.metadata.ticket(count)
+  }
+
+  /// Notes that an inode's contents were read, in the step that ends the read: a file's, a directory's, or a link's that
+  /// was followed (fs/namei.c, pick_link).
+  func noteRead(_ inode: Inode) {
+    if !core.isReadOnly { core.accessTimes.note(inode) }
   }
 
   /// Corruption that an operation meets is the volume's, too.
-  func notingCorruption<R>(
-    _ body: () async throws(Ext2Error) -> R
-  ) async throws(Ext2Error) -> R {
-    do throws(Ext2Error) { return try await body() } catch {
-      if case .corrupt(let corruption) = error { core.noteCorruption(corruption.error) }
-      throw error
-    }
+  func noted(_ error: Ext2Error) -> Ext2Error {
+    if case .corrupt(let corruption) = error { core.noteCorruption(corruption.error) }
+    return error
   }
 
   /// Runs an operation that changes something: inside the gate, with metadata slots of its own.
@@ -50,15 +57,15 @@ extension Volume {
     _ body: (MetadataTicket) async throws(Ext2Error) -> R
   ) async throws(Ext2Error) -> R {
     try checkWritable()
-    try await beginCall()
+    if !(try beginCallNow()) { try await beginCall() }
     defer { core.calls.leave() }
-    await core.gate.enter()
+    if !core.gate.tryEnter() { await core.gate.enter() }
     defer { core.gate.leave() }
     try checkWritable()
-    let ticket = try await core.metadata.ticket(slots)
+    let ticket = try await ticket(slots)
     defer { ticket.end() }
     ticket.mayUseReservedBlocks = core.mayUseReservedBlocks(credentials)
-    return try await notingCorruption { () async throws(Ext2Error) in try await body(ticket) }
+    do throws(Ext2Error) { return try await body(ticket) } catch { throw noted(error) }
   }
 
   /// Makes changed inodes durable before the call returns, where the mount or their flags ask for it.

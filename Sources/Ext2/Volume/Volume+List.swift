@@ -55,7 +55,7 @@ extension Volume {
             name: entry.name(in: bytes), inode: entry.inode.rawValue, type: entry.type, nextPosition: next))
         return entries.count < limit
       }
-      if !core.isReadOnly { core.accessTimes.note(inode) }
+      noteRead(inode)
       return entries
     }
   }

@@ -37,9 +37,11 @@ extension Volume {
     var walk = Walk(try PathNames(path))
     var inode = try await core.inodes.acquire(.root, ticket)
     do throws(Ext2Error) {
+      stepNow(&inode, &walk, until: 0, followsLast: followsLast)
       while let name = walk.pending.popLast() {
         try await step(
           &inode, name, &walk, follows: !walk.pending.isEmpty || followsLast || walk.mustBeDirectory, ticket)
+        stepNow(&inode, &walk, until: 0, followsLast: followsLast)
       }
       if walk.mustBeDirectory && inode.type != .directory { throw .notADirectory(walk.text) }
     } catch {
@@ -61,6 +63,7 @@ extension Volume {
     _ link: Inode, from parent: Inode, _ text: String, _ linkCount: inout Int, _ ticket: MetadataTicket
   ) async throws(Ext2Error) -> Position {
     let target = try await link.symbolicLinkTarget(ticket)
+    noteRead(link)
     var walk = Walk(try PathNames(target))
     walk.linkCount = linkCount + 1
     guard walk.linkCount <= Self.symbolicLinkLimit else { throw .tooManySymbolicLinks(text) }
@@ -77,8 +80,10 @@ extension Volume {
   ) async throws(Ext2Error) -> Position {
     var inode = start
     do throws(Ext2Error) {
+      stepNow(&inode, &walk, until: 1, followsLast: true)
       while walk.pending.count > 1, let name = walk.pending.popLast() {
         try await step(&inode, name, &walk, follows: true, ticket)
+        stepNow(&inode, &walk, until: 1, followsLast: true)
       }
       guard inode.type == .directory else { throw .notADirectory(walk.text) }
     } catch {
@@ -91,6 +96,40 @@ extension Volume {
       throw .nameTooLong(walk.text)
     }
     return Position(parent: inode, name: name, mustBeDirectory: walk.mustBeDirectory, text: walk.text)
+  }
+
+  /// Goes as far as what is in memory leads, in one step, which needs no lock; until so many names are left. What it
+  /// cannot do, or finds wrong, is for `step`.
+  private func stepNow(_ inode: inout Inode, _ walk: inout Walk, until left: Int, followsLast: Bool) {
+    while walk.pending.count > left, let name = walk.pending.last, inode.type == .directory,
+      inode.record.linkCount > 0, name.count <= DirectoryEntry.maximumNameLength
+    {
+      if name == Directory.dot || name == Directory.dotDot && inode.number == .root {
+        walk.pending.removeLast()
+        continue
+      }
+      guard case .found(_, _, let entry) = Directory(inode).findNow(name),
+        let next = core.inodes.acquireNow(entry.inode)
+      else { return }
+      let follows = walk.pending.count > 1 || followsLast || walk.mustBeDirectory
+      if next.type == .symbolicLink && follows {
+        core.inodes.release(next)
+        return
+      }
+      walk.pending.removeLast()
+      core.inodes.release(inode)
+      inode = next
+    }
+  }
+
+  /// The inode behind a path, if what is in memory leads there and no error is met; with a reference for the caller.
+  func resolveNow(_ path: [UInt8], followsLast: Bool) -> Inode? {
+    guard let names = try? PathNames(path), var inode = core.inodes.acquireNow(.root) else { return nil }
+    var walk = Walk(names)
+    stepNow(&inode, &walk, until: 0, followsLast: followsLast)
+    if walk.pending.isEmpty && !(walk.mustBeDirectory && inode.type != .directory) { return inode }
+    core.inodes.release(inode)
+    return nil
   }
 
   /// Goes from a directory to what a name in it means. The reference moves along; on an error it stays.
@@ -109,6 +148,7 @@ extension Volume {
     walk.linkCount += 1
     guard walk.linkCount <= Self.symbolicLinkLimit else { throw .tooManySymbolicLinks(walk.text) }
     let target = try await next.symbolicLinkTarget(ticket)
+    noteRead(next)
     let names = try PathNames(target)
     if walk.pending.isEmpty && names.mustBeDirectory { walk.mustBeDirectory = true }
     walk.pending += names.names.reversed()
@@ -122,11 +162,11 @@ extension Volume {
   private func child(
     of inode: Inode, _ name: [UInt8], _ text: String, _ ticket: MetadataTicket
   ) async throws(Ext2Error) -> Inode {
-    await inode.lock.lock()
+    if !inode.lock.tryLock() { await inode.lock.lock() }
     defer { inode.lock.unlock() }
     guard inode.record.linkCount > 0 else { throw .notFound(text) }
     guard name.count <= DirectoryEntry.maximumNameLength else { throw .nameTooLong(text) }
-    guard let found = try await Directory(inode).find(name, ticket) else { throw .notFound(text) }
+    guard let found = try await Directory(inode).lookUp(name, ticket) else { throw .notFound(text) }
     // However deep the path is, it holds no more than one directory's blocks.
     defer { ticket.unpin(found.block) }
     let (inode, table) = try await core.inodes.acquireWithTable(found.entry.inode, ticket)
@@ -149,7 +189,7 @@ extension Volume {
   func withLocked<R>(
     _ inode: Inode, _ text: String, _ body: (Directory) async throws(Ext2Error) -> R
   ) async throws(Ext2Error) -> R {
-    await inode.lock.lock()
+    if !inode.lock.tryLock() { await inode.lock.lock() }
     defer { inode.lock.unlock() }
     guard inode.record.linkCount > 0 else { throw .notFound(text) }
     return try await body(Directory(inode))

@@ -131,7 +131,7 @@ extension Volume {
       defer { core.inodes.release(inode) }
       guard inode.type == .symbolicLink else { throw .notASymbolicLink(String(decoding: path, as: UTF8.self)) }
       let target = try await inode.symbolicLinkTarget(ticket)
-      if !core.isReadOnly { core.accessTimes.note(inode) }
+      noteRead(inode)
       return target
     }
   }

@@ -187,6 +187,9 @@ extension Volume {
       if let place { to.abandon(place) }
       throw error
     }
-    try await makeDurableIfAsked(from.inode === to.inode ? [to.inode] : [to.inode, from.inode])
+    var changed = from.inode === to.inode ? [to.inode] : [to.inode, from.inode]
+    // With its "..".
+    if parentEntry != nil { changed.append(inode) }
+    try await makeDurableIfAsked(changed)
   }
 }

@@ -118,7 +118,15 @@ extension Volume {
   }
 
   private func statusHere(_ path: [UInt8], followsLink: Bool) async throws(Ext2Error) -> FileStatus {
-    try await reading { ticket async throws(Ext2Error) in
+    // What is in memory is looked at in one step.
+    if try beginCallNow() {
+      defer { core.calls.leave() }
+      if let inode = resolveNow(path, followsLast: followsLink) {
+        defer { core.inodes.release(inode) }
+        return FileStatus(inode)
+      }
+    }
+    return try await reading { ticket async throws(Ext2Error) in
       let inode = try await resolve(path, followsLast: followsLink, ticket)
       defer { core.inodes.release(inode) }
       return FileStatus(inode)

@@ -141,6 +141,12 @@ public actor Volume {
     if core.isAborted, let corruption = core.corruption { throw corruption }
     await core.calls.enter()
   }
+  /// As `beginCall`, without suspending; false where that would have to wait.
+  func beginCallNow() throws(Ext2Error) -> Bool {
+    try checkMounted()
+    if core.isAborted, let corruption = core.corruption { throw corruption }
+    return core.calls.tryEnter()
+  }
   func checkWritable() throws(Ext2Error) {
     try checkMounted()
     guard !core.isReadOnly else { throw .readOnly }
@@ -184,6 +190,7 @@ public actor Volume {
     try await beginCall()
     defer { core.calls.leave() }
     await core.gate.close()
+    if isMounted { await core.evictor.evictAll() }
     if isMounted { await core.accessTimes.writeAll() }
     var error = isMounted ? core.isReadOnly && core.corruption == nil ? nil : await sync() : .closed
     // What is frozen can be copied and mounted as a clean volume, unless removed files are still open

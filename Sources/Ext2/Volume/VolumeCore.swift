@@ -68,7 +68,8 @@ final class VolumeCore {
     pendingFrees = PendingFrees(
       groups: groups, metadata: metadata, frees: options.frees, discards: options.discards, switchedOff: switchedOff)
     allocator = BlockAllocator(
-      groups: groups, metadata: metadata, pendingFrees: pendingFrees, policy: options.allocation)
+      groups: groups, metadata: metadata, pendingFrees: pendingFrees, policy: options.allocation,
+      usesWindows: options.usesReservationWindows)
     cache = PageCache(
       reactor: reactor, queue: queue, pageByteCount: layout.blockSize, configuration: options.cache)
     inodes = InodeTable(

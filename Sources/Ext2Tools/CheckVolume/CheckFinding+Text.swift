@@ -52,7 +52,8 @@ extension CheckFinding: CustomStringConvertible {
       self.field == "s_feature_compat"
         ? "resize_inode and meta_bg exclude each other"
         : "the blocks kept for more descriptors are not as they should be"
-    case .journal: "the journal is not as it should be" + (self.field.map { ": \($0) is \(value)" } ?? "")
+    case .journal:
+      "the journal is not as it should be" + (self.field.map { ": \($0)" + (found == nil ? "" : " is \(value)") } ?? "")
     case .orphanList: "there is a list of orphans from inode \(number(inode)) on, which ext2 does not have"
     case .rootNotDirectory: "the root is not a directory (i_mode 0\(octal(found)))"
     case .rootDeletionTime, .deletionTime: "is in use, but has a deletion time (\(value))"

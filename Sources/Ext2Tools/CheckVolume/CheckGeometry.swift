@@ -152,7 +152,7 @@ struct CheckGeometry {
       + ReadOnlyCompatibleFeatures(rawValue: readOnly.rawValue & ~0x3).featureNames
   }
 
-  /// What check_super_block (e2fsck/super.c) refuses to go on with, in a superblock that could be opened. No copy is tried
+  /// What check_hasCopyblock (e2fsck/super.c) refuses to go on with, in a superblock that could be opened. No copy is tried
   /// in its place.
   func checkValues() throws(Refusal) {
     let blockSize = UInt32(self.blockSize)
@@ -200,14 +200,14 @@ struct CheckGeometry {
   }
 
   /// Blocks at the start of a group that belong to the superblock and to descriptors, present and to come
-  /// (ext2fs_super_and_bgd_loc2, which counts reserved ones with the feature or without).
+  /// (ext2fs_hasCopyand_bgd_loc2, which counts reserved ones with the feature or without).
   func leadingBlocks(of group: UInt32) -> UInt64 {
-    let super_ = hasSuperblock(group)
-    guard hasMetaGroups else { return super_ ? 1 + UInt64(descriptorBlocks) + UInt64(reservedDescriptorBlocks) : 0 }
-    guard group / descriptorsPerBlock >= firstMetaGroup else { return super_ ? 1 + UInt64(firstMetaGroup) : 0 }
+    let hasCopy = hasSuperblock(group)
+    guard hasMetaGroups else { return hasCopy ? 1 + UInt64(descriptorBlocks) + UInt64(reservedDescriptorBlocks) : 0 }
+    guard group / descriptorsPerBlock >= firstMetaGroup else { return hasCopy ? 1 + UInt64(firstMetaGroup) : 0 }
     let position = group % descriptorsPerBlock
     let holds = position <= 1 || position == descriptorsPerBlock - 1
-    return (super_ ? 1 : 0) + (holds ? 1 : 0)
+    return (hasCopy ? 1 : 0) + (holds ? 1 : 0)
   }
 
   /// The block that holds a block of descriptors (ext2fs_descriptor_block_loc2).

@@ -63,7 +63,7 @@ extension CheckRun {
         return (.attributesOverlap, "e_value_offs", UInt64(valueOffset - 4))
       }
       let hash = bytes.integer(at: offset + 12, as: UInt32.self)
-      guard hash == 0 || AttributeHash.matches(hash, bytes, offset, nameLength, valueOffset, valueSize) else {
+      guard hash == 0 || Self.isHash(hash, bytes, offset, nameLength, valueOffset, valueSize) else {
         return (.attributesInInode, "e_hash", UInt64(hash))
       }
       left -= valueSize
@@ -129,13 +129,23 @@ extension CheckRun {
         return (.attributeBlock, "e_value_offs", UInt64(valueOffset))
       }
       let hash = bytes.integer(at: offset + 12, as: UInt32.self)
-      guard AttributeHash.matches(hash, bytes, offset, nameLength, valueOffset, valueSize) else {
+      guard Self.isHash(hash, bytes, offset, nameLength, valueOffset, valueSize) else {
         return (.attributeHash, "e_hash", UInt64(hash))
       }
       offset += length
     }
     guard regions.claim(offset, 4) else { return (.attributeBlock, "e_name_len", 0) }
     return nil
+  }
+
+  /// Whether a hash is that of an entry, with the bytes of its name as signed or unsigned numbers.
+  private static func isHash(
+    _ hash: UInt32, _ bytes: RawSpan, _ entry: Int, _ nameLength: Int, _ value: Int, _ valueSize: Int
+  ) -> Bool {
+    let name = entry + 16..<entry + 16 + nameLength
+    let value = valueSize == 0 ? 0..<0 : value..<value + (valueSize + 3) & ~3
+    return hash == AttributeEntry.hash(name: name, paddedValue: value, in: bytes, sign: .unsigned)
+      || hash == AttributeEntry.hash(name: name, paddedValue: value, in: bytes, sign: .signed)
   }
 
   /// Whether each attribute block is shared by as many inodes as it says.
@@ -150,29 +160,6 @@ extension CheckRun {
           .attributeReferences, block: block, field: "h_refcount", found: UInt64(stated),
           expected: UInt64(clamping: Int64(stated) - left)))
     }
-  }
-}
-
-/// The hash of an attribute's name and value, in two variants that differ in how bytes above 127 of the name count
-/// (ext2fs_ext_attr_hash_entry and ext2fs_ext_attr_hash_entry_signed).
-enum AttributeHash {
-  /// Whether a hash is that of the entry at an offset; the value's bytes, padded to four, must lie in the span.
-  static func matches(
-    _ hash: UInt32, _ bytes: RawSpan, _ entry: Int, _ nameLength: Int, _ value: Int, _ valueSize: Int
-  ) -> Bool {
-    var unsigned: UInt32 = 0
-    var signed: UInt32 = 0
-    for index in 0..<nameLength {
-      let byte = bytes.integer(at: entry + 16 + index, as: UInt8.self)
-      unsigned = (unsigned << 5 | unsigned >> 27) ^ UInt32(byte)
-      signed = (signed << 5 | signed >> 27) ^ UInt32(bitPattern: Int32(Int8(bitPattern: byte)))
-    }
-    for index in 0..<(valueSize + 3) / 4 {
-      let word = bytes.integer(at: value + 4 * index, as: UInt32.self)
-      unsigned = (unsigned << 16 | unsigned >> 16) ^ word
-      signed = (signed << 16 | signed >> 16) ^ word
-    }
-    return hash == unsigned || hash == signed
   }
 }
 

@@ -82,7 +82,7 @@ extension CheckRun {
   private mutating func checkFlags(_ inode: InodeView, _ geometry: CheckGeometry) {
     let flags = inode.flags
     let isWrong =
-      flags.contains(.casefold) || flags.contains(.attributeValue) && inode.type != FileType.regular.rawValue
+      flags.contains(.casefold)
       || flags.contains(.inlineData) && inode.number >= geometry.firstInode
       || flags.contains(.extents) && (inode.links != 0 || [1, 2, 8].contains(inode.number))
     if isWrong {
@@ -300,8 +300,6 @@ extension CheckRun {
 }
 
 extension InodeFlags {
-  /// The value of an attribute of another file (`EXT4_EA_INODE_FL`).
-  static let attributeValue = Self(rawValue: 0x20_0000)
   /// Names differ by more than case (`EXT4_CASEFOLD_FL`).
   static let casefold = Self(rawValue: 0x4000_0000)
   /// Encrypted (`EXT4_ENCRYPT_FL`).
@@ -309,5 +307,5 @@ extension InodeFlags {
   /// Protected by a tree of hashes (`EXT4_VERITY_FL`), which lies behind the end of the file.
   static let verity = Self(rawValue: 0x10_0000)
   /// What makes no sense in ext2.
-  static let foreign: Self = [.attributeValue, .casefold, .inlineData, .extents]
+  static let foreign: Self = [.casefold, .inlineData, .extents]
 }

@@ -26,15 +26,23 @@ extension CheckRun {
     }
     var first: UInt32 = 0
     var isFile = false
+    var pointers: [UInt32] = []
+    var blockCount: UInt64 = 0
     let isRead = withInode(number) { inode in
       let size =
         UInt64(inode.integer(at: 4, as: UInt32.self)) | UInt64(inode.integer(at: 108, as: UInt32.self)) << 32
       first = inode.integer(at: 40)
+      pointers = (0..<15).map { inode.integer(at: 40 + 4 * $0) }
+      blockCount = (size + UInt64(geometry.blockSize) - 1) >> UInt64(geometry.blockSizeLog2)
       isFile =
         inode.integer(at: 26, as: UInt16.self) != 0 && inode.integer(at: 0, as: UInt16.self) >> 12 == 8
         && size >> UInt64(geometry.blockSizeLog2) >= Self.smallestJournal
     }
     guard isRead, isFile, geometry.contains(first) else {
+      add(CheckFinding(.journal, inode: number, field: "i_block"))
+      return
+    }
+    guard blockCount <= UInt64(geometry.blockCount), isWhole(pointers, blockCount) else {
       add(CheckFinding(.journal, inode: number, field: "i_block"))
       return
     }
@@ -50,5 +58,32 @@ extension CheckRun {
     if !isSuperblockRead || wrong != nil {
       add(CheckFinding(.journal, inode: number, block: first, field: wrong?.field, found: wrong?.value))
     }
+  }
+
+  /// Whether a file of that many blocks has all of them, in the volume: a journal has no holes.
+  private func isWhole(_ pointers: [UInt32], _ blockCount: UInt64) -> Bool {
+    var left = blockCount
+    for index in 0..<15 where left > 0 {
+      guard isWhole(pointers[index], max(0, index - 11), &left) else { return false }
+    }
+    return left == 0
+  }
+
+  private func isWhole(_ block: UInt32, _ depth: Int, _ left: inout UInt64) -> Bool {
+    guard geometry.contains(block) else { return false }
+    if depth == 0 {
+      left -= 1
+      return true
+    }
+    let use: BlockReader.Use = depth == 1 ? .indirect : depth == 2 ? .doubleIndirect : .tripleIndirect
+    var isRight = true
+    let isRead = reader.blocks(block, use) { list in
+      var offset = 0
+      while offset < list.byteCount, left > 0, isRight {
+        isRight = isWhole(list.integer(at: offset), depth - 1, &left)
+        offset += 4
+      }
+    }
+    return isRead && isRight
   }
 }

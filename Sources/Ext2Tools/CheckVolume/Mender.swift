@@ -31,8 +31,11 @@ struct Mender {
     case .rootDeletionTime, .deletionTime: try store(UInt32(0), at: inodeOffset(inode) + 20)
     case .missingDeletionTime: try store(time, at: inodeOffset(inode) + 20)
     case .reservedMode:
-      let isJournal = inode == geometry.journalInode && geometry.compatible.contains(.hasJournal)
-      try store(isJournal ? UInt16(0x8000) : 0, at: inodeOffset(inode))
+      // A regular file is what they have to be, and e2fsck takes for wrong where it has cleared the mode itself.
+      let isFile =
+        inode == geometry.journalInode && geometry.compatible.contains(.hasJournal)
+        || inode == InodeNumber.resize.rawValue && geometry.compatible.contains(.resizeInode)
+      try store(isFile ? UInt16(0x8180) : 0, at: inodeOffset(inode))
     case .reservedInUse:
       let zeros = [UInt8](repeating: 0, count: geometry.inodeSize)
       try volume.write(unsafe zeros.span.bytes, at: inodeOffset(inode))

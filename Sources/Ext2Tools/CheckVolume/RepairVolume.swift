@@ -35,24 +35,31 @@ extension VolumeChecker {
     var roundOptions = options
     // More than these are left to the next round.
     roundOptions.keptFindings = max(options.keptFindings, 100_000)
+    var last: [CheckFinding] = []
     for _ in 0..<64 {
       let report = try check(changes, options: roundOptions)
       guard let pass = report.findings.filter({ $0.kind.isForRepair }).map(\.kind.pass).min() else {
         return try finish(&outcome, changes, volume, report, time)
       }
-      let findings = report.findings.filter { $0.kind.pass == pass && $0.kind.isForRepair }
-      let serious = findings.filter { !$0.kind.canBeMended }
-      guard serious.isEmpty else {
-        outcome.refusal = serious
+      let all = report.findings.filter { $0.kind.pass == pass && $0.kind.isForRepair }
+      let findings = all.filter(\.kind.canBeMended)
+      // An index that is given up for one reason is not asked about for another.
+      guard !findings.isEmpty, all.allSatisfy({ $0.kind.canBeMended || $0.kind == .indexTree }) else {
+        outcome.refusal = all.filter { !$0.kind.canBeMended }
+        outcome.mended = []
+        outcome.mendedCount = 0
         return outcome
       }
       let mender = Mender(run: run, volume: changes, time: time)
       do { try mender.mend(findings, pass) } catch { throw .unreadable(error) }
       outcome.mended += findings.prefix(max(0, options.keptFindings - outcome.mended.count))
       outcome.mendedCount += UInt64(findings.count)
+      last = findings
     }
-    outcome.refusal = outcome.mended.suffix(10)
+    // What comes back however often it is mended, nobody but a person can put right.
+    outcome.refusal = last
     outcome.mended = []
+    outcome.mendedCount = 0
     return outcome
   }
 

@@ -3,7 +3,7 @@ package import BlockDevice
 package import Ext2
 internal import Ext2Format
 package import Reactor
-package import SystemPackage
+internal import SystemPackage
 
 /// Where the two differ.
 package struct TreeDifference: Error, Equatable, Sendable, CustomStringConvertible {

@@ -5,6 +5,7 @@ package enum JobHelp {
     var text = """
       usage: blkdev-run [run] [OPTION]… JOBFILE…
              blkdev-run [run] [OPTION]… --name=JOB [OPTION]… [--name=JOB [OPTION]…]…
+             blkdev-run fs IMAGE VERB …     (look at and change files of an image; blkdev-run fs help)
              blkdev-run explore [OPTION]…   (a volume in simulation, seed by seed; has its own --help)
 
       An option is --key=value or --key value; a boolean alone means 1. Job files are fio's: sections, and

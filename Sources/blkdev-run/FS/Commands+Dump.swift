@@ -9,7 +9,7 @@ extension FSCommand {
     FSCommand(
       name: "dump", usage: "superblock | groups | inode NUMBER | block NUMBER | extents PATH | free",
       summary: "Show structures of the disk: as dumpe2fs and debugfs do, and where the free space is.",
-      options: [], operandCount: 1...2, access: .reading, run: dump)
+      options: [], operandCount: 1...2, access: .reading, printsJSON: true, run: dump)
   ]
   private static let dumps = ["superblock", "groups", "inode", "block", "extents", "free"]
 
@@ -42,7 +42,7 @@ extension FSCommand {
   static func show(
     _ lines: @autoclosure () -> [String], _ json: @autoclosure () -> JSONValue, _ session: FSSession
   ) throws(FSError) {
-    if session.options.format == .json { return try session.output.line(json().text()) }
+    if session.format == .json { return try session.output.line(json().text()) }
     for line in lines() { try session.output.line(line) }
   }
 
@@ -68,13 +68,13 @@ extension FSCommand {
         try await volume.inspect(group)
       }
       let text = GroupText(inspection, layout)
-      if session.options.format == .json {
+      if session.format == .json {
         documents.append(text.json)
       } else {
         for line in text.lines { try session.output.line(line) }
       }
     }
-    if session.options.format == .json {
+    if session.format == .json {
       try session.output.line(JSONValue.members(["groups": .array(documents)]).text())
     }
   }

@@ -14,18 +14,20 @@ extension FSCommand {
         .flag("l"), .flag("a", "all"), .flag("A", "almost-all"), .flag("R", "recursive"), .flag("i", "inode"),
         .flag("d", "directory"), .flag("r", "reverse"), .flag("U"), .flag("1"), .flag("n", "numeric-uid-gid"),
         .flag("N", "literal"), .flag("full-time"),
-      ], operandCount: 0...Int.max, access: .reading, run: list),
+      ], operandCount: 0...Int.max, access: .reading, printsJSON: true,
+      run: list),
     FSCommand(
       name: "stat", usage: "[-L] PATH…", summary: "Show what is known of files; -L follows a symbolic link.",
-      options: [.flag("L", "dereference")], operandCount: 1...Int.max, access: .reading, run: showStatus),
+      options: [.flag("L", "dereference")], operandCount: 1...Int.max, access: .reading,
+      printsJSON: true, run: showStatus),
     FSCommand(
       name: "lsattr", usage: "[-dRv] [PATH…]", summary: "List the flags of chattr; -v the generation, too.",
       options: [.flag("d"), .flag("R"), .flag("a"), .flag("v")], operandCount: 0...Int.max, access: .reading,
-      run: listFlags),
+      printsJSON: true, run: listFlags),
     FSCommand(
       name: "df", usage: "[-ih]", summary: "Show sizes and free space; -i inodes, -h in powers of 1024.",
       options: [.flag("i", "inodes"), .flag("h", "human-readable"), .flag("k")], operandCount: 0...0, access: .reading,
-      run: showSpace),
+      printsJSON: true, run: showSpace),
   ]
 
   /// A file with what ls and stat print of it.
@@ -88,7 +90,7 @@ extension FSCommand {
         files.append(try await Listed(volume, path, path, status))
       }
     }
-    if session.options.format == .json {
+    if session.format == .json {
       documents += files.map(\.json)
     } else {
       try style.print(files, session.output)
@@ -109,7 +111,7 @@ extension FSCommand {
           if node.depth > 0 && !style.isRecursive { return walk.skipContents() }
           if node.depth > 0 && !style.shows(node.name) { return walk.skipContents() }
           let entries = try await entries(of: node.path, volume, style, session)
-          if session.options.format == .json { return documents += entries.map(\.json) }
+          if session.format == .json { return documents += entries.map(\.json) }
           if !isFirst { try session.output.line("") }
           if !isAlone || style.isRecursive { try session.output.line("\(style.text(node.path)):") }
           isFirst = false
@@ -122,7 +124,7 @@ extension FSCommand {
         if isDone { return }
       }
     }
-    if session.options.format == .json {
+    if session.format == .json {
       try session.output.line(JSONValue.members(["entries": .array(documents)]).text())
     }
   }
@@ -156,7 +158,7 @@ extension FSCommand {
         try await volume.status(of: path, followsLink: arguments.has("L"))
       }
       let file = try await Listed(volume, path, path.lastName, status)
-      if session.options.format == .json { return documents.append(file.json) }
+      if session.format == .json { return documents.append(file.json) }
       let target = file.target.map { " -> \(ShellWords.quotedIfNeeded($0))" } ?? ""
       let device = status.device.map { "   Device type: \($0.major),\($0.minor)" } ?? ""
       func left(_ text: some CustomStringConvertible, _ width: Int) -> String {
@@ -180,7 +182,7 @@ extension FSCommand {
       ]
       for line in lines { try session.output.line(line) }
     }
-    if session.options.format == .json {
+    if session.format == .json {
       try session.output.line(JSONValue.members(["files": .array(documents)]).text())
     }
   }
@@ -192,7 +194,7 @@ extension FSCommand {
     let paths = arguments.operands.isEmpty ? [[UInt8(ascii: "/")]] : arguments.operands
     var documents: [JSONValue] = []
     func show(_ node: VolumeNode) throws(FSError) {
-      if session.options.format == .json {
+      if session.format == .json {
         documents.append(
           .members([
             "path": .string(String(decoding: node.path, as: UTF8.self)),
@@ -219,7 +221,7 @@ extension FSCommand {
         }
       }
     }
-    if session.options.format == .json {
+    if session.format == .json {
       try session.output.line(JSONValue.members(["files": .array(documents)]).text())
     }
   }
@@ -232,7 +234,7 @@ extension FSCommand {
     let used = statistics.blockCount - min(statistics.blockCount, statistics.freeBlockCount)
     let usedInodes = statistics.inodeCount - min(statistics.inodeCount, statistics.freeInodeCount)
     let uuid = uuidText(statistics.uuid)
-    if session.options.format == .json {
+    if session.format == .json {
       let document = JSONValue.members([
         "image": .string(session.options.image), "label": .string(statistics.label), "uuid": .string(uuid),
         "block_size": .unsigned(blockSize), "blocks": .unsigned(statistics.blockCount), "blocks_used": .unsigned(used),

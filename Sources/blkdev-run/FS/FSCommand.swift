@@ -13,6 +13,8 @@ struct FSCommand {
   let access: FSSession.Access
   /// Of a word that begins with a dash: whether it is an operand all the same.
   var isOperand: @Sendable (String) -> Bool = { _ in false }
+  /// Whether --output-format means something to it; it may stand behind the verb, too.
+  var printsJSON = false
   let run: @Sendable (FSSession, VerbArguments) async throws(FSError) -> Void
 
   /// All verbs, in the order of the help.
@@ -33,7 +35,9 @@ struct FSCommand {
   /// - Throws: `usage`.
   func parse(_ words: [[UInt8]]) throws(FSError) -> VerbArguments {
     do throws(FSError) {
-      let arguments = try VerbArguments(words, options, isOperand: isOperand)
+      let arguments = try VerbArguments(
+        words, options + (printsJSON ? [.value("output-format")] : []), isOperand: isOperand)
+      if let format = arguments.text("output-format") { _ = try FSOptions.format(format) }
       if arguments.operands.count < operandCount.lowerBound { throw .usage("an operand is missing") }
       if arguments.operands.count > operandCount.upperBound {
         throw .usage("one operand too many: '\(arguments.text(operandCount.upperBound))'")
@@ -47,6 +51,7 @@ struct FSCommand {
     guard let name = words.first else { return }
     let command = try named(name)
     let arguments = try command.parse(Array(words.dropFirst()))
+    session.format = try arguments.text("output-format").map(FSOptions.format) ?? session.options.format
     do throws(FSError) {
       // On the volume's reactor: copies of trees make several short calls a file, and a hop there and back costs more than
       // most of them. What blocks meanwhile, a read of a host file, holds up nobody but the copy itself.

@@ -31,6 +31,8 @@ final class FSSession {
   let reactor = ThreadReactor()
   private let progress: ProgressPrinter?
   private var mounted: (volume: Volume, access: Access)?
+  /// How the verb that runs prints.
+  var format: FSOptions.Format
   /// What ran last, for messages: "line 3: ls".
   var context = ""
   /// The worst of what was reported so far, as an exit code.
@@ -38,6 +40,7 @@ final class FSSession {
 
   init(_ options: FSOptions, _ control: RunControl, _ progress: ProgressPrinter?) {
     self.options = options
+    format = options.format
     self.control = control
     self.progress = progress
     isScript = options.words.first == [UInt8(ascii: "-")]

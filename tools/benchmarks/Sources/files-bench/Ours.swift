@@ -21,19 +21,7 @@ func runOurs(_ image: String, _ work: String, _ count: Int) async throws {
     print("peak_kib", peakKibibytes())
     return
   }
-  try await reactor.run {
-    let bench = OurBench(volume, reactor)
-    switch work {
-    case "write": try await bench.write()
-    case "read": try await bench.read()
-    case "overwrite": try await bench.overwrite()
-    case "create":
-      try await bench.create()
-      try await bench.unlink()
-    case "names": try await bench.names(count)
-    default: try await bench.robin()
-    }
-  }
+  try await OurBench(volume, reactor).run(work, count)
   let counters = await volume.counters
   print("device_reads", counters.device.reads)
   try await volume.unmount()
@@ -45,12 +33,30 @@ private func seconds(_ reactor: ThreadReactor, _ begun: Instant) -> Double {
   Double(reactor.now.nanoseconds(since: begun)) / 1e9
 }
 
-private struct OurBench {
+/// An actor on the volume's reactor: what it asks of the volume is a call, not a hop between executors.
+private actor OurBench {
   let volume: Volume
   let reactor: ThreadReactor
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
   init(_ volume: Volume, _ reactor: ThreadReactor) {
     self.volume = volume
     self.reactor = reactor
+  }
+
+  func run(_ work: String, _ count: Int) async throws {
+    // As tasks of the reactor do, suspensions stay on it.
+    try await reactor.run {
+      switch work {
+      case "write": try await self.write()
+      case "read": try await self.read()
+      case "overwrite": try await self.overwrite()
+      case "create":
+        try await self.create()
+        try await self.unlink()
+      case "names": try await self.names(count)
+      default: try await self.robin()
+      }
+    }
   }
 
   private func measure(_ name: String, _ body: () async throws -> Void) async throws {

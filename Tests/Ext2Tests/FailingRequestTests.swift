@@ -1,0 +1,150 @@
+import BlockDevice
+import Ext2
+import Ext2Format
+import Ext2Tools
+import PageCache
+import Support
+import SystemPackage
+import Testing
+
+/// Every operation on names and files, with each request of the device failing in turn.
+@Suite("Whichever request fails", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
+struct FailingRequestTests {
+  /// One operation, and a name for messages.
+  struct Operation: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let run: @Sendable (Volume) async throws -> Void
+    init(_ name: String, _ run: @escaping @Sendable (Volume) async throws -> Void) {
+      (testDescription, self.run) = (name, run)
+    }
+  }
+
+  static let long = String(repeating: "n", count: 240)
+
+  static let operations: [Operation] = [
+    Operation("create") { await (try $0.open("d/new", create: true)).close() },
+    Operation("create in a full block") { await (try $0.open("full/\(long)", create: true)).close() },
+    Operation("mkdir") { try await $0.makeDirectory("d/new") },
+    Operation("symlink") { try await $0.makeSymbolicLink("d/new", to: String(repeating: "t", count: 300)) },
+    Operation("link") { try await $0.link("d/a", to: "e/new") },
+    Operation("unlink") { try await $0.unlink("d/a") },
+    Operation("rmdir") { try await $0.removeDirectory("d/empty") },
+    Operation("rename over a file") { try await $0.rename("d/a", to: "e/b") },
+    Operation("rename over a directory") { try await $0.rename("d/sub", to: "e/empty") },
+    Operation("rename into a full block") { try await $0.rename("d/sub", to: "full/\(long)") },
+    Operation("set an attribute") { try await $0.setAttribute("user.x", to: stamped(3, count: 300), of: "e/b") },
+    Operation("chmod with an ACL") { try await $0.change("d/a", StatusChanges(permissions: 0o600)) },
+    Operation("inherit an ACL") { try await $0.makeDirectory("acl/new") },
+  ]
+
+  static func image() throws -> [UInt8] {
+    try Images.prepared(try Images.empty(blockSize: 1024, blockCount: 2048) { $0.inodeSize = 128 }) { rig in
+      let volume = rig.volume
+      for path in ["d", "e", "full", "acl", "d/sub", "d/empty", "e/empty"] { try await volume.makeDirectory(path) }
+      for path in ["d/a", "e/b", "d/sub/c"] {
+        let file = try await volume.open(path, create: true)
+        try await file.append(stamped(1, count: 300_000))
+        await file.close()
+      }
+      for index in 0..<3 { await (try volume.open("full/\(index)\(long)", create: true)).close() }
+      let text = "u::rwx,u:1:r-x,g::r-x,m::rwx,o::---"
+      let list = try AccessControlList(text: text)
+      try await volume.setAccessControlList(list, of: "d/a")
+      try await volume.setAccessControlList(list, of: "acl", isDefault: true)
+    }
+  }
+
+  /// All names with what is known of them, times aside.
+  static func tree(_ volume: Volume, _ path: String = "/") async throws -> [String] {
+    var lines: [String] = []
+    for entry in try await volume.entries(of: path) {
+      let inner = path + entry.text
+      if entry.text == "." { continue }
+      let status = try await volume.status(of: inner, followsLink: false)
+      // A directory may have got a block that it does not need.
+      let size = status.type == .directory ? 0 : status.byteCount
+      lines.append("\(inner) \(status.type) \(status.permissions) \(status.linkCount) \(size)")
+      for name in try await volume.attributeNames(of: inner, followsLink: false) {
+        lines.append("\(inner) \(name) \(try await volume.attribute(name, of: inner, followsLink: false))")
+      }
+      if entry.type == .directory && entry.text != ".." { lines += try await tree(volume, inner + "/") }
+    }
+    return lines
+  }
+
+  @Test("an operation is done whole or not at all", arguments: operations)
+  func sweep(operation: Operation) throws {
+    let image = try Self.image()
+    let whole = Tally(), failures = Tally()
+    try script(image, seeds: 0..<1) { rig in
+      whole.notes = try await Self.tree(rig.volume)
+      try await operation.run(rig.volume)
+      whole.notes += ["after"] + (try await Self.tree(rig.volume))
+    }
+    let parts = whole.notes.split(separator: "after").map(Array.init)
+    for failing in 0..<40 {
+      let count = Tally()
+      try script(image, .quiet.with { $0.metadataSlotCount = 56 }, seeds: UInt64(failing)..<UInt64(failing) + 1) {
+        rig in
+        await rig.treat { request in
+          guard request.operation == .read else { return .proceed }
+          count.count += 1
+          return count.count - 1 == failing ? .fail(.ioError) : .proceed
+        }
+        let free = await rig.volume.statistics
+        var hasFailed = false
+        do { try await operation.run(rig.volume) } catch { hasFailed = true }
+        await rig.serve()
+        await rig.settle()
+        try await rig.volume.synchronize()
+        let found = try await Self.tree(rig.volume)
+        #expect(found == parts[hasFailed ? 0 : 1], "request \(failing)")
+        if hasFailed {
+          failures.count += 1
+          #expect(await rig.volume.statistics == free, "request \(failing)")
+        }
+      }
+      if count.count <= failing { break }
+    }
+    #expect(failures.count > 1)
+  }
+
+  @Test("with so many blocks or inodes left an operation is done whole or not at all", arguments: operations)
+  func noSpace(operation: Operation) throws {
+    let image = try Self.image()
+    var failures = 0
+    for left in 0..<7 {
+      let isFull = Tally()
+      try script(image, seeds: 0..<1) { rig in
+        let volume = rig.volume
+        if left == 0 {
+          var index = 0
+          while (try? await volume.makeNode("lost+found/\(index)", .fifo)) != nil { index += 1 }
+        } else {
+          let file = try await volume.open("filler", create: true)
+          while let count = try? await file.append([UInt8](repeating: 7, count: 256 << 10)), count > 0 {}
+          try await file.truncate(to: try await file.status().byteCount - UInt64(left - 1) * 1024)
+          await file.close()
+        }
+        await rig.settle()
+        let before = try await Self.tree(volume), free = await volume.statistics
+        let error: (any Error)?
+        do {
+          try await operation.run(volume)
+          error = nil
+        } catch let caught { error = caught }
+        guard let error else { return }
+        isFull.count += 1
+        guard case .noSpace? = error as? Ext2Error else { throw error }
+        #expect(try await Self.tree(volume) == before, "\(left) left")
+        await rig.settle()
+        #expect(await volume.statistics == free, "\(left) left")
+      }
+      failures += isFull.count
+    }
+    let needsNothing = [
+      "unlink", "rmdir", "rename over a file", "rename over a directory", "link", "chmod with an ACL",
+    ]
+    #expect(failures > 0 || needsNothing.contains(operation.testDescription))
+  }
+}
