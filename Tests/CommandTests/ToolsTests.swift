@@ -8,7 +8,8 @@ struct ToolsTests {
 
   @Test(
     "end with 5 and the line to type where the toolchain will not do, and print nothing on stdout",
-    arguments: ["tools/test", "tools/format", "tools/bench device"], ["exit 1", "echo Swift version 5.10.1"])
+    arguments: ["tools/test", "tools/format", "tools/bench device", "tools/fuzz"],
+    ["exit 1", "echo Swift version 5.10.1"])
   func toolchain(command: String, swift: String) {
     let script = """
       folder=$(mktemp -d) || exit 9

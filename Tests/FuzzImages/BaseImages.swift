@@ -10,6 +10,26 @@ struct BaseImages {
     let hash: UInt32
     let bytes: [UInt8]
     let fields: VolumeFields
+    /// Those of the fields that hold the number of a block in use.
+    let pointers: [Field]
+
+    init(name: String, bytes: [UInt8], fields: VolumeFields) {
+      self.name = name
+      hash = BaseImages.hash(name)
+      self.bytes = bytes
+      self.fields = fields
+      pointers = fields.fields.filter { field in
+        // The words of i_block, and the entries of pointer blocks.
+        let isPointer = field.what.contains("pointer block") || (88...96).contains(Self.inodeOffset(field.what) ?? 0)
+        return isPointer && (0..<field.width).contains { bytes[field.offset + $0] != 0 }
+      }
+    }
+
+    /// The offset in an inode of a field that is called `inode 12 +40`.
+    private static func inodeOffset(_ what: String) -> Int? {
+      let parts = what.split(separator: " ")
+      return parts.count == 3 && parts[0] == "inode" && parts[2].hasPrefix("+") ? Int(parts[2].dropFirst()) : nil
+    }
   }
   struct Failure: Error, CustomStringConvertible { let description: String }
 
@@ -36,7 +56,7 @@ struct BaseImages {
       guard let report = try? checker.check(MemoryBytes(bytes)), report.isClean,
         let fields = try? VolumeFields(bytes)
       else { continue }
-      images.append(Image(name: name, hash: Self.hash(name), bytes: bytes, fields: fields))
+      images.append(Image(name: name, bytes: bytes, fields: fields))
     }
     guard !images.isEmpty else { throw Failure(description: "\(folder): no clean images there") }
     self.images = images

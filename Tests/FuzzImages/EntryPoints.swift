@@ -64,5 +64,8 @@ private func write(_ input: FuzzInput, _ state: State) {
   unsafe fclose(file)
   let base = input.isImage ? "the input itself" : state.bases.image(withHash: input.base).name
   print("image: \(base), seed \(input.seed), options \(input.options)")
-  for change in input.changes { print("  byte \(change.offset): \(change.width) bytes, \(change.value)") }
+  for change in input.changes {
+    let mutation = change.mutation
+    print("  byte \(mutation.offset): \(mutation.width) bytes, \(mutation.value), \(1 << change.repeatLog2) times")
+  }
 }

@@ -8,12 +8,20 @@ import Support
 ///          1    2 seed of what is done with it
 ///          3    1 options of the mount (`ImageUse`)
 ///          4    4 the base image, by the hash of its name
-///          8   13 a change: offset (4 bytes), width (1 byte, 1 to 8), value (8 bytes); and so on
+///          8   13 a change: offset (4 bytes), width less one and, from bit 3 on, log2 of how often the value follows
+///                 itself (1 byte), value (8 bytes); and so on
 ///
 /// Base images are known by hash, so that an input means the same when images are added.
 struct FuzzInput {
+  /// Some bytes at one place, once or again and again: a pointer block full of one pointer is one change.
+  struct Change {
+    var mutation: Mutation
+    var repeatLog2 = 0
+  }
+
   static let headerByteCount = 8
   static let changeByteCount = 13
+  static let repeatLog2Limit = 14
   /// Images that are the input itself are cut here.
   static let imageByteLimit = 1 << 20
 
@@ -21,7 +29,7 @@ struct FuzzInput {
   var seed: UInt16 = 0
   var options: UInt8 = 0
   var base: UInt32 = 0
-  var changes: [Mutation] = []
+  var changes: [Change] = []
   /// The image of the input itself.
   private(set) var ownImage: [UInt8] = []
 
@@ -45,10 +53,10 @@ struct FuzzInput {
     }
     var offset = Self.headerByteCount
     while offset + Self.changeByteCount <= bytes.count {
-      changes.append(
-        Mutation(
-          offset: Int(number(offset, 4)), width: 1 + Int(bytes[offset + 4] &- 1) % 8, value: number(offset + 5, 8),
-          what: ""))
+      let shape = Int(bytes[offset + 4])
+      let mutation = Mutation(
+        offset: Int(number(offset, 4)), width: 1 + shape & 7, value: number(offset + 5, 8), what: "")
+      changes.append(Change(mutation: mutation, repeatLog2: min(shape >> 3, Self.repeatLog2Limit)))
       offset += Self.changeByteCount
     }
   }
@@ -63,9 +71,9 @@ struct FuzzInput {
     add(options, 1)
     add(base, 4)
     for change in changes {
-      add(change.offset, 4)
-      add(change.width, 1)
-      add(change.value, 8)
+      add(change.mutation.offset, 4)
+      add(change.mutation.width - 1 | change.repeatLog2 << 3, 1)
+      add(change.mutation.value, 8)
     }
     return bytes
   }
@@ -75,9 +83,10 @@ struct FuzzInput {
     if isImage { return ownImage }
     var image = bases.image(withHash: base).bytes
     for change in changes {
-      for (index, byte) in change.bytes.enumerated() where change.offset + index < image.count {
-        image[change.offset + index] = byte
-      }
+      let bytes = change.mutation.bytes
+      let start = min(change.mutation.offset, image.count)
+      let end = min(start + bytes.count << change.repeatLog2, image.count)
+      for place in start..<end { image[place] = bytes[(place - start) % bytes.count] }
     }
     return image
   }

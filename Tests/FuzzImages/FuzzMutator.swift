@@ -42,10 +42,10 @@ struct FuzzMutator {
     case 6...8 where !input.changes.isEmpty:
       // Another value at the same place.
       let index = generator.below(input.changes.count)
-      let old = input.changes[index]
+      let old = input.changes[index].mutation
       let field = Field(offset: min(old.offset, base.bytes.count - 8), width: old.width, what: "")
-      input.changes[index] = value(for: field, base, &generator) ?? old
-    case 9: input.changes += base.fields.flips(1, using: &generator)
+      input.changes[index].mutation = value(for: field, base, &generator) ?? old
+    case 9: for flip in base.fields.flips(1, using: &generator) { input.changes.append(.init(mutation: flip)) }
     case 10:
       // A field holds what another one of its width holds: a pointer that is somebody's already.
       let field = anyField(base, &generator), other = anyField(base, &generator)
@@ -53,14 +53,33 @@ struct FuzzMutator {
       for index in 0..<min(field.width, other.width) {
         value |= UInt64(base.bytes[other.offset + index]) << UInt64(8 * index)
       }
-      input.changes.append(Mutation(offset: field.offset, width: field.width, value: value, what: ""))
+      input.changes.append(
+        .init(mutation: Mutation(offset: field.offset, width: field.width, value: value, what: "")))
     case 11:
       let field = anyField(base, &generator)
       let near = min(field.offset & ~511 + generator.below(512), base.bytes.count - 8)
-      input.changes.append(Mutation(offset: near, width: 1 + generator.below(8), value: generator.next(), what: ""))
+      input.changes.append(
+        .init(mutation: Mutation(offset: near, width: 1 + generator.below(8), value: generator.next(), what: "")))
+    case 12 where !base.pointers.isEmpty: input.changes.append(circle(base, &generator))
     default:
-      if let change = value(for: anyField(base, &generator), base, &generator) { input.changes.append(change) }
+      if let mutation = value(for: anyField(base, &generator), base, &generator) {
+        input.changes.append(.init(mutation: mutation))
+      }
     }
+  }
+
+  /// The block that a field names, if it names one, full of its own number or of the number of another field: trees
+  /// without an end.
+  private func circle(_ base: BaseImages.Image, _ generator: inout SeededGenerator) -> FuzzInput.Change {
+    func number(_ field: Field) -> Int {
+      (0..<4).reduce(0) { $0 | Int(base.bytes[min(field.offset + $1, base.bytes.count - 1)]) << (8 * $1) }
+    }
+    let blockSizeLog2 = 10 + Int(base.bytes[1024 + 24])
+    let pointer = base.pointers[generator.below(base.pointers.count)]
+    let block = number(pointer), value = generator.oneIn(3) ? number(anyField(base, &generator)) : block
+    let offset = min(block << blockSizeLog2, base.bytes.count - 4)
+    return .init(
+      mutation: Mutation(offset: offset, width: 4, value: UInt64(value), what: ""), repeatLog2: blockSizeLog2 - 2)
   }
 
   private func anyField(_ base: BaseImages.Image, _ generator: inout SeededGenerator) -> Field {

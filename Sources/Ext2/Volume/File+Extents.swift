@@ -34,18 +34,48 @@ extension Volume {
     defer { core.inodes.release(inode) }
     let blockSize = UInt64(inode.blockSize)
     var extents: [FileExtent] = []
+    var bound = WalkBound(inode, core.groups.layout)
     var index: UInt64 = 0
     while index * blockSize < inode.byteCount {
-      do {
-        switch try await inode.tree.lookUp(PageIndex(index), limit: Int.max) {
-        case .hole(let count): index += UInt64(max(1, count))
-        case .mapped(let block, let count):
-          extents.append(FileExtent(fileBlock: index, diskBlock: block.rawValue, count: count))
-          index += UInt64(max(1, count))
-        }
-      } catch { throw Ext2Error(error) }
+      let mapping: Mapping
+      do { mapping = try await inode.tree.lookUp(PageIndex(index), limit: Int.max) } catch { throw Ext2Error(error) }
+      switch try await notingCorruption({ () async throws(Ext2Error) in try bound.passed(mapping) }) {
+      case .hole(let count): index += UInt64(max(1, count))
+      case .mapped(let block, let count):
+        extents.append(FileExtent(fileBlock: index, diskBlock: block.rawValue, count: count))
+        index += UInt64(max(1, count))
+      }
     }
     return extents
+  }
+}
+
+/// Ends a walk along a file whose pointer blocks point to each other: it would go on for as many blocks as a file can have.
+private struct WalkBound {
+  private let inode: InodeNumber
+  private let blockLimit: Int
+  private let stepLimit: Int
+  private var blockCount = 0
+  private var stepCount = 0
+
+  init(_ inode: Inode, _ layout: VolumeLayout) {
+    self.inode = inode.number
+    // No block belongs to a file twice. Each step but one passes an entry of a pointer block, and those are blocks, too.
+    blockLimit = Int(layout.blockCount)
+    stepLimit = blockLimit * (layout.blockSize / 4 + 1)
+  }
+
+  /// Counts what a lookup has found, and returns it.
+  mutating func passed(_ mapping: Mapping) throws(Ext2Error) -> Mapping {
+    stepCount += 1
+    if case .mapped(_, let count) = mapping { blockCount += count }
+    guard blockCount <= blockLimit, stepCount <= stepLimit else {
+      throw Ext2Error(
+        FormatError.invalid(
+          .inode, at: .inode(inode), field: "i_block", value: UInt64(max(blockCount, stepCount)),
+          why: "the file has more blocks than the volume"))
+    }
+    return mapping
   }
 }
 
@@ -83,6 +113,7 @@ extension Volume {
     defer { core.inodes.release(inode) }
     let blockSize = UInt64(inode.blockSize)
     var position = offset
+    var bound = WalkBound(inode, core.groups.layout)
     // The size is taken anew after each suspension.
     while position < inode.byteCount {
       let mapping: Mapping
@@ -90,7 +121,8 @@ extension Volume {
         throw Ext2Error(error)
       }
       let count: Int
-      switch (mapping, what) {
+      let passed = try await notingCorruption { () async throws(Ext2Error) in try bound.passed(mapping) }
+      switch (passed, what) {
       case (.mapped, .data), (.hole, .hole): return position
       case (.mapped(_, let blocks), .hole), (.hole(let blocks), .data): count = blocks
       }
