@@ -51,6 +51,11 @@ extension Volume {
     return error
   }
 
+  /// Runs `body`, and notes the corruption that it meets.
+  func notingCorruption<R>(_ body: () async throws(Ext2Error) -> R) async throws(Ext2Error) -> R {
+    do throws(Ext2Error) { return try await body() } catch { throw noted(error) }
+  }
+
   /// Runs an operation that changes something: inside the gate, with metadata slots of its own.
   func changing<R>(
     as credentials: Credentials = .root, slots: Int = MetadataCache.slotsPerOperation,
