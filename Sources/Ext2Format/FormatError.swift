@@ -5,7 +5,7 @@
 package enum FormatError: Error, Equatable, Sendable {
   /// The magic number at byte 1080 of the device is not 0xEF53.
   case notExt2(magic: UInt16)
-  /// The volume needs features that are not implemented here.
+  /// The volume needs features that cannot be mounted here.
   case unsupportedIncompatible(IncompatibleFeatures)
   /// Fewer bytes than the structure has.
   case truncated(Structure, neededBytes: Int, availableBytes: Int)

@@ -74,6 +74,20 @@ struct AdministrationTests {
     }
   }
 
+  @Test("a copy of the superblock that cannot be read leaves label and UUID as they were, everywhere")
+  func unreadableCopy() throws {
+    let image = try Images.make(
+      blockSize: 1024, byteCount: 40 << 20, options: ["-N", "64", "-m", "0", "-O", "sparse_super"])
+    try script(image, seeds: 0..<1) { rig in
+      let before = await rig.volume.statistics.uuid
+      await rig.fail { $0.operation == .read && $0.offset == 24577 * 1024 }
+      let error = await errorOf { () async throws(Ext2Error) in try await rig.volume.setUUID(Array(0..<16)) }
+      #expect(error?.errno == .ioError)
+      #expect(await rig.volume.statistics.uuid == before)
+      await rig.serve()
+    }
+  }
+
   @Test("trim tells the device of every free block and of none that is used", arguments: [FreesName.plain, .ordered])
   func trim(frees: FreesName) throws {
     let options = VolumeOptions.quiet.with { $0.frees = frees }

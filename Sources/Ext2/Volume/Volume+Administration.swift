@@ -67,12 +67,15 @@ extension Volume {
   private func changeSuperblocks(_ change: (inout Superblock) -> Void) async throws(Ext2Error) {
     try await changing { ticket async throws(Ext2Error) in
       let groups = core.groups, layout = groups.layout
+      let copies = ([layout.group(0)] + layout.backupGroups).compactMap(layout.superblockByteOffset)
+        .filter { $0 != groups.superblockByteOffset }
+      // All are read before any is changed: one that cannot be read is no reason to change only some.
+      for offset in copies { ticket.unpin(try await superblockCopy(at: offset, ticket)) }
       change(&groups.superblock)
       groups.encodeSuperblock(into: core.metadata)
-      for group in [layout.group(0)] + layout.backupGroups {
-        guard let offset = layout.superblockByteOffset(group), offset != groups.superblockByteOffset else { continue }
-        let number = BlockNumber(rawValue: UInt32(offset >> UInt64(layout.blockSizeLog2)))
-        guard let block = try await core.metadata.load(number, owner: .none, ticket) else { throw .closed }
+      var blocks: Set<BlockNumber> = [groups.superblockBlock]
+      for offset in copies {
+        let block = try await superblockCopy(at: offset, ticket)
         let isChanged = block.withMutableBytes { bytes in
           let start = Int(offset) & (layout.blockSize - 1)
           // A copy that is damaged stays as it is: that is for e2fsck.
@@ -82,12 +85,18 @@ extension Volume {
           return true
         }
         if isChanged { core.metadata.markDirty(block) }
+        blocks.insert(block.number)
         ticket.unpin(block)
       }
-      let blocks = Set(layout.backupGroups.map { layout.firstBlock(of: $0) } + [groups.superblockBlock, .none])
       if let error = await core.metadata.writeAll(where: { blocks.contains($0.number) }) { throw error }
       try await core.flushes.flush()
     }
+  }
+
+  private func superblockCopy(at offset: UInt64, _ ticket: MetadataTicket) async throws(Ext2Error) -> MetadataBlock {
+    let number = BlockNumber(rawValue: UInt32(offset >> UInt64(core.groups.layout.blockSizeLog2)))
+    guard let block = try await core.metadata.load(number, owner: .none, ticket) else { throw .closed }
+    return block
   }
 
   private func trimHere(_ minimumByteCount: UInt64) async throws(Ext2Error) -> UInt64 {

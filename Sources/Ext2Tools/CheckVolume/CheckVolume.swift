@@ -2,7 +2,7 @@
 ///
 /// It goes over the volume in e2fsck's passes: inodes and their blocks, directories and their indexes, connectivity,
 /// link counts, bitmaps and counts. It agrees with e2fsck 1.47 on whether a volume is clean; where it does not, it is
-/// because e2fsck overlooks something, and `CheckTests` lists each case.
+/// because e2fsck overlooks something, and `CheckCorpusTests` lists each case.
 ///
 /// - Complexity: linear in the inode tables, the pointer blocks, the directories and the bitmaps; the contents of files
 ///   are not read. A pointer block is followed once, however many point to it, so that the work is bounded by the size
