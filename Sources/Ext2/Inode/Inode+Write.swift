@@ -50,14 +50,13 @@ extension Inode {
     return done
   }
 
-  private func writePiece(
-    _ source: Source, from start: UInt64, at offset: UInt64?, mayUseReservedBlocks: Bool, keepsSize: Bool
-  ) async throws(Ext2Error) -> Int {
+  /// Runs one piece of a change: budget for `reserved` pages and metadata slots are awaited first, then the inode's lock is
+  /// taken. `body` counts the units of budget that it uses; the rest goes back.
+  private func withPiece<R>(
+    of reserved: Int, mayUseReservedBlocks: Bool,
+    _ body: (MetadataTicket, inout Int) async throws(Ext2Error) -> R
+  ) async throws(Ext2Error) -> R {
     let cache = space.cache
-    // One page more than the bytes fill: where the piece begins in its page is known only under the lock.
-    let rest = source.byteCount - start
-    let wanted = Int(min(rest / UInt64(blockSize), UInt64(Self.largestPiece))) + 2
-    let reserved = min(Self.largestPiece, cache.largestReservation, wanted)
     if !cache.reserveDirtyNow(reserved) {
       do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
     }
@@ -69,37 +68,50 @@ extension Inode {
     ticket.mayUseReservedBlocks = mayUseReservedBlocks
     if !lock.tryLock() { await lock.lock() }
     defer { lock.unlock() }
-    guard !record.flags.contains(.immutable), !(offset != nil && record.flags.contains(.appendOnly)) else {
-      throw .notPermitted("inode \(number)")
+    return try await body(ticket, &used)
+  }
+
+  private func writePiece(
+    _ source: Source, from start: UInt64, at offset: UInt64?, mayUseReservedBlocks: Bool, keepsSize: Bool
+  ) async throws(Ext2Error) -> Int {
+    // One page more than the bytes fill: where the piece begins in its page is known only under the lock.
+    let rest = source.byteCount - start
+    let wanted = Int(min(rest / UInt64(blockSize), UInt64(Self.largestPiece))) + 2
+    let reserved = min(Self.largestPiece, space.cache.largestReservation, wanted)
+    return try await withPiece(of: reserved, mayUseReservedBlocks: mayUseReservedBlocks) {
+      (ticket, used) async throws(Ext2Error) -> Int in
+      guard !record.flags.contains(.immutable), !(offset != nil && record.flags.contains(.appendOnly)) else {
+        throw .notPermitted("inode \(number)")
+      }
+      let position = offset ?? space.fileByteCount
+      try checkSize(position, 1)
+      if keepsSize && position >= space.fileByteCount { return Int(clamping: rest) }
+      let limit = keepsSize ? space.fileByteCount : sizeLimit
+      let pieceEnd = (position / UInt64(blockSize) + UInt64(reserved)) * UInt64(blockSize)
+      // What crosses the largest size is cut there (mm/filemap.c, generic_write_check_limits).
+      let count = Int(min(rest, pieceEnd - position, limit - position))
+      let tableBlock = try await table.pinTable(of: number, ticket)
+      let pages: [Page]
+      if let now = pagesNow(position, count) { pages = now } else { pages = try await self.pages(position, count) }
+      let preparation = await tree.prepare(
+        from: position / UInt64(blockSize), count: pages.count, ticket)
+      guard preparation.preparedCount > 0 else {
+        for page in pages { space.abandonWriting(page) }
+        tree.abandon(preparation)
+        throw preparation.error ?? .noSpace
+      }
+      if table.switchedOff.contains(.linkInOneStep) {
+        _ = tree.link(preparation)
+        await table.reactor.pass()
+        return commit(
+          source, start, count, position, pages, preparation, tableBlock, &used, isLinked: true)
+      }
+      if table.switchedOff.contains(.growInOneStep) {
+        space.fileByteCount = max(space.fileByteCount, position + UInt64(count))
+        await table.reactor.pass()
+      }
+      return commit(source, start, count, position, pages, preparation, tableBlock, &used)
     }
-    let position = offset ?? space.fileByteCount
-    try checkSize(position, 1)
-    if keepsSize && position >= space.fileByteCount { return Int(clamping: rest) }
-    let limit = keepsSize ? space.fileByteCount : sizeLimit
-    let pieceEnd = (position / UInt64(blockSize) + UInt64(reserved)) * UInt64(blockSize)
-    // What crosses the largest size is cut there (mm/filemap.c, generic_write_check_limits).
-    let count = Int(min(rest, pieceEnd - position, limit - position))
-    let tableBlock = try await table.pinTable(of: number, ticket)
-    let pages: [Page]
-    if let now = pagesNow(position, count) { pages = now } else { pages = try await self.pages(position, count) }
-    let preparation = await tree.prepare(
-      from: position / UInt64(blockSize), count: pages.count, ticket)
-    guard preparation.preparedCount > 0 else {
-      for page in pages { space.abandonWriting(page) }
-      tree.abandon(preparation)
-      throw preparation.error ?? .noSpace
-    }
-    if table.switchedOff.contains(.linkInOneStep) {
-      _ = tree.link(preparation)
-      await table.reactor.pass()
-      return commit(
-        source, start, count, position, pages, preparation, tableBlock, &used, isLinked: true)
-    }
-    if table.switchedOff.contains(.growInOneStep) {
-      space.fileByteCount = max(space.fileByteCount, position + UInt64(count))
-      await table.reactor.pass()
-    }
-    return commit(source, start, count, position, pages, preparation, tableBlock, &used)
   }
 
   /// The largest size of a file, in bytes.
@@ -210,44 +222,35 @@ extension Inode {
   private func allocatePiece(
     from index: UInt64, to end: UInt64, byteLimit: UInt64, _ mayUseReservedBlocks: Bool, _ keepsSize: Bool
   ) async throws(Ext2Error) -> UInt64 {
-    let cache = space.cache
-    let reserved = min(Self.largestPiece, cache.largestReservation, Int(clamping: end - index))
-    if !cache.reserveDirtyNow(reserved) {
-      do { try await cache.reserveDirty(reserved) } catch { throw Ext2Error(error) }
+    let reserved = min(Self.largestPiece, space.cache.largestReservation, Int(clamping: end - index))
+    return try await withPiece(of: reserved, mayUseReservedBlocks: mayUseReservedBlocks) {
+      (ticket, used) async throws(Ext2Error) -> UInt64 in
+      try checkContentsMayChange()
+      let position = index * UInt64(blockSize)
+      try checkSize(position, byteLimit - position)
+      // Where the file ends now: it may have been cut since the last piece.
+      let byteLimit = keepsSize ? min(byteLimit, space.fileByteCount) : byteLimit
+      guard position < byteLimit else { return end }
+      let limit = min(reserved, Int(clamping: (byteLimit - 1) / UInt64(blockSize) - index + 1))
+      let mapping: Mapping
+      do throws(PageCacheError) { mapping = try await tree.lookUp(PageIndex(index), limit: limit) } catch { throw Ext2Error(error) }
+      guard case .hole(let count) = mapping else {
+        if case .mapped(_, let count) = mapping { return index + UInt64(count) }
+        return index + 1
+      }
+      let tableBlock = try await table.pinTable(of: number, ticket)
+      let byteCount = count * blockSize
+      let pages = try await pages(position, byteCount)
+      let preparation = await tree.prepare(from: index, count: pages.count, ticket)
+      guard preparation.preparedCount > 0 else {
+        for page in pages { space.abandonWriting(page) }
+        tree.abandon(preparation)
+        throw preparation.error ?? .noSpace
+      }
+      let done = commit(
+        .zeroes(UInt64(byteCount)), 0, byteCount, position, pages, preparation, tableBlock, &used, sizeLimit: byteLimit)
+      return index + UInt64(done / blockSize)
     }
-    var used = 0
-    defer { cache.releaseDirty(reserved - used) }
-    let ticket: MetadataTicket
-    if let now = table.metadata.ticketNow() { ticket = now } else { ticket = try await table.metadata.ticket() }
-    defer { ticket.end() }
-    ticket.mayUseReservedBlocks = mayUseReservedBlocks
-    if !lock.tryLock() { await lock.lock() }
-    defer { lock.unlock() }
-    try checkContentsMayChange()
-    let position = index * UInt64(blockSize)
-    try checkSize(position, byteLimit - position)
-    // Where the file ends now: it may have been cut since the last piece.
-    let byteLimit = keepsSize ? min(byteLimit, space.fileByteCount) : byteLimit
-    guard position < byteLimit else { return end }
-    let limit = min(reserved, Int(clamping: (byteLimit - 1) / UInt64(blockSize) - index + 1))
-    let mapping: Mapping
-    do { mapping = try await tree.lookUp(PageIndex(index), limit: limit) } catch { throw Ext2Error(error) }
-    guard case .hole(let count) = mapping else {
-      if case .mapped(_, let count) = mapping { return index + UInt64(count) }
-      return index + 1
-    }
-    let tableBlock = try await table.pinTable(of: number, ticket)
-    let byteCount = count * blockSize
-    let pages = try await pages(position, byteCount)
-    let preparation = await tree.prepare(from: index, count: pages.count, ticket)
-    guard preparation.preparedCount > 0 else {
-      for page in pages { space.abandonWriting(page) }
-      tree.abandon(preparation)
-      throw preparation.error ?? .noSpace
-    }
-    let done = commit(
-      .zeroes(UInt64(byteCount)), 0, byteCount, position, pages, preparation, tableBlock, &used, sizeLimit: byteLimit)
-    return index + UInt64(done / blockSize)
   }
 
   /// A file of more than 2 GiB less a byte needs the volume's large_file feature (fs/ext2/inode.c, __ext2_write_inode).
