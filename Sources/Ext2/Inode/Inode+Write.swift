@@ -233,7 +233,9 @@ extension Inode {
       guard position < byteLimit else { return end }
       let limit = min(reserved, Int(clamping: (byteLimit - 1) / UInt64(blockSize) - index + 1))
       let mapping: Mapping
-      do throws(PageCacheError) { mapping = try await tree.lookUp(PageIndex(index), limit: limit) } catch { throw Ext2Error(error) }
+      do throws(PageCacheError) { mapping = try await tree.lookUp(PageIndex(index), limit: limit) } catch {
+        throw Ext2Error(error)
+      }
       guard case .hole(let count) = mapping else {
         if case .mapped(_, let count) = mapping { return index + UInt64(count) }
         return index + 1
