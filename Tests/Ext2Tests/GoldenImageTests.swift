@@ -16,9 +16,14 @@ struct GoldenImageTests {
     return try reactor.run {
       let device = SimulatedDevice(reactor: reactor, image: image, keepsDurable: false)
       let volume = try await Volume.mount(device, on: reactor, options: .quiet.with { $0.isReadOnly = true })
-      let listing = try await TreeListing.volume(volume)
-      try await volume.unmount()
-      return listing
+      do {
+        let listing = try await TreeListing.volume(volume)
+        try await volume.unmount()
+        return listing
+      } catch {
+        try? await volume.unmount()
+        throw error
+      }
     }
   }
 
