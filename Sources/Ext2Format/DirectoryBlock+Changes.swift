@@ -41,7 +41,7 @@ extension DirectoryBlock {
   /// - Throws: `invalid` for a malformed entry before the room; nothing has changed then.
   @discardableResult
   package func insert(
-    _ name: Span<UInt8>, inode: InodeNumber, type: FileType, into bytes: inout MutableRawSpan, block: BlockNumber
+    _ name: Span<UInt8>, inode: InodeNumber, type: InodeType, into bytes: inout MutableRawSpan, block: BlockNumber
   ) throws(FormatError) -> Int? {
     guard let offset = try room(forNameLength: name.count, in: bytes.bytes, block: block) else { return nil }
     return try insert(name, inode: inode, type: type, at: offset, into: &bytes, block: block)
@@ -49,7 +49,7 @@ extension DirectoryBlock {
 
   /// As `insert`, behind the entry at an offset that `room` has told; nil when that has no room any more.
   package func insert(
-    _ name: Span<UInt8>, inode: InodeNumber, type: FileType, at offset: Int, into bytes: inout MutableRawSpan,
+    _ name: Span<UInt8>, inode: InodeNumber, type: InodeType, at offset: Int, into bytes: inout MutableRawSpan,
     block: BlockNumber
   ) throws(FormatError) -> Int? {
     precondition(name.count >= 1 && name.count <= DirectoryEntry.maximumNameLength, "not the length of a name")
@@ -104,7 +104,7 @@ extension DirectoryBlock {
 
   /// Lets an entry of this block name another inode, as rename does with the target and with "..".
   package func setTarget(
-    of entry: DirectoryEntry, inode: InodeNumber, type: FileType, in bytes: inout MutableRawSpan
+    of entry: DirectoryEntry, inode: InodeNumber, type: InodeType, in bytes: inout MutableRawSpan
   ) {
     precondition(bytes.byteCount == blockSize, "not a block")
     precondition(inode != .none && inode.rawValue <= inodeCount, "the volume has no such inode")
@@ -129,7 +129,7 @@ extension DirectoryBlock {
   }
 
   private func store(
-    _ name: Span<UInt8>, _ inode: InodeNumber, _ type: FileType, at offset: Int, recordLength: Int,
+    _ name: Span<UInt8>, _ inode: InodeNumber, _ type: InodeType, at offset: Int, recordLength: Int,
     _ bytes: inout MutableRawSpan
   ) {
     bytes.store(inode.rawValue, at: offset)

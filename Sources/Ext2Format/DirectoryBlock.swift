@@ -57,7 +57,7 @@ package struct DirectoryBlock: Sendable {
     }
     return DirectoryEntry(
       offset: offset, recordLength: recordLength, inode: InodeNumber(rawValue: inode), nameLength: nameLength,
-      type: hasFileTypes ? FileType(directoryCode: bytes.integer(at: offset + 7)) : nil)
+      type: hasFileTypes ? InodeType(directoryCode: bytes.integer(at: offset + 7)) : nil)
   }
 
   /// The first used entry at or after an offset where an entry begins, or nil at the end of the block.

@@ -25,7 +25,7 @@ package struct DirectoryEntry: Equatable, Sendable {
   /// Bytes of the name.
   package let nameLength: Int
   /// The type of the inode as the entry tells it; nil when it does not.
-  package let type: FileType?
+  package let type: InodeType?
 
   /// Where the name lies in the block.
   package var nameRange: Range<Int> { offset + Self.headerByteCount..<offset + Self.headerByteCount + nameLength }

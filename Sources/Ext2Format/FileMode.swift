@@ -1,5 +1,5 @@
 /// What an inode is. Raw values are the upper four bits of `i_mode`.
-public enum FileType: UInt16, Sendable, CaseIterable {
+public enum InodeType: UInt16, Sendable, CaseIterable {
   /// A named pipe.
   case fifo = 0x1
   /// A character device.
@@ -50,7 +50,7 @@ package struct FileMode: RawRepresentable, Hashable, Sendable {
   package init(rawValue: UInt16) { self.rawValue = rawValue }
 
   /// A mode from a type and the lower twelve bits.
-  package init(_ type: FileType, permissions: UInt16) {
+  package init(_ type: InodeType, permissions: UInt16) {
     rawValue = type.rawValue << 12 | permissions & 0o7777
   }
 
@@ -60,7 +60,7 @@ package struct FileMode: RawRepresentable, Hashable, Sendable {
   package static let groupExecute: UInt16 = 0o010
 
   /// The type, or nil when the upper bits mean nothing.
-  package var type: FileType? { FileType(rawValue: rawValue >> 12) }
+  package var type: InodeType? { InodeType(rawValue: rawValue >> 12) }
 
   /// Set-user-id, set-group-id, sticky and the nine permission bits.
   package var permissions: UInt16 {

@@ -54,7 +54,7 @@ public struct InodeFlags: OptionSet, Sendable {
     .directorySynchronous, Self(rawValue: 0x100), Self(rawValue: 0x200), Self(rawValue: 0x400),
   ]
   /// Of the inherited flags, those that mean something for a file of a type (`ext2_mask_flags`).
-  public func masked(for type: FileType) -> Self {
+  public func masked(for type: InodeType) -> Self {
     switch type {
     case .directory: self
     case .regular: subtracting([.directorySynchronous, .topDirectory])

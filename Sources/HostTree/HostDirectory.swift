@@ -134,7 +134,7 @@ internal import SystemPackage
   }
 
   /// Makes a fifo, a socket or a device file.
-  func makeNode(_ name: [UInt8], _ type: Ext2Format.FileType, device: DeviceNumber?) throws(TreeError) {
+  func makeNode(_ name: [UInt8], _ type: InodeType, device: DeviceNumber?) throws(TreeError) {
     let mode = UInt32(type.rawValue) << 12 | 0o600
     try unsafe call("mknod", name) { unsafe cl_node_make($0, $1, mode, device?.major ?? 0, device?.minor ?? 0) }
   }

@@ -52,7 +52,7 @@ struct HostNode {
   }
 
   /// What it is; nil for what ext2 has no type for.
-  var type: FileType? { FileType(rawValue: UInt16(mode >> 12 & 0xF)) }
+  var type: InodeType? { InodeType(rawValue: UInt16(mode >> 12 & 0xF)) }
   /// Set-id bits, sticky bit and permissions.
   var permissions: UInt16 { UInt16(mode & 0o7777) }
   /// Whether its blocks are too few for its size.

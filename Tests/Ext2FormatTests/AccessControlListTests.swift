@@ -132,16 +132,16 @@ struct AccessControlListTests {
   @Test(
     "what a new file inherits: the default ACL and the mode limit each other, umask counts only without one",
     arguments: [
-      (nil, FileType.regular, UInt16(0o666), UInt16(0o644), nil, nil),
+      (nil, InodeType.regular, UInt16(0o666), UInt16(0o644), nil, nil),
       (nil, .symbolicLink, 0o777, 0o777, nil, nil),
       ("u::7,g::7,o::5", .regular, 0o666, 0o664, nil, nil),
       ("u::7,g::7,o::5", .directory, 0o777, 0o775, nil, "u::7,g::7,o::5"),
       ("u::7,u:5:7,g::5,m::7,o::0", .regular, 0o666, 0o660, "u::6,u:5:7,g::5,m::6,o::0", nil),
       ("u::7,u:5:7,g::5,m::7,o::0", .directory, 0o755, 0o750, "u::7,u:5:7,g::5,m::5,o::0", "u::7,u:5:7,g::5,m::7,o::0"),
       ("u::7,u:5:7,g::5,m::7,o::0", .symbolicLink, 0o777, 0o777, nil, nil),
-    ] as [(String?, FileType, UInt16, UInt16, String?, String?)])
+    ] as [(String?, InodeType, UInt16, UInt16, String?, String?)])
   func inheritance(
-    _ parent: String?, _ type: FileType, _ mode: UInt16, _ expected: UInt16, _ access: String?, _ default: String?
+    _ parent: String?, _ type: InodeType, _ mode: UInt16, _ expected: UInt16, _ access: String?, _ default: String?
   ) throws {
     let result = AccessControlList.inherited(
       from: try parent.map { try Self.acl($0) }, mode: FileMode(type, permissions: mode), umask: 0o022)

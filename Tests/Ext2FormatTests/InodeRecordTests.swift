@@ -110,7 +110,7 @@ struct InodeRecordTests {
   @Test("an inode in use that cannot be right is refused, naming the field")
   func flaws() throws {
     let layout = try Sample.layout(Sample.superblock())
-    func inode(_ type: FileType, size: UInt64, _ change: (inout InodeRecord) -> Void = { _ in }) -> InodeRecord {
+    func inode(_ type: InodeType, size: UInt64, _ change: (inout InodeRecord) -> Void = { _ in }) -> InodeRecord {
       var made = InodeRecord(mode: FileMode(type, permissions: 0), time: Timestamp(seconds: 0), extraSize: 0)
       made.size = size
       change(&made)
@@ -164,12 +164,12 @@ struct InodeRecordTests {
 
   @Test("each type of file has its code in directory entries")
   func types() {
-    for type in FileType.allCases {
-      #expect(FileType(directoryCode: type.directoryCode) == type)
+    for type in InodeType.allCases {
+      #expect(InodeType(directoryCode: type.directoryCode) == type)
       #expect(FileMode(type, permissions: 0o7777).type == type)
     }
-    #expect(FileType(directoryCode: 0) == nil)
-    #expect(FileType(directoryCode: 8) == nil)
+    #expect(InodeType(directoryCode: 0) == nil)
+    #expect(InodeType(directoryCode: 8) == nil)
   }
 }
 

@@ -178,7 +178,7 @@ extension TreeListing {
         group: status.st_gid, size: UInt64(status.st_size), sectors: UInt64(status.st_blocks),
         times: [time(status.st_atim), time(status.st_mtim), time(status.st_ctim)])
       entry.attributes = try attributes(place, path)
-      switch FileType(rawValue: entry.type) {
+      switch InodeType(rawValue: entry.type) {
       case .directory:
         for name in try names(place, path) { next.append(path.isEmpty ? name : path + [UInt8(ascii: "/")] + name) }
       case .symbolicLink:

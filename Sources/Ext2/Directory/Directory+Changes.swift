@@ -83,7 +83,7 @@ extension Directory {
   }
 
   /// Enters a name, in one step with whatever else the caller changes; `canInsert` was asked in this step.
-  func insert(_ name: [UInt8], _ target: InodeNumber, _ type: FileType, at place: Place) {
+  func insert(_ name: [UInt8], _ target: InodeNumber, _ type: InodeType, at place: Place) {
     if let preparation = place.preparation {
       _ = inode.tree.link(preparation)
       inode.record.size += UInt64(format.blockSize)
@@ -120,7 +120,7 @@ extension Directory {
   }
 
   /// Lets an entry name another inode, in one step with whatever else the caller changes.
-  func setTarget(_ found: Found, to target: InodeNumber, _ type: FileType) {
+  func setTarget(_ found: Found, to target: InodeNumber, _ type: InodeType) {
     found.block.withMutableBytes { bytes in
       format.setTarget(of: found.entry, inode: target, type: type, in: &bytes)
     }

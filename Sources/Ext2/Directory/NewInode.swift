@@ -7,7 +7,7 @@ internal import PageCache
 
 /// What a new inode is to be.
 struct NewInode {
-  var type: FileType
+  var type: InodeType
   /// Set-id bits, sticky bit and permissions.
   var permissions: UInt16
   var owner: Credentials

@@ -52,7 +52,7 @@ final class Inode {
     lock = AsyncLock(table.reactor, "inode", UInt64(number.rawValue))
   }
 
-  var type: FileType? { record.mode.type }
+  var type: InodeType? { record.mode.type }
   /// The size in bytes.
   var byteCount: UInt64 { type == .regular ? space.fileByteCount : record.size }
   var blockSize: Int { table.groups.layout.blockSize }

@@ -55,7 +55,7 @@ extension Volume {
 
   /// Makes a fifo, a socket, a device file, or an empty regular file (mknod).
   public nonisolated func makeNode(
-    _ path: some VolumePath, _ type: FileType, device: DeviceNumber = DeviceNumber(major: 0, minor: 0),
+    _ path: some VolumePath, _ type: InodeType, device: DeviceNumber = DeviceNumber(major: 0, minor: 0),
     permissions: UInt16 = 0o644, as credentials: Credentials = .root
   ) async throws(Ext2Error) {
     switch type {
@@ -65,7 +65,7 @@ extension Volume {
   }
 
   private nonisolated func make(
-    _ path: some VolumePath, _ type: FileType, device: DeviceNumber = DeviceNumber(major: 0, minor: 0),
+    _ path: some VolumePath, _ type: InodeType, device: DeviceNumber = DeviceNumber(major: 0, minor: 0),
     permissions: UInt16, target: [UInt8] = [], as credentials: Credentials
   ) async throws(Ext2Error) {
     let bytes = path.volumePathBytes
@@ -138,7 +138,7 @@ extension Volume {
     return inode
   }
 
-  private func newInode(_ type: FileType, _ permissions: UInt16, _ credentials: Credentials) -> NewInode {
+  private func newInode(_ type: InodeType, _ permissions: UInt16, _ credentials: Credentials) -> NewInode {
     NewInode(
       type: type, permissions: permissions & 0o7777, owner: credentials, generation: core.nextGeneration(),
       umask: credentials.umask, takesGroupOfDirectory: core.options.takesGroupOfDirectory)
@@ -158,7 +158,7 @@ extension Volume {
   }
 
   private func makeHere(
-    _ path: [UInt8], _ type: FileType, _ device: DeviceNumber, _ permissions: UInt16, _ target: [UInt8],
+    _ path: [UInt8], _ type: InodeType, _ device: DeviceNumber, _ permissions: UInt16, _ target: [UInt8],
     _ credentials: Credentials
   ) async throws(Ext2Error) {
     try await changing(as: credentials) { ticket async throws(Ext2Error) in

@@ -10,7 +10,7 @@ public struct VolumeEntry: Equatable, Sendable {
   /// The number of the inode it names.
   public let inode: UInt32
   /// What that is, as the directory tells it; nil on volumes without the filetype feature.
-  public let type: FileType?
+  public let type: InodeType?
   /// Where reading goes on after this entry.
   public let nextPosition: UInt64
   /// The name as text; bytes that are no UTF-8 are repaired.

@@ -8,7 +8,7 @@ public struct FileStatus: Equatable, Sendable {
   /// The inode's number.
   public let inode: UInt32
   /// What it is.
-  public let type: FileType
+  public let type: InodeType
   /// Set-id bits, sticky bit and permissions.
   public let permissions: UInt16
   /// How many names it has.

@@ -32,7 +32,7 @@ extension CheckRun {
 
   /// Checks the blocks of an inode against its size and its count.
   mutating func checkBlocks(_ inode: InodeView, isBad: Bool, _ geometry: CheckGeometry) {
-    let type = FileType(rawValue: inode.type)
+    let type = InodeType(rawValue: inode.type)
     let log2 = geometry.blockSizeLog2
     var walk = BlockWalk(
       inode: inode.number, isDirectory: type == .directory, isRegular: type == .regular,
@@ -67,7 +67,7 @@ extension CheckRun {
   }
 
   private mutating func checkSize(
-    _ inode: InodeView, _ type: FileType?, _ walk: BlockWalk, _ geometry: CheckGeometry
+    _ inode: InodeView, _ type: InodeType?, _ walk: BlockWalk, _ geometry: CheckGeometry
   ) {
     let size = inode.size
     let blocks = walk.lastFileBlock + 1

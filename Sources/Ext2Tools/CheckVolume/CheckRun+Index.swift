@@ -5,7 +5,7 @@ extension CheckRun {
   /// Checks that a directory with the flag has the root of an index.
   mutating func checkIndexRoot(_ inode: InodeView, _ geometry: CheckGeometry) {
     let number = inode.number
-    guard inode.type == FileType.directory.rawValue, geometry.compatible.contains(.directoryIndex) else {
+    guard inode.type == InodeType.directory.rawValue, geometry.compatible.contains(.directoryIndex) else {
       add(CheckFinding(.indexFlag, inode: number, field: "i_flags", found: UInt64(inode.flags.rawValue)))
       return
     }

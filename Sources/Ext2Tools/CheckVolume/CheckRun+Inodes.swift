@@ -98,7 +98,7 @@ extension CheckRun {
       checkBadBlocks(inode, geometry)
       return true
     case InodeNumber.root.rawValue:
-      if inode.type != FileType.directory.rawValue {
+      if inode.type != InodeType.directory.rawValue {
         add(CheckFinding(.rootNotDirectory, inode: number, field: "i_mode", found: UInt64(inode.mode)))
       }
       if inode.deletionTime != 0 && inode.links != 0 {
@@ -108,7 +108,7 @@ extension CheckRun {
     case InodeNumber.journal.rawValue:
       if geometry.journalInode == number {
         appendReserved(inode)
-        if inode.type != FileType.regular.rawValue {
+        if inode.type != InodeType.regular.rawValue {
           add(CheckFinding(.reservedMode, inode: number, field: "i_mode", found: UInt64(inode.mode)))
         }
         checkBlocks(inode, isBad: false, geometry)
@@ -120,8 +120,8 @@ extension CheckRun {
         appendReserved(inode)
         let isWrong =
           switch InodeNumber(rawValue: number) {
-          case .bootLoader: inode.type == FileType.directory.rawValue
-          case .resize: inode.mode != 0 && inode.type != FileType.regular.rawValue
+          case .bootLoader: inode.type == InodeType.directory.rawValue
+          case .resize: inode.mode != 0 && inode.type != InodeType.regular.rawValue
           default: inode.mode != 0
           }
         if isWrong { add(CheckFinding(.reservedMode, inode: number, field: "i_mode", found: UInt64(inode.mode))) }
@@ -141,7 +141,7 @@ extension CheckRun {
     inodes.append(
       UsedInodes.Entry(
         number: inode.number, directory: UsedInodes.none, links: inode.links,
-        typeCode: FileType(rawValue: inode.type)?.directoryCode ?? 0, flags: .reserved))
+        typeCode: InodeType(rawValue: inode.type)?.directoryCode ?? 0, flags: .reserved))
     report.statistics.usedInodes += 1
   }
 
@@ -151,7 +151,7 @@ extension CheckRun {
     if inode.deletionTime != 0 && number != InodeNumber.root.rawValue {
       add(CheckFinding(.deletionTime, inode: number, field: "i_dtime", found: UInt64(inode.deletionTime)))
     }
-    let type = FileType(rawValue: inode.type)
+    let type = InodeType(rawValue: inode.type)
     if inode.flags.contains(.imagic) && !geometry.compatible.contains(.imagicInodes) {
       add(CheckFinding(.inodeFlag, inode: number, field: "i_flags", found: UInt64(inode.flags.rawValue)))
     }
@@ -194,7 +194,7 @@ extension CheckRun {
 
   /// What e2fsck_process_bad_inode (e2fsck/pass2.c) looks at again in an inode that looked wrong. Returns whether the
   /// inode did.
-  private mutating func checkFields(_ inode: InodeView, _ type: FileType?, _ geometry: CheckGeometry) -> Bool {
+  private mutating func checkFields(_ inode: InodeView, _ type: InodeType?, _ geometry: CheckGeometry) -> Bool {
     let number = inode.number
     var looksWrong = false
     func wrong(_ run: inout CheckRun, _ field: String, _ value: UInt64) {

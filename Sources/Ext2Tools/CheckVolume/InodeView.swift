@@ -22,7 +22,7 @@ struct InodeView {
   func byte(_ offset: Int) -> UInt8 { UInt8(truncatingIfNeeded: words[offset >> 2] >> UInt32(8 * (offset & 3))) }
 
   var mode: UInt16 { half(0) }
-  /// The upper four bits of the mode; a `FileType` where it is right.
+  /// The upper four bits of the mode; a `InodeType` where it is right.
   var type: UInt16 { half(0) >> 12 }
   /// 64 bits whatever the type.
   var size: UInt64 { UInt64(word(4)) | UInt64(word(108)) << 32 }
@@ -43,12 +43,12 @@ struct InodeView {
 
   /// Whether this is a symbolic link so short that its target lies where the pointers would (ext2fs_is_fast_symlink).
   var isFastSymbolicLink: Bool {
-    type == FileType.symbolicLink.rawValue && size > 0 && size < UInt64(InodeRecord.fastSymlinkLimit)
+    type == InodeType.symbolicLink.rawValue && size > 0 && size < UInt64(InodeRecord.fastSymlinkLimit)
   }
 
   /// Whether the pointers are pointers (ext2fs_inode_has_valid_blocks2).
   var hasPointers: Bool {
-    switch FileType(rawValue: type) {
+    switch InodeType(rawValue: type) {
     case .regular, .directory: return !flags.contains(.inlineData)
     case .symbolicLink:
       if attributeBlock == 0 { return sectorCount != 0 }

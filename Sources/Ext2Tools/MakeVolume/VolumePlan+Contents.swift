@@ -80,7 +80,7 @@ extension VolumePlan {
   private var time: Timestamp { Timestamp(seconds: options.seconds) }
 
   /// An inode made now that owns so many blocks.
-  private func newInode(_ type: FileType, permissions: UInt16, blocks: Int) -> InodeRecord {
+  private func newInode(_ type: InodeType, permissions: UInt16, blocks: Int) -> InodeRecord {
     var inode = InodeRecord(
       mode: FileMode(type, permissions: permissions), time: time,
       extraSize: layout.inodeSize >= 256 ? Int(InitialContents.extraInodeSize) : 0)

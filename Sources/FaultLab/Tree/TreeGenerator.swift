@@ -33,7 +33,7 @@ package struct TreeGenerator {
     case 12..<20: return .makeDirectory(newPath(), permissions: permissions())
     case 20..<24: return .makeSymbolicLink(newPath(), target: target())
     case 24..<27:
-      let types: [Ext2Format.FileType] = [.fifo, .socket, .blockDevice, .characterDevice]
+      let types: [InodeType] = [.fifo, .socket, .blockDevice, .characterDevice]
       let isLarge = random.oneIn(2)
       return .makeNode(
         newPath(), types[random.below(4)], major: UInt32(random.below(isLarge ? 4096 : 256)),

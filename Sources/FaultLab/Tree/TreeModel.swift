@@ -6,7 +6,7 @@ package import SystemPackage
 package final class TreeModel {
   /// A file of any type.
   package final class Node {
-    package let type: Ext2Format.FileType
+    package let type: InodeType
     package var permissions: UInt16
     package var user: UInt32 = 0
     package var group: UInt32 = 0
@@ -22,7 +22,7 @@ package final class TreeModel {
     package var device = DeviceNumber(major: 0, minor: 0)
     /// The time of the last change of contents, when it was set and nothing has changed since.
     package var modificationTime: (seconds: Int64, nanoseconds: UInt32)?
-    init(_ type: Ext2Format.FileType, _ permissions: UInt16) {
+    init(_ type: InodeType, _ permissions: UInt16) {
       self.type = type
       self.permissions = permissions
       linkCount = type == .directory ? 2 : 1

@@ -6,7 +6,7 @@ package enum TreeOperation: Equatable, Sendable {
   case makeFile([UInt8], permissions: UInt16)
   case makeDirectory([UInt8], permissions: UInt16)
   case makeSymbolicLink([UInt8], target: [UInt8])
-  case makeNode([UInt8], FileType, major: UInt32, minor: UInt32)
+  case makeNode([UInt8], InodeType, major: UInt32, minor: UInt32)
   case link([UInt8], [UInt8])
   case unlink([UInt8])
   case removeDirectory([UInt8])

@@ -145,7 +145,7 @@ extension FSCommand {
   }
 
   private static func makeNode(_ session: FSSession, _ arguments: VerbArguments) async throws(FSError) {
-    let types: [String: FileType] = [
+    let types: [String: InodeType] = [
       "b": .blockDevice, "c": .characterDevice, "u": .characterDevice, "p": .fifo, "s": .socket,
     ]
     guard let type = types[arguments.text(1)] else {

@@ -1,7 +1,7 @@
 internal import Ext2
 internal import Ext2Format
 
-extension FileType {
+extension InodeType {
   /// The letter of ls.
   var letter: Character {
     switch self {
@@ -43,7 +43,7 @@ extension FileType {
 }
 
 /// "drwxr-xr-x", with the letters for set-id and sticky bits.
-func modeText(_ type: FileType, _ permissions: UInt16) -> String {
+func modeText(_ type: InodeType, _ permissions: UInt16) -> String {
   var text = String(type.letter)
   for (shift, special, letter) in [(6, 0o4000, "s"), (3, 0o2000, "s"), (0, 0o1000, "t")] as [(UInt16, UInt16, String)] {
     let bits = permissions >> shift & 7
