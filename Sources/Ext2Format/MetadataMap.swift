@@ -15,7 +15,7 @@ package enum FixedMetadata: Sendable {
 /// Blocks reserved for descriptors to come belong to the resize inode alone and count as fixed.
 ///
 /// Holds 24 bytes a group. A query is O(1); one about several blocks is O(groups it touches).
-package struct MetadataMap: Sendable {
+package final class MetadataMap: Sendable {
   /// The layout that the descriptors were checked against.
   package let layout: VolumeLayout
   private let descriptors: [GroupDescriptor]

@@ -14,6 +14,8 @@ internal import Reactor
   /// One bit a frame, set while it is taken.
   private let words: UnsafeMutablePointer<UInt64>
   private let wordCount: Int
+  /// Words without a bit.
+  private var emptyWordCount: Int
   private var cursor = 0
   /// Frames whose memory the system has given, from the first on.
   private var populatedCount: Int
@@ -29,6 +31,7 @@ internal import Reactor
     unsafe words = .allocate(capacity: wordCount)
     unsafe words.initialize(repeating: 0, count: wordCount)
     if count % 64 != 0 { unsafe words[wordCount - 1] = ~0 << UInt64(count % 64) }
+    emptyWordCount = count / 64
     freeCount = count
   }
   deinit {
@@ -42,13 +45,14 @@ internal import Reactor
   func allocate(after previous: Int?) -> Int? {
     guard freeCount > 0 else { return nil }
     if let previous, previous + 1 < count, isFree(previous + 1) { return take(previous + 1) }
-    if let word = findWord(where: { $0 == 0 }) { return take(word * 64) }
+    if emptyWordCount > 0, let word = findWord(where: { $0 == 0 }) { return take(word * 64) }
     guard let word = findWord(where: { $0 != ~0 }) else { return nil }
     return take(word * 64 + (~(unsafe words[word])).trailingZeroBitCount)
   }
 
   func free(_ frame: Int) {
     unsafe words[frame >> 6] &= ~(1 << UInt64(frame & 63))
+    if unsafe words[frame >> 6] == 0 { emptyWordCount += 1 }
     freeCount += 1
     waiters.wakeOne()
   }
@@ -56,6 +60,7 @@ internal import Reactor
   private func isFree(_ frame: Int) -> Bool { unsafe words[frame >> 6] & 1 << UInt64(frame & 63) == 0 }
 
   private func take(_ frame: Int) -> Int {
+    if unsafe words[frame >> 6] == 0 { emptyWordCount -= 1 }
     unsafe words[frame >> 6] |= 1 << UInt64(frame & 63)
     freeCount -= 1
     cursor = frame >> 6

@@ -15,6 +15,8 @@ final class GroupTable {
   private(set) var freeInodeCount: UInt64
   private(set) var usedDirectoryCount: Int
   private var changedDescriptorBlocks: Set<Int> = []
+  /// The one of them that was changed last.
+  private var lastChangedBlock: Int?
   /// Where the superblock that is used lies on the device, in bytes; its descriptors follow it.
   let superblockByteOffset: UInt64
 
@@ -34,24 +36,18 @@ final class GroupTable {
   subscript(group: GroupNumber) -> GroupDescriptor { descriptors[Int(group.rawValue)] }
 
   func changeFreeBlocks(of group: GroupNumber, by count: Int) {
-    let index = Int(group.rawValue)
-    descriptors[index].freeBlockCount = UInt16(clamping: Int(descriptors[index].freeBlockCount) + count)
+    change(group) { $0.freeBlockCount = UInt16(clamping: Int($0.freeBlockCount) + count) }
     freeBlockCount = UInt64(max(0, Int64(freeBlockCount) + Int64(count)))
-    noteChange(of: group)
   }
 
   func changeFreeInodes(of group: GroupNumber, by count: Int) {
-    let index = Int(group.rawValue)
-    descriptors[index].freeInodeCount = UInt16(clamping: Int(descriptors[index].freeInodeCount) + count)
+    change(group) { $0.freeInodeCount = UInt16(clamping: Int($0.freeInodeCount) + count) }
     freeInodeCount = UInt64(max(0, Int64(freeInodeCount) + Int64(count)))
-    noteChange(of: group)
   }
 
   func changeUsedDirectories(of group: GroupNumber, by count: Int) {
-    let index = Int(group.rawValue)
-    descriptors[index].usedDirectoryCount = UInt16(clamping: Int(descriptors[index].usedDirectoryCount) + count)
+    change(group) { $0.usedDirectoryCount = UInt16(clamping: Int($0.usedDirectoryCount) + count) }
     usedDirectoryCount = max(0, usedDirectoryCount + count)
-    noteChange(of: group)
   }
 
   /// Bytes that new inodes use after byte 128: what the superblock wants, at least up to the creation time
@@ -62,8 +58,13 @@ final class GroupTable {
     return min(max(28, wanted), layout.inodeSize - InodeRecord.minimumByteCount)
   }
 
-  private func noteChange(of group: GroupNumber) {
-    changedDescriptorBlocks.insert(layout.descriptorPosition(of: group).index)
+  private func change(_ group: GroupNumber, _ body: (inout GroupDescriptor) -> Void) {
+    body(&descriptors[Int(group.rawValue)])
+    let block = layout.descriptorPosition(of: group).index
+    if block != lastChangedBlock {
+      lastChangedBlock = block
+      changedDescriptorBlocks.insert(block)
+    }
   }
 
   /// Brings the superblock's and the descriptors' blocks up to date, in one step.
@@ -80,6 +81,7 @@ final class GroupTable {
       metadata.markDirty(block)
     }
     changedDescriptorBlocks = []
+    lastChangedBlock = nil
     encodeSuperblock(into: metadata)
   }
 

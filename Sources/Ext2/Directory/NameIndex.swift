@@ -88,7 +88,7 @@ final class NameIndex {
   /// For entries of n units: no block before this one has room.
   private var firstRoom: [Int]
   private let seed: UInt64
-  /// When it was last used, by the pool's count.
+  /// When it was last used, by the pool's count; 0: the pool does not know it yet.
   var lastUse: UInt64 = 0
 
   private static let largestEntry = DirectoryEntry.neededLength(nameLength: DirectoryEntry.maximumNameLength) / 4
@@ -195,8 +195,8 @@ final class NameIndexPool {
   func noteUse(of inode: Inode) {
     guard let names = inode.names else { return }
     useCount += 1
+    if names.lastUse == 0 { owners[inode.number] = inode }
     names.lastUse = useCount
-    owners[inode.number] = inode
   }
 
   /// Whether an index of that size may be made. Drops others for it.

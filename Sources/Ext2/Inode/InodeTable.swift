@@ -225,11 +225,14 @@ final class InodeTable {
     guard inode.isLive else { return }
     let (block, offset) = location(of: inode.number)
     precondition(table.number == block, "another inode's table block")
-    inode.record.block = inode.tree.pointers
-    inode.record.sectorCount = inode.tree.sectorCount
-    if inode.type == .regular { inode.record.size = inode.space.fileByteCount }
+    var record = inode.record
+    record.block = inode.tree.pointers
+    record.sectorCount = inode.tree.sectorCount
+    if record.mode.type == .regular { record.size = inode.space.fileByteCount }
+    inode.record = record
+    let inodeSize = groups.layout.inodeSize
     table.withMutableBytes { bytes in
-      inode.record.encode(into: &bytes, at: offset, inodeSize: groups.layout.inodeSize, isNew: isNew)
+      record.encode(into: &bytes, at: offset, inodeSize: inodeSize, isNew: isNew)
     }
     metadata.markDirty(table)
     inode.hasUnwrittenAccessTime = false

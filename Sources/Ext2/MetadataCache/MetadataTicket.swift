@@ -3,7 +3,7 @@ internal import Ext2Format
 /// The right of one operation to pin so many metadata blocks, obtained before any lock: so nobody ever waits for a slot
 /// while holding what others wait for.
 final class MetadataTicket {
-  private unowned let cache: MetadataCache
+  private let cache: MetadataCache
   /// Blocks it may still pin.
   fileprivate(set) var remaining: Int
   private var pinned: [MetadataBlock] = []
@@ -13,6 +13,7 @@ final class MetadataTicket {
   init(_ cache: MetadataCache, _ count: Int) {
     self.cache = cache
     remaining = count
+    pinned.reserveCapacity(8)
   }
 
   /// Holds a block in memory until the ticket ends. A block that could have left the cache uses up a slot.
