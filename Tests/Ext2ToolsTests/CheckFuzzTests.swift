@@ -63,6 +63,23 @@ struct CheckFuzzTests {
     #expect(damaged.bytesRead <= 2 * UInt64(image.count), "\(damaged.bytesRead)")
   }
 
+  @Test("whose resize inode names one pointer block again and again is followed as often as there are blocks")
+  func circlesOfResize() throws {
+    let image = try Images.make(blockSize: 8192, byteCount: 4 << 20, options: ["-O", "resize_inode"])
+    let damaged = CountedBytes(image)
+    let fields = try VolumeFields(image)
+    let inode = try #require(fields.fields.first { $0.what == "inode 7 +40" }).offset
+    for (block, target) in [(400, 401), (401, 50_000)] as [(Int, UInt32)] {
+      for word in 0..<2048 { try damaged.image.put(number(target), at: block << 13 + 4 * word) }
+    }
+    try damaged.image.put(number(400), at: inode + 4 * 13)
+    let report = try VolumeChecker().check(damaged)
+    #expect(!report.isClean)
+    // 512 blocks of 2048 pointers each; without a limit it were 2048 times 2048.
+    #expect(report.total <= 520 * 2048, "\(report.total)")
+    #expect(damaged.bytesRead <= 3 * UInt64(image.count), "\(damaged.bytesRead)")
+  }
+
   private func number(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
 }
 

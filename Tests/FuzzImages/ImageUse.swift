@@ -53,7 +53,9 @@ struct ImageUse {
     } else if before != nil {
       fatalError("checked, but the repair found nothing to check")
     }
-    return before?.isClean == true
+    // Copies that are taken for damaged descriptors are the checker's; a mounted volume has its own.
+    let isOfCopies = before?.findings.contains { $0.kind == .descriptorsReplaced || $0.kind == .superblockReplaced }
+    return before?.isClean == true && isOfCopies != true
   }
 
   // MARK: Mounted

@@ -129,6 +129,11 @@ extension CheckRun {
       if !walk.isResize { walk.isIncomplete = true }
       return
     }
+    // What keeps others from following a block twice does not hold for these, which were claimed before.
+    if walk.isResize && walk.blockCount > geometry.blockCount {
+      refuse(block, -Int64(depth), &walk, geometry)
+      return
+    }
     let use: BlockReader.Use = depth == 1 ? .indirect : depth == 2 ? .doubleIndirect : .tripleIndirect
     let pointers = Int64(geometry.pointersPerBlock)
     let stride = depth == 1 ? 1 : depth == 2 ? pointers : pointers * pointers
