@@ -22,7 +22,7 @@ struct ImageUse {
 
   func run(_ checker: VolumeChecker) {
     let wasClean = checkAndRepair(checker)
-    guard let after = mountAndUse(), wasClean, hasAttributes else { return }
+    guard let after = mountAndUse(), wasClean, hasAttributes, !hidesInodes else { return }
     let report = try? checker.check(MemoryBytes(after))
     let findings = report?.findings.filter { $0.kind.weight != .note && !isTakenForOverflow($0) }
     if findings?.isEmpty != true {
@@ -37,6 +37,12 @@ struct ImageUse {
   /// Without this feature nobody looks at the attribute blocks that inodes name; the first attribute that is set brings
   /// the feature, and what was wrong all the time is found.
   private var hasAttributes: Bool { image[1024 + 92] & 8 != 0 }
+
+  /// Inodes that the superblock keeps for quotas, projects and orphans of ext4 may have no name, for e2fsck even where the
+  /// volume has no such feature, and so nobody but a checker knows of them.
+  private var hidesInodes: Bool {
+    [576, 580, 620, 640].contains { field in image[1024 + field..<1024 + field + 4].contains { $0 != 0 } }
+  }
 
   // MARK: Not mounted
 
