@@ -47,6 +47,8 @@ struct CheckVerb: ParsableCommand {
     if repair && superblock != nil {
       throw ValidationError("--repair works from the primary superblock; e2fsck can replace it by a copy")
     }
+    // Where the environment's time is none, that is said before the image is opened.
+    if repair { _ = try GivenTime.seconds() }
   }
 
   func run() throws {
@@ -88,10 +90,8 @@ struct CheckVerb: ParsableCommand {
     options.keptFindings = self.show
     let checker = VolumeChecker()
     if repair {
-      var now = timespec()
-      _ = unsafe clock_gettime(CLOCK_REALTIME, &now)
       let outcome = try checker.repair(
-        file, options: options, time: UInt32(clamping: now.tv_sec), progress: show)
+        file, options: options, time: UInt32(clamping: GivenTime.secondsOrNow()), progress: show)
       if outcome.isChanged { try file.synchronize() }
       progress.clear()
       try report.end(outcome)

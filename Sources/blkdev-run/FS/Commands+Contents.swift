@@ -73,7 +73,8 @@ extension FSCommand {
     let base = name == "-" ? Array("stdin".utf8) : arguments.operands[0].lastName
     let path = await destination(arguments.operands.count > 1 ? arguments.operands[1] : [0x2F], for: base, volume)
     try await session.copyTree { control async throws(TreeError) in
-      let copy = TreeImport(to: volume, as: session.options.credentials, image: session.image, control)
+      let copy = TreeImport(
+        to: volume, as: session.options.credentials, image: session.image, accessTime: session.options.time, control)
       try await copy.putFile(source, to: path, keepsStatus: arguments.has("p"))
     }
   }

@@ -28,7 +28,7 @@ final class FSSession {
   /// Whether the words come from standard input, which then is not a file to read.
   let isScript: Bool
   /// Where verbs run.
-  let reactor = ThreadReactor()
+  let reactor: ThreadReactor
   private let progress: ProgressPrinter?
   private var mounted: (volume: Volume, access: Access)?
   /// How the verb that runs prints.
@@ -41,6 +41,7 @@ final class FSSession {
   init(_ options: FSOptions, _ control: RunControl, _ progress: ProgressPrinter?) {
     self.options = options
     format = options.format
+    reactor = ThreadReactor(calendarTime: options.time)
     self.control = control
     self.progress = progress
     isScript = options.words.first == [UInt8(ascii: "-")]
