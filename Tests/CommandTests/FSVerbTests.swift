@@ -1,3 +1,4 @@
+import Glibc
 import Support
 import SystemPackage
 import Testing
@@ -305,8 +306,45 @@ struct FSVerbTests {
       #expect(try image.fs("cat /old") == "old\n")
       #expect(try image.damage() == nil)
     }
+    for words in ["fallocate -l 1100K /n", "fill -l 1100K -s 1 /n", "truncate -s 17G /n"] {
+      #expect(try image.run("\"$image\" \(words)").exitCode == 1)
+      #expect(try image.fs("ls /") == "a\nlost+found\nold\n", "\(words)")
+    }
     #expect(try image.run("\"$image\" fallocate -l 1100K /a").exitCode == 1)
+    #expect(try image.fs("ls /") == "a\nlost+found\nold\n")
+    try image.shell("fs ln -s to /link; ! fs truncate -s 17G /link 2>/dev/null")
+    #expect(try image.fs("ls /") == "a\nlink\nlost+found\nold\n")
     #expect(try image.damage() == nil)
+  }
+
+  @Test("ends a put from a pipe that says nothing more, and puts nothing there")
+  func silentInput() throws {
+    let image = try FSImage()
+    let command = try Command()
+    try command.start(
+      ["fs", image.path, "put", "-", "/f"], errors: .terminal(columns: 60), input: .silentPipe([1, 2, 3]))
+    try command.wait(for: "put: ")
+    command.signal(SIGINT)
+    #expect(try command.exitCode() == 130)
+    #expect(try image.fs("ls /") == "lost+found\n")
+    #expect(try image.damage() == nil)
+  }
+
+  @Test("reads standard input where it is a socket, and a file from its beginning")
+  func socketInput() throws {
+    let image = try FSImage()
+    try image.shell(
+      """
+      printf contents >f; fs put - /f <f; fs cat /f | cmp f -
+      command -v python3 >/dev/null || exit 0
+      python3 - "\(FSImage.program)" "$image" <<'END'
+      import socket, subprocess, sys
+      near, far = socket.socketpair()
+      far.sendall(b"contents"); far.close()
+      sys.exit(subprocess.run([sys.argv[1], "fs", sys.argv[2], "put", "-", "/s"], stdin=near).returncode)
+      END
+      fs cat /s | cmp f -
+      """)
   }
 
   @Test("makes files on behalf of a user, who may not take the reserved blocks")
