@@ -125,6 +125,27 @@ final class FSSession {
     }
   }
 
+  /// Visits what is at a path of the mounted volume, and everything below it. What an error is about is left out with
+  /// --keep-going.
+  func walk(
+    from path: [UInt8], followsLink: Bool = false,
+    _ body: (VolumeVisit, inout VolumeWalk) async throws(FSError) -> Void
+  ) async throws(FSError) {
+    let volume = try await volume(for: .reading)
+    var walk = try await copying { () async throws(TreeError) in
+      try await VolumeWalk(volume, from: path, followsLink: followsLink)
+    }
+    var isDone = false
+    while !isDone {
+      try checkStop()
+      try await attempt { () async throws(FSError) in
+        let visit = try await copying { () async throws(TreeError) in try await walk.next() }
+        guard let visit else { return isDone = true }
+        try await body(visit, &walk)
+      }
+    }
+  }
+
   func checkStop() throws(FSError) {
     if control.isStopRequested { throw .failed(TreeError("", .interrupted)) }
   }
