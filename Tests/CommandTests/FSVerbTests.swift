@@ -46,6 +46,26 @@ struct FSVerbTests {
     #expect(try image.damage() == nil)
   }
 
+  @Test("lists names in the order that is asked for, and marks ACLs, as ls does")
+  func orders() throws {
+    let image = try FSImage()
+    try image.shell(
+      """
+      mkdir t t/d; cd t; head -c 3 /dev/zero >b; head -c 20 /dev/zero >a; : >c; : >e; ln -s c link; cd ..
+      touch -d @1700000000 t/d; touch -d @1700000000.5 t/b; touch -d @1500000000 t/a; touch -d @1600000000 t/c t/e
+      touch -hd @1400000000 t/link; touch -d @1500000000 t
+      fs import t /
+      for options in -t -S -r -tr -Sr -St -tS; do
+        diff <(cd t; ls $options a b c e link) <(fs ls $options /a /b /c /e /link | tr -d /) || { echo "$options"; exit 1; }
+        diff <(ls $options t | grep -v d) <(fs ls $options / | grep -v d) || { echo "$options"; exit 1; }
+      done
+      fs setfacl -m u:5:rwx /a; fs setfacl -m d:u:5:rwx /d
+      fs ls -l /a /b /d | cut -d ' ' -f 1 | tr '\\n' ' ' | grep -F -- '-rw-rwxr--+ -rw-r--r-- '
+      fs ls -ld /d | grep '^drwxr-xr-x+ 2 '
+      fs ls -l /a /b | cut -c 1-13 | tr '\\n' '.' | grep -F -- '-rw-rwxr--+ 1.-rw-r--r--  1.'
+      """)
+  }
+
   @Test("copies files in and out, holes kept, and debugfs reads the same bytes", arguments: [1024, 4096])
   func contents(blockSize: Int) throws {
     let image = try FSImage(blockSize: blockSize)

@@ -79,18 +79,8 @@ extension FSCommand {
       guard arguments.has("r"), status.type == .directory else {
         return try await at(path) { () async throws(Ext2Error) in try await volume.unlink(path) }
       }
-      try await removeTree(path, volume, session)
-    }
-  }
-
-  private static func removeTree(_ path: [UInt8], _ volume: Volume, _ session: FSSession) async throws(FSError) {
-    var walk = try await copying { () async throws(TreeError) in try await VolumeWalk(volume, from: path) }
-    while true {
-      try session.checkStop()
-      var isDone = false
-      try await session.attempt { () async throws(FSError) in
-        switch try await copying({ () async throws(TreeError) in try await walk.next() }) {
-        case nil: isDone = true
+      try await session.walk(from: path) { visit, _ async throws(FSError) in
+        switch visit {
         case .enter: break
         case .file(let node):
           try await at(node.path) { () async throws(Ext2Error) in try await volume.unlink(node.path) }
@@ -98,7 +88,6 @@ extension FSCommand {
           try await at(node.path) { () async throws(Ext2Error) in try await volume.removeDirectory(node.path) }
         }
       }
-      if isDone { return }
     }
   }
 
