@@ -59,7 +59,8 @@ struct MkfsVerb: ParsableCommand {
 
   private func make(_ interruption: Interruption) throws {
     if let fromDirectory, !HostIdentity.isDirectory(Array(fromDirectory.utf8)) {
-      throw ended(1, "\(fromDirectory): not a directory")
+      let exists = unsafe access(fromDirectory, F_OK) == 0
+      throw ended(1, "\(fromDirectory): \(exists ? "not a directory" : "\(Errno(rawValue: errno))")")
     }
     let exists = unsafe access(image, F_OK) == 0
     var file = exists ? try FileBytes(path: image, isWritable: !dryRun) : nil

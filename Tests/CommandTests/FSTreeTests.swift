@@ -294,7 +294,9 @@ struct FSTreeTests {
       ! '\(FSImage.program)' mkfs -q --size 200k -b 1k -d tree small 2>errors
       grep -q 'no space left on device' errors; [ ! -e small ]
       ! '\(FSImage.program)' mkfs -q --size 1m -d none small 2>errors
-      grep -q 'none: not a directory' errors; [ ! -e small ]
+      grep -q 'none: No such file or directory' errors; [ ! -e small ]
+      ! '\(FSImage.program)' mkfs -q --size 1m -d image small 2>errors
+      grep -q 'image: not a directory' errors; [ ! -e small ]
       """)
   }
 
