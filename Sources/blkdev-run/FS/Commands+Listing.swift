@@ -120,7 +120,7 @@ extension FSCommand {
     try await session.forEach(style.sorted(directories).map(\.path)) { path async throws(FSError) in
       try await session.walk(from: path, followsLink: true) { visit, walk async throws(FSError) in
         guard case .enter(let node) = visit else { return }
-        if node.depth > 0 && !style.isRecursive { return walk.skipContents() }
+        if !style.isRecursive { walk.skipContents() }
         if node.depth > 0 && !style.shows(node.name) { return walk.skipContents() }
         let entries = try await entries(of: node.path, volume, style, session)
         if session.format == .json { return documents += entries.map(\.json) }
