@@ -153,6 +153,15 @@ struct CheckTests {
     #expect(command.errors.contains("No such file"))
   }
 
+  @Test("ends with 8 when nobody reads what it found", arguments: [[], ["--output-format=json"]])
+  func abandonedPipe(options: [String]) throws {
+    let command = try Command()
+    let image = try command.makeImage()
+    try command.start(["check", image] + options, output: .abandonedPipe)
+    #expect(try command.exitCode() == 8)
+    #expect(command.errors.contains("the output could not be written"))
+  }
+
   @Test("takes a copy of the superblock that it is told, or finds one where the primary one is gone")
   func superblockCopies() throws {
     let whole = try Images.make(blockSize: 1024, byteCount: 8 << 20, options: ["-g", "1024"])
