@@ -66,6 +66,20 @@ struct FSVerbTests {
       """)
   }
 
+  @Test("removes nothing behind a symbolic link, whatever slashes follow its name")
+  func removesNoLinkedTree() throws {
+    let image = try FSImage()
+    try image.shell("fs mkdir -p /d/e; fs touch /d/f /f; fs ln -s d /l; fs ln -s f /m")
+    for words in ["rm -r /l/", "rm /l/", "rm -rf /l//", "rm -r /m/", "rm /f/", "rmdir /l"] {
+      let outcome = try image.run("\"$image\" \(words)")
+      #expect(outcome.exitCode == 1 && outcome.errors.hasSuffix(": not a directory\n"), "\(words): \(outcome.errors)")
+      #expect(try image.fs("ls -R /d") == "/d:\ne\nf\n\n/d/e:\n")
+    }
+    #expect(try image.fs("rm -r /d// /l /m") == "")
+    #expect(try image.fs("ls /") == "f\nlost+found\n")
+    #expect(try image.damage() == nil)
+  }
+
   @Test("copies files in and out, holes kept, and debugfs reads the same bytes", arguments: [1024, 4096])
   func contents(blockSize: Int) throws {
     let image = try FSImage(blockSize: blockSize)

@@ -71,10 +71,15 @@ extension FSCommand {
       if last.isEmpty || last == Array(".".utf8) || last == Array("..".utf8) {
         throw .failed(path, "'.', '..' and the root cannot be removed")
       }
+      // Without slashes behind it: rm(1) empties the directory that a link with one leads to, and then cannot remove it.
+      let name = Array(path.reversed().drop { $0 == UInt8(ascii: "/") }.reversed())
       let status: FileStatus
-      do throws(Ext2Error) { status = try await volume.status(of: path, followsLink: false) } catch {
+      do throws(Ext2Error) { status = try await volume.status(of: name, followsLink: false) } catch {
         if case .notFound = error, arguments.has("f") { return }
         throw .failed(TreeError(path, .volume(error)))
+      }
+      if path.count > name.count && status.type != .directory {
+        throw .failed(TreeError(path, .volume(.notADirectory(""))))
       }
       guard arguments.has("r"), status.type == .directory else {
         return try await at(path) { () async throws(Ext2Error) in try await volume.unlink(path) }
