@@ -51,6 +51,9 @@ package struct VolumeWalk {
     start = VolumeNode(path: path, name: path.lastName, depth: 0, status: status)
   }
 
+  /// Whether what it begins with, if it has not begun, is a directory.
+  var beginsWithDirectory: Bool { start?.status.type == .directory }
+
   /// The next step; nil at the end. After an error the walk can go on: it has left out what the error is about.
   package mutating func next() async throws(TreeError) -> VolumeVisit? {
     if let node = start.take() { return try visit(node) }

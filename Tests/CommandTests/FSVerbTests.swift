@@ -252,7 +252,8 @@ struct FSVerbTests {
       ("import none /x", "none: open: No such file or directory"), ("export /f x", "/f: not a directory"),
       ("export /none x", "/none: no such file or directory"),
       ("touch /\(String(repeating: "n", count: 256))", "too long"),
-      ("cp /f /g /f", "/f: not a directory"), ("truncate -s 99T /f", "larger than"),
+      ("cp /f /g /f", "/f: not a directory"), ("truncate -s 99T /f", "/f: file too large"),
+      ("export /f -", "/f: not a directory"),
     ])
   func failures(words: String, message: String) throws {
     let image = try FSImage()
@@ -264,6 +265,7 @@ struct FSVerbTests {
     #expect(outcome.errors.contains(message) && outcome.errors.hasPrefix("blkdev-run: "), "\(outcome.errors)")
     #expect(try image.fs("ls -laR --full-time /") == before)
     #expect(try image.damage() == nil)
+    #expect(try image.shell("ls").split(separator: "\n") == ["errors", "image", "input", "output"])
   }
 
   @Test("says why an image cannot be used, and ends with 1")
