@@ -14,8 +14,9 @@ struct CheckVerb: ParsableCommand {
       something is left that a person has to decide about, nothing at all is changed.
 
       Ends with 0 when the volume is clean, with 1 when it was repaired, with 4 when something is wrong with it, with 8 \
-      when it is no ext2 volume, cannot be read, or has features that are not checked here (the message names them), \
-      with 2 when what was asked for cannot be, with 130 when a repair is interrupted before it writes.
+      when it is no ext2 volume, cannot be read, or has features that are not checked here (the message names them), or \
+      when what was found could not be printed, with 2 when what was asked for cannot be, with 130 when a repair is \
+      interrupted before it writes.
       """)
 
   enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
