@@ -1,5 +1,6 @@
 // Extended attributes and ACLs on their way between files. An ACL goes as the attribute that system calls know it by.
 internal import Ext2
+internal import Reactor
 
 /// The two ACLs.
 let accessListName = Array("system.posix_acl_access".utf8)
@@ -70,10 +71,10 @@ extension StatusChanges {
       permissions: status.permissions, user: status.user, group: status.group, accessTime: status.accessTime,
       modificationTime: status.modificationTime)
   }
-  /// The same from a file of this machine.
-  init(copying node: HostNode) {
+  /// The same from a file of this machine; with an access time that is not the file's where there is one.
+  init(copying node: HostNode, accessTime: CalendarTime?) {
     self.init(
-      permissions: node.permissions, user: node.user, group: node.group, accessTime: node.accessTime,
+      permissions: node.permissions, user: node.user, group: node.group, accessTime: accessTime ?? node.accessTime,
       modificationTime: node.modificationTime)
   }
 }

@@ -82,7 +82,7 @@ package struct Placement {
 
 extension Volume {
   /// Where a path leads when what it names is a symbolic link, if only to a name that does not exist yet.
-  func followed(_ path: [UInt8]) async throws(TreeError) -> [UInt8] {
+  package func followed(_ path: [UInt8]) async throws(TreeError) -> [UInt8] {
     var path = path
     // As many as the volume itself follows.
     for _ in 0...40 {

@@ -31,6 +31,7 @@ package final class TarExport {
   /// Writes what is in a directory of the volume.
   package func run(from path: [UInt8]) async throws(TreeError) {
     var walk = try await VolumeWalk(volume, from: path, followsLink: true)
+    guard walk.beginsWithDirectory else { throw TreeError(path, .volume(.notADirectory(""))) }
     let start = path.last == UInt8(ascii: "/") ? path.count - 1 : path.count
     while true {
       try control.checkStop()
@@ -46,7 +47,6 @@ package final class TarExport {
               node, node.depth == 0 ? "./" + [] : "." + Array(node.path[start...]) + "/", .directory)
           }
         case .file(let node):
-          guard node.depth > 0 else { throw TreeError(node.path, .volume(.notADirectory(""))) }
           try await write(node, "." + Array(node.path[start...]))
         }
       } catch { try control.note(error) }

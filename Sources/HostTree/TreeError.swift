@@ -71,6 +71,7 @@ extension Ext2Error {
     case .notPermitted: "operation not permitted"
     case .noSpace: "no space left on device"
     case .readOnly: "read-only file system"
+    case .fileTooLarge(_, let limit): "file too large: at most \(limit) bytes here"
     default: description
     }
   }

@@ -25,6 +25,7 @@ package final class TreeExport {
   /// whose owner, permissions and times become those of the source.
   package func run(from path: [UInt8], to target: [UInt8]) async throws(TreeError) {
     var walk = try await VolumeWalk(volume, from: path, followsLink: true)
+    guard walk.beginsWithDirectory else { throw TreeError(path, .volume(.notADirectory(""))) }
     let root = try HostDirectory.make(target)
     while true {
       try control.checkStop()
@@ -79,7 +80,6 @@ package final class TreeExport {
       let (directory, _) = open.removeLast()
       try await finish(directory, [], node)
     case .file(let node):
-      guard node.depth > 0 else { throw TreeError(node.path, .volume(.notADirectory(""))) }
       try await export(node, into: open[open.count - 1].directory, root)
     }
   }

@@ -4,6 +4,7 @@
 //                                                                  directories: after what is in them
 package import Ext2
 internal import Ext2Format
+package import Reactor
 
 /// Copies trees of files from this machine to a mounted volume: contents with their holes, types, owners, permissions,
 /// times to the nanosecond, hard links.
@@ -16,15 +17,22 @@ package final class TreeImport {
   private let control: TreeControl
   /// The image that the volume is in: it cannot contain itself.
   private let image: HostIdentity?
+  /// When all files were accessed: the copy itself is an access, so that the second copy of a tree would not be the first
+  /// one's equal. Nil for what their own file systems say.
+  private let accessTime: CalendarTime?
   /// Files with several names, and the first of them.
   private var firstNames: [HostIdentity: [UInt8]] = [:]
 
   /// - Parameter credentials: who takes the blocks; owners are those of the files.
-  package init(to volume: Volume, as credentials: Credentials, image: HostIdentity?, _ control: TreeControl) {
+  package init(
+    to volume: Volume, as credentials: Credentials, image: HostIdentity?, accessTime: CalendarTime?,
+    _ control: TreeControl
+  ) {
     self.volume = volume
     placement = Placement(volume: volume, credentials: credentials)
     self.control = control
     self.image = image
+    self.accessTime = accessTime
   }
 
   /// Copies the contents of a directory of this machine into a directory of the volume, which is made if it is missing, and
@@ -55,7 +63,7 @@ package final class TreeImport {
         let attributes = try control.attributes(names: source.file.attributeNames()) { name throws(TreeError) in
           try source.file.attribute(name)
         }
-        return try await volume.apply(StatusChanges(copying: node), attributes, to: name)
+        return try await volume.apply(StatusChanges(copying: node, accessTime: accessTime), attributes, to: name)
       }
       let changes = StatusChanges(
         permissions: old?.permissions ?? (node.type == .regular ? node.permissions & 0o777 : 0o644), user: old?.user,
@@ -151,7 +159,7 @@ package final class TreeImport {
       let attributes = try control.attributes(names: source.attributeNames()) { attribute throws(TreeError) in
         try source.attribute(attribute)
       }
-      try await volume.apply(StatusChanges(copying: node), attributes, to: place)
+      try await volume.apply(StatusChanges(copying: node, accessTime: accessTime), attributes, to: place)
     }
     control.noteName()
   }
@@ -164,7 +172,8 @@ package final class TreeImport {
       try directory.attribute(attribute, of: name)
     }
     try await volume.apply(
-      StatusChanges(copying: node), attributes, to: node.type == .directory ? path.followingLink : path)
+      StatusChanges(copying: node, accessTime: accessTime), attributes,
+      to: node.type == .directory ? path.followingLink : path)
     control.noteName()
   }
 }

@@ -51,6 +51,9 @@ package struct VolumeWalk {
     start = VolumeNode(path: path, name: path.lastName, depth: 0, status: status)
   }
 
+  /// Whether what it begins with, if it has not begun, is a directory.
+  var beginsWithDirectory: Bool { start?.status.type == .directory }
+
   /// The next step; nil at the end. After an error the walk can go on: it has left out what the error is about.
   package mutating func next() async throws(TreeError) -> VolumeVisit? {
     if let node = start.take() { return try visit(node) }
@@ -65,12 +68,11 @@ package struct VolumeWalk {
       }
       skips = false
     }
-    guard let level = levels.last else { return nil }
-    guard let name = levels[levels.count - 1].names.popLast() else {
-      levels.removeLast()
-      return .leave(level.node)
-    }
-    let path = level.node.path.appending(name)
+    guard !levels.isEmpty else { return nil }
+    // In its place: whoever holds the level while it changes copies all its names for each of them.
+    let top = levels.count - 1
+    guard let name = levels[top].names.popLast() else { return .leave(levels.removeLast().node) }
+    let path = levels[top].node.path.appending(name)
     let volume = volume
     let status = try await at(path) { () async throws(Ext2Error) in
       try await volume.status(of: path, followsLink: false)

@@ -25,10 +25,17 @@ internal import Glibc
   private var isStopping = false
   private var thread = pthread_t()
   private let spinNanoseconds: UInt64
+  private let fixedCalendarTime: CalendarTime?
 
-  /// Starts the thread. `spinNanoseconds`: how long to poll for events before each sleep; it buys latency with CPU.
-  public init(spinNanoseconds: UInt64 = 0) {
+  /// Starts the thread.
+  ///
+  /// - Parameters:
+  ///   - spinNanoseconds: how long to poll for events before each sleep; it buys latency with CPU.
+  ///   - calendarTime: what the calendar shows all the time, for images that are to be the same every time; else the
+  ///     machine's.
+  public init(spinNanoseconds: UInt64 = 0, calendarTime: CalendarTime? = nil) {
     self.spinNanoseconds = spinNanoseconds
+    fixedCalendarTime = calendarTime
     super.init()
     startThread()
   }
@@ -57,7 +64,9 @@ internal import Glibc
   // MARK: Reactor
 
   public override var now: Instant { Instant(nanoseconds: cl_monotonic_ns()) }
-  public override var calendarTime: CalendarTime { CalendarTime(nanosecondsSince1970: cl_calendar_ns()) }
+  public override var calendarTime: CalendarTime {
+    fixedCalendarTime ?? CalendarTime(nanosecondsSince1970: cl_calendar_ns())
+  }
   public override var wakeDescriptor: Int32? { entries.wakeDescriptor }
   public override func wake() { entries.signal() }
   public override func attach(_ source: any EventSource) { sources.append(source) }

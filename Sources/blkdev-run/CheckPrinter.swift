@@ -51,8 +51,11 @@ struct CheckPrinter {
   }
 
   private func finish(_ code: Int32, _ text: (Int32) -> String) throws {
-    let isPrinted = print(text(code), to: .standardOutput, terminator: "")
-    if !isPrinted { print("blkdev-run: the output could not be written", to: .standardError) }
+    guard print(text(code), to: .standardOutput, terminator: "") else {
+      // Who reads only the exit code must not take half a document for all of it.
+      print("blkdev-run: the output could not be written", to: .standardError)
+      throw ExitCode(8)
+    }
     if code != 0 { throw ExitCode(code) }
   }
 

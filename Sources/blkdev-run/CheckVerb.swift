@@ -14,8 +14,9 @@ struct CheckVerb: ParsableCommand {
       something is left that a person has to decide about, nothing at all is changed.
 
       Ends with 0 when the volume is clean, with 1 when it was repaired, with 4 when something is wrong with it, with 8 \
-      when it is no ext2 volume, cannot be read, or has features that are not checked here (the message names them), \
-      with 2 when what was asked for cannot be, with 130 when a repair is interrupted before it writes.
+      when it is no ext2 volume, cannot be read, or has features that are not checked here (the message names them), or \
+      when what was found could not be printed, with 2 when what was asked for cannot be, with 130 when a repair is \
+      interrupted before it writes.
       """)
 
   enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
@@ -47,6 +48,8 @@ struct CheckVerb: ParsableCommand {
     if repair && superblock != nil {
       throw ValidationError("--repair works from the primary superblock; e2fsck can replace it by a copy")
     }
+    // Where the environment's time is none, that is said before the image is opened.
+    if repair { _ = try GivenTime.seconds() }
   }
 
   func run() throws {
@@ -88,10 +91,8 @@ struct CheckVerb: ParsableCommand {
     options.keptFindings = self.show
     let checker = VolumeChecker()
     if repair {
-      var now = timespec()
-      _ = unsafe clock_gettime(CLOCK_REALTIME, &now)
       let outcome = try checker.repair(
-        file, options: options, time: UInt32(clamping: now.tv_sec), progress: show)
+        file, options: options, time: UInt32(clamping: GivenTime.secondsOrNow()), progress: show)
       if outcome.isChanged { try file.synchronize() }
       progress.clear()
       try report.end(outcome)

@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import CLinux
 internal import Ext2Tools
 internal import Glibc
 internal import Workload
@@ -45,7 +44,8 @@ struct MkfsOptions: ParsableArguments {
     var generator = SystemRandomNumberGenerator()
     let hashSeed = extended.hashSeed ?? .random(using: &generator)
     var options = MakeOptions(
-      byteCount: try byteCount(of: file), uuid: try volumeUUID(), hashSeed: hashSeed, seconds: try Self.now())
+      byteCount: try byteCount(of: file), uuid: try volumeUUID(), hashSeed: hashSeed,
+      seconds: try GivenTime.secondsOrNow())
     options.blockSize = blockSize.map { Int(clamping: $0) }
     options.deviceBlockSize = file?.logicalBlockSize ?? 512
     options.inodeSize = inodeSize.map { Int(clamping: $0) }
@@ -123,16 +123,6 @@ struct MkfsOptions: ParsableArguments {
       }
     }
     return (hashSeed, rootOwner, writesTables)
-  }
-
-  /// The time that the environment sets, as for mke2fs; otherwise the clock's. In seconds since 1970.
-  private static func now() throws -> Int64 {
-    for name in ["E2FSPROGS_FAKE_TIME", "SOURCE_DATE_EPOCH"] {
-      guard let text = unsafe getenv(name).map({ unsafe String(cString: $0) }), !text.isEmpty else { continue }
-      guard let seconds = Int64(text) else { throw ValidationError("\(name): '\(text)': not a number of seconds") }
-      return seconds
-    }
-    return Int64(cl_calendar_ns() / 1_000_000_000)
   }
 
   /// What to add to a message about a name that is not known: the nearest one, if one is near.

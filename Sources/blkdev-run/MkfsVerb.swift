@@ -16,7 +16,7 @@ struct MkfsVerb: ParsableCommand {
     discussion: """
       What is not told is chosen by size as mke2fs chooses it by its built-in defaults; /etc/mke2fs.conf is not read. \
       The same options, UUID, hash seed and time (E2FSPROGS_FAKE_TIME or SOURCE_DATE_EPOCH, in seconds since 1970) make \
-      the same bytes, and the bytes that mke2fs 1.47 makes of them.
+      the same bytes, and without --from-directory the bytes that mke2fs 1.47 makes of them.
 
       Sizes are bytes, with a suffix k, m, g or t for powers of 1024. Ends with 1 when the volume could not be made, with \
       2 when what was asked for cannot be, with 130 when it is interrupted; a file that it made is then removed.
@@ -59,7 +59,8 @@ struct MkfsVerb: ParsableCommand {
 
   private func make(_ interruption: Interruption) throws {
     if let fromDirectory, !HostIdentity.isDirectory(Array(fromDirectory.utf8)) {
-      throw ended(1, "\(fromDirectory): not a directory")
+      let exists = unsafe access(fromDirectory, F_OK) == 0
+      throw ended(1, "\(fromDirectory): \(exists ? "not a directory" : "\(Errno(rawValue: errno))")")
     }
     let exists = unsafe access(image, F_OK) == 0
     var file = exists ? try FileBytes(path: image, isWritable: !dryRun) : nil

@@ -153,6 +153,15 @@ struct CheckTests {
     #expect(command.errors.contains("No such file"))
   }
 
+  @Test("ends with 8 when nobody reads what it found", arguments: [[], ["--output-format=json"]])
+  func abandonedPipe(options: [String]) throws {
+    let command = try Command()
+    let image = try command.makeImage()
+    try command.start(["check", image] + options, output: .abandonedPipe)
+    #expect(try command.exitCode() == 8)
+    #expect(command.errors.contains("the output could not be written"))
+  }
+
   @Test("takes a copy of the superblock that it is told, or finds one where the primary one is gone")
   func superblockCopies() throws {
     let whole = try Images.make(blockSize: 1024, byteCount: 8 << 20, options: ["-g", "1024"])
@@ -161,6 +170,10 @@ struct CheckTests {
     #expect(try check(whole, ["--superblock", "1025", "--block-size", "1k"]).exitCode == 0)
     #expect(try check(whole, ["-b", "1025", "-B", "4096"]).exitCode == 8)
     #expect(try check(whole, ["-b", "1026"]).exitCode == 8)
+    for options in [["-b", "8193"], ["-b", "2049", "-B", "4k"], ["-b", "4294967295"]] {
+      let beyond = try check(whole, options)
+      #expect(beyond.exitCode == 8 && beyond.errors.contains("the volume ends before it"), "\(beyond.errors)")
+    }
     var headless = try Images.make(blockSize: 1024, byteCount: 16 << 20)
     for index in 1024..<2048 { headless[index] = 0 }
     let found = try check(headless)

@@ -10,6 +10,8 @@ final class Command {
     case closed
     /// A pipe that nobody reads any more.
     case abandonedPipe
+    /// A pipe with some bytes in it, to which no more and no end come.
+    case silentPipe([UInt8])
     /// A terminal with that many columns.
     case terminal(columns: UInt16)
   }
@@ -21,6 +23,7 @@ final class Command {
   /// What has come on stderr so far.
   private(set) var errors = ""
   private var terminal: Int32 = -1
+  private var heldPipe: Int32 = -1
   private var isRunning = false
 
   /// Where the program is: beside the tests.
@@ -38,6 +41,7 @@ final class Command {
   deinit {
     if isRunning { kill(process, SIGKILL) }
     if terminal >= 0 { close(terminal) }
+    if heldPipe >= 0 { close(heldPipe) }
     _ = removeFolder()
   }
 
@@ -69,6 +73,14 @@ final class Command {
         close(ends[0])
         ours.append(ends[1])
         unsafe posix_spawn_file_actions_adddup2(&actions, ends[1], number)
+      case .silentPipe(let bytes):
+        var ends: [Int32] = [-1, -1]
+        guard unsafe pipe(&ends) == 0 else { throw Errno(rawValue: errno) }
+        _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
+        heldPipe = ends[1]
+        ours.append(ends[0])
+        unsafe posix_spawn_file_actions_adddup2(&actions, ends[0], number)
+        guard unsafe write(heldPipe, bytes, bytes.count) == bytes.count else { throw Errno(rawValue: errno) }
       case .terminal(let columns):
         var near: Int32 = -1, far: Int32 = -1
         var size = winsize(ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)

@@ -20,23 +20,77 @@ struct FSAttributeTests {
       """#)
     #expect(outcome.exitCode == 0, "\(outcome.errors)")
     #expect(
-      try image.fs("getfattr -d /f") == """
+      try image.fs("getfattr -d /f") == #"""
         # file: /f
         user.base64=0sAAECAwQ=
-        user.empty
+        user.empty=""
         user.hex=0sAP8Q
-        user.quoted=0sdGFiCSJlbmQ=
+        user.quoted="tab\011\"end"
         user.text="a value"
 
 
-        """)
+        """#)
     #expect(try image.fs("getfattr -d -e hex -n user.base64 /f") == "# file: /f\nuser.base64=0x0001020304\n\n")
     #expect(
-      try image.fs("getfattr -d -e text -n user.quoted /f") == "# file: /f\nuser.quoted=\"tab\\011\\042end\"\n\n")
+      try image.fs("getfattr -d -e text -n user.quoted /f") == "# file: /f\nuser.quoted=\"tab\\011\\\"end\"\n\n")
+    #expect(try image.fs("getfattr -e text -n user.hex /f") == "# file: /f\nuser.hex=\"\\000\\377\\020\"\n\n")
     #expect(try image.fs("getfattr --only-values -n user.text /f") == "a value")
     #expect(try image.fs("getfattr -m - /f").contains("trusted.t\n"))
     #expect(try image.fs("getfattr -m 'e.t$' /f") == "# file: /f\nuser.text\n\n")
     #expect(try image.debugfs("ea_get /f user.hex").contains("00 ff 10"))
+    #expect(try image.damage() == nil)
+  }
+
+  @Test("reads and writes the values that setfattr and getfattr do")
+  func values() throws {
+    let image = try FSImage()
+    try image.shell(
+      #"""
+      command -v setfattr >/dev/null && touch f && setfattr -n user.v -v x f 2>/dev/null || exit 0
+      fs touch /f
+      while read -r value; do
+        setfattr -n user.v -v "$value" f; fs setfattr -n user.v -v "$value" /f
+        for how in '' '-e hex' '-e base64'; do
+          diff <(getfattr $how -d f) <(fs getfattr $how -d /f | sed 's,/f$,f,') || { echo "of: $value $how"; exit 1; }
+        done
+      done <<'END'
+
+      plain
+      a"b
+      a\b
+      a\\b
+      a\012b
+      a long line, with not much in it that is no letter\012of ASCII
+      "in quotes"
+      "in quotes, and \"more\""
+      "begun
+      "
+      \x
+      0x
+      0x00ff10
+      0x61 62 0a
+      0sAAEC
+      0s AAEC
+      é
+      a long line with one é
+      END
+      """#)
+  }
+
+  @Test("takes ACLs from files, as getfacl prints them")
+  func listFiles() throws {
+    let image = try FSImage()
+    try image.shell(
+      """
+      fs mkdir /d; fs touch /f /g; fs setfacl -m u:5:rwx,g:6:r,m::rx /f; fs setfacl -m d:u:7:rx,u:8:w /d
+      fs getfacl /f >list; fs setfacl -M list /g; diff <(fs getfacl -c /f) <(fs getfacl -c /g)
+      printf 'u:5\\n# all of it\\n g:6 # this, too\\n' >gone; fs setfacl -X gone -m u:9:x /g
+      fs getfacl -c /g | tr '\\n' ' ' | grep '^user::rw- user:9:--x group::r-- mask::r-x other::r-- *$'
+      fs getfacl /d | fs setfacl --set-file - /d/../d; fs getfacl -c /d | grep '^default:user:7:r-x'
+      fs mkdir /e; fs getfacl /d | fs setfacl --set-file=- /e; diff <(fs getfacl -c /d) <(fs getfacl -c /e)
+      ! fs setfacl -M none /f 2>errors; grep 'setfacl: none: read: No such file or directory' errors
+      ! echo 'setfacl -M - /f' | fs - 2>errors; grep 'standard input is the script already' errors
+      """)
     #expect(try image.damage() == nil)
   }
 

@@ -294,7 +294,30 @@ struct FSTreeTests {
       ! '\(FSImage.program)' mkfs -q --size 200k -b 1k -d tree small 2>errors
       grep -q 'no space left on device' errors; [ ! -e small ]
       ! '\(FSImage.program)' mkfs -q --size 1m -d none small 2>errors
-      grep -q 'none: not a directory' errors; [ ! -e small ]
+      grep -q 'none: No such file or directory' errors; [ ! -e small ]
+      ! '\(FSImage.program)' mkfs -q --size 1m -d image small 2>errors
+      grep -q 'image: not a directory' errors; [ ! -e small ]
+      """)
+  }
+
+  @Test("fills a volume with the same bytes every time that UUID, hash seed and time are the same")
+  func deterministic() throws {
+    let image = try prepared()
+    try image.shell(
+      """
+      head -c 3000000 /dev/urandom >tree/random; mkdir tree/many; (cd tree/many; seq 500 | xargs touch)
+      make() {
+        '\(FSImage.program)' mkfs -q --size 64m -b 1k -I 256 -d tree -U 12345678-1234-1234-1234-123456789abc \\
+          -E hash_seed=87654321-1234-1234-1234-123456789abc $1
+      }
+      export SOURCE_DATE_EPOCH=1700000000
+      make one; cp -a tree copy; sleep 1.1; rm -rf tree; mv copy tree; make two; cmp one two
+      # What the tree does not say, and when it was read, has the time that was given.
+      for file in / /random /many /many/7 /lost+found; do
+        debugfs -R "stat $file" one 2>/dev/null | grep -E '^ *(ctime|atime|crtime)' | grep -vc 0x6553f100:00000000 && exit 1
+      done
+      export image="$PWD/one"; fs touch /touched; fs stat /touched | grep '^Modify: 2023-11-14 22:13:20.000000000'
+      SOURCE_DATE_EPOCH=x fs mkdir /m 2>errors && exit 1; grep "SOURCE_DATE_EPOCH: 'x': must be" errors
       """)
   }
 

@@ -118,6 +118,8 @@ struct MakeVolumeTests {
     ("inode-size", { ($0.blockSize, $0.inodeSize) = (65536, 65536) }),
     ("inode-size", { ($0.revision, $0.inodeSize) = (0, 256) }), ("inodes", { $0.inodeCount = 0 }),
     ("inodes", { $0.inodeCount = 1 << 32 }), ("inodes", { $0.inodeCount = 100_000 }),
+    // Eight inodes, and the first eleven have uses of their own.
+    ("inodes", { $0.byteCount = 64 << 10 }),
     ("bytes-per-inode", { $0.bytesPerInode = 1 }), ("bytes-per-inode", { $0.bytesPerInode = 1 << 40 }),
     ("reserved-percent", { $0.reservedPercent = 50.1 }), ("reserved-percent", { $0.reservedPercent = -0.1 }),
     ("reserved-percent", { $0.reservedPercent = .nan }), ("label", { $0.label = "more than 16 byte" }),

@@ -59,6 +59,8 @@ public enum CheckFailure: Error, Equatable, Sendable {
   case notExt2(magic: UInt16)
   /// Fewer bytes than a superblock needs.
   case tooSmall(byteCount: UInt64)
+  /// The copy of the superblock that was asked for would be behind the last byte.
+  case beyondEnd(block: UInt32)
   /// A revision later than 1.
   case revision(UInt32)
   /// Features that are not checked here, by their names in e2fsprogs.
@@ -75,6 +77,7 @@ extension CheckFailure: CustomStringConvertible {
     case .notExt2(let magic):
       "not an ext2 volume: the magic number is 0x\(String(magic, radix: 16)), expected 0xef53"
     case .tooSmall(let count): "not an ext2 volume: \(count) bytes have no room for a superblock"
+    case .beyondEnd(let block): "no superblock is in block \(block): the volume ends before it"
     case .revision(let revision): "the volume has revision \(revision), later than any that is known"
     case .unsupportedFeatures(let names):
       (names.contains("needs_recovery")

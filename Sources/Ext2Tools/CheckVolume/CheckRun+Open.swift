@@ -19,10 +19,12 @@ extension CheckRun {
   }
 
   private mutating func openCopy(_ block: UInt32, _ blockSize: Int?) throws(CheckFailure) {
-    var last = CheckFailure.notExt2(magic: 0)
+    var last = CheckFailure.beyondEnd(block: block)
     for log2 in 10...16 where blockSize == nil || blockSize == 1 << log2 {
+      let offset = UInt64(block) << UInt64(log2)
+      guard offset + UInt64(Superblock.byteCount) <= reader.byteCount else { break }
       do {
-        let found = try read(at: UInt64(block) << UInt64(log2))
+        let found = try read(at: offset)
         guard found.blockSizeLog2 == log2 else { continue }
         use(found)
         _ = readDescriptors(superblock: block)

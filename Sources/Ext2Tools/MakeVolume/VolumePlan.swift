@@ -19,6 +19,11 @@ public struct VolumePlan: Sendable {
     try options.check()
     let geometry = try VolumeGeometry(options)
     var superblock = Self.superblock(options, geometry)
+    let usedInodes = InitialContents.lostAndFound.rawValue
+    guard superblock.inodeCount >= usedInodes else {
+      let why = "\(superblock.inodeCount) are too few: \(usedInodes) are in use from the beginning"
+      throw .invalid(option: "inodes", why: why)
+    }
     do {
       layout = try superblock.validate(deviceByteCount: options.byteCount)
     } catch {

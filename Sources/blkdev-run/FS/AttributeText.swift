@@ -2,64 +2,73 @@
 /// getfattr/getfattr.c).
 enum AttributeText {
   /// A name or a path: bytes that would break a line, and backslash, as three octal digits behind a backslash.
-  static func name(_ name: [UInt8]) -> String { escaped(name, "\\=\n\r") }
+  static func name(_ name: [UInt8]) -> String { escaped(name, octal: "\\=\n\r", plain: "") }
 
   /// A value: as text in quotation marks where it is some, else in base64 behind 0s; or as told.
   static func encoded(_ value: [UInt8], as encoding: String?) -> String {
-    if value.isEmpty { return "" }
     switch encoding {
     case "hex": return "0x" + value.map(padded16).joined()
     case "base64": return "0s" + base64(value)
     case nil where !isText(value): return "0s" + base64(value)
-    default: return "\"" + escaped(value, "\\\"\n\r") + "\""
+    default: return "\"" + escaped(value, octal: "\n\r", plain: "\\\"") + "\""
     }
   }
 
   /// What a value on the command line means; nil when it is no such text.
   static func decoded(_ text: [UInt8]) -> [UInt8]? {
     let prefix = String(decoding: text.prefix(2), as: UTF8.self).lowercased()
-    if prefix == "0x" {
-      let digits = text.dropFirst(2).compactMap { Character(UnicodeScalar($0)).hexDigitValue }
-      guard digits.count == text.count - 2, digits.count % 2 == 0 else { return nil }
-      return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] * 16 + digits[$0 + 1]) }
+    if prefix == "0x" || prefix == "0s" {
+      let blanks: [UInt8] = [0x20, 0x09, 0x0A, 0x0D]
+      let rest = text.dropFirst(2).filter { !blanks.contains($0) }
+      return prefix == "0s" ? fromBase64(rest[...]) : fromHexadecimal(rest)
     }
-    if prefix == "0s" { return fromBase64(text.dropFirst(2)) }
     var rest = text[...]
     if rest.count >= 2, rest.first == UInt8(ascii: "\""), rest.last == UInt8(ascii: "\"") {
       rest = rest.dropFirst().dropLast()
     }
     var value: [UInt8] = []
     while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "\\") else {
-        value.append(byte)
-        continue
-      }
       let digits = rest.prefix(3)
-      if digits.count == 3, let octal = UInt8(String(decoding: digits, as: UTF8.self), radix: 8) {
+      if byte != UInt8(ascii: "\\") {
+        value.append(byte)
+      } else if digits.count == 3, let octal = UInt8(String(decoding: digits, as: UTF8.self), radix: 8) {
         value.append(octal)
         rest = rest.dropFirst(3)
-      } else if let next = rest.popFirst() {
+      } else if let next = rest.first, next == byte || next == UInt8(ascii: "\"") {
         value.append(next)
+        rest = rest.dropFirst()
       } else {
-        return nil
+        // As setfattr has it: a backslash before anything else is one.
+        value.append(byte)
       }
     }
     return value
   }
 
-  /// As getfattr decides it: nothing in it that a line cannot show.
-  private static func isText(_ value: [UInt8]) -> Bool {
-    let controls = value.dropLast(value.last == 0 ? 1 : 0).count { $0 < 32 || $0 == 127 }
-    return String(validating: value, as: UTF8.self) != nil && controls == 0 && value.last != 0
+  private static func fromHexadecimal(_ text: [UInt8]) -> [UInt8]? {
+    let digits = text.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
+    guard digits.count == text.count, digits.count % 2 == 0 else { return nil }
+    return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] * 16 + digits[$0 + 1]) }
   }
 
-  private static func escaped(_ bytes: [UInt8], _ special: String) -> String {
+  /// As getfattr decides it: not more than an eighth of it is no letter of ASCII. But what ends with a NUL is none, because
+  /// as text it would lose it.
+  private static func isText(_ value: [UInt8]) -> Bool {
+    let others = value.count { !(32...126).contains($0) }
+    return String(validating: value, as: UTF8.self) != nil && others * 8 <= value.count && value.last != 0
+  }
+
+  /// Bytes that would break a line, that steer a terminal, or that are no text, in octal; some more so, too, and others with
+  /// a backslash before.
+  private static func escaped(_ bytes: [UInt8], octal: String, plain: String) -> String {
     var result: [UInt8] = []
+    let isText = String(validating: bytes, as: UTF8.self) != nil
     for byte in bytes {
-      if special.utf8.contains(byte) || byte < 32 || byte == 127 {
+      if octal.utf8.contains(byte) || byte < 32 || byte == 127 || (byte > 127 && !isText) {
         let digits = String(byte, radix: 8)
         result += ("\\" + String(repeating: "0", count: 3 - digits.utf8.count) + digits).utf8
       } else {
+        if plain.utf8.contains(byte) { result.append(UInt8(ascii: "\\")) }
         result.append(byte)
       }
     }

@@ -2,6 +2,7 @@
 internal import Ext2
 internal import Ext2Format
 internal import HostTree
+internal import SystemPackage
 
 extension FSCommand {
   static let attributes: [FSCommand] = [
@@ -25,11 +26,13 @@ extension FSCommand {
         .flag("n", "numeric"), .flag("p", "absolute-names"),
       ], operandCount: 1...Int.max, access: .reading, run: getLists),
     FSCommand(
-      name: "setfacl", usage: "[-bkdnR] [-m ACL] [-x ACL] [--set ACL] [--mask] PATH…",
+      name: "setfacl", usage: "[-bkdnR] [-m ACL|-M FILE] [-x ACL|-X FILE] [--set ACL|--set-file FILE] [--mask] PATH…",
       summary:
-        "Change ACLs (u:1000:rx,g::r,d:u:5:rwx): -m sets entries, -x removes them, -b and -k remove all, -d default.",
+        "Change ACLs (u:1000:rx,g::r,d:u:5:rwx): -m sets entries, -x removes them, -b and -k remove all, -d default; "
+        + "-M, -X take them from a file of this machine, as getfacl prints them.",
       options: [
-        .value("m", "modify"), .value("x", "remove"), .value("set"), .flag("b", "remove-all"),
+        .value("m", "modify"), .value("M", "modify-file"), .value("x", "remove"), .value("X", "remove-file"),
+        .value("set"), .value("set-file"), .flag("b", "remove-all"),
         .flag("k", "remove-default"), .flag("d", "default"), .flag("n", "no-mask"), .flag("mask"),
         .flag("R", "recursive"),
       ], operandCount: 1...Int.max, access: .writing, run: setLists),
@@ -37,27 +40,19 @@ extension FSCommand {
 
   /// Visits the files that are named, and with -R what is below them, links not followed there.
   private static func forEachFile(
-    _ session: FSSession, _ arguments: VerbArguments, _ volume: Volume, followsLink: Bool = true,
-    _ body: ([UInt8], FileStatus) async throws(FSError) -> Void
+    _ session: FSSession, _ arguments: VerbArguments, followsLink: Bool = true,
+    _ body: (_ node: VolumeNode) async throws(FSError) -> Void
   ) async throws(FSError) {
     try await session.forEach(arguments.operands) { path async throws(FSError) in
-      var walk = try await copying { () async throws(TreeError) in
-        try await VolumeWalk(volume, from: path, followsLink: followsLink && !arguments.has("R"))
-      }
-      while true {
-        try session.checkStop()
-        var isDone = false
-        try await session.attempt { () async throws(FSError) in
-          switch try await copying({ () async throws(TreeError) in try await walk.next() }) {
-          case nil: isDone = true
-          case .leave: break
-          case .file(let node): try await body(node.path, node.status)
-          case .enter(let node):
-            if !arguments.has("R") { walk.skipContents() }
-            try await body(node.path, node.status)
-          }
+      try await session.walk(from: path, followsLink: followsLink && !arguments.has("R")) {
+        visit, walk async throws(FSError) in
+        switch visit {
+        case .leave: break
+        case .file(let node): try await body(node)
+        case .enter(let node):
+          if !arguments.has("R") { walk.skipContents() }
+          try await body(node)
         }
-        if isDone { return }
       }
     }
   }
@@ -76,7 +71,8 @@ extension FSCommand {
     }
     let followsLink = !arguments.has("h")
     let volume = try await session.volume(for: .reading)
-    try await forEachFile(session, arguments, volume, followsLink: followsLink) { path, _ async throws(FSError) in
+    try await forEachFile(session, arguments, followsLink: followsLink) { node async throws(FSError) in
+      let path = node.path
       let follows = followsLink && !arguments.has("R")
       var names: [[UInt8]]
       if let name = arguments.bytes("n") {
@@ -101,8 +97,7 @@ extension FSCommand {
         if arguments.has("only-values") {
           try session.output.write(value)
         } else {
-          lines.append(
-            "\(AttributeText.name(name))\(value.isEmpty ? "" : "=")\(AttributeText.encoded(value, as: encoding))")
+          lines.append("\(AttributeText.name(name))=\(AttributeText.encoded(value, as: encoding))")
         }
       }
       if arguments.has("only-values") { return }
@@ -134,7 +129,8 @@ extension FSCommand {
 
   private static func getLists(_ session: FSSession, _ arguments: VerbArguments) async throws(FSError) {
     let volume = try await session.volume(for: .reading)
-    try await forEachFile(session, arguments, volume) { path, status async throws(FSError) in
+    try await forEachFile(session, arguments) { node async throws(FSError) in
+      let path = node.path, status = node.status
       // As getfacl: a link has no ACL.
       if status.type == .symbolicLink { return }
       var lines: [String] = []
@@ -169,9 +165,13 @@ extension FSCommand {
   }
 
   private static func setLists(_ session: FSSession, _ arguments: VerbArguments) async throws(FSError) {
+    if session.isScript, ["M", "X", "set-file"].contains(where: { arguments.text($0) == "-" }) {
+      throw .usage("standard input is the script already")
+    }
     let change = try ListChange(arguments)
     let volume = try await session.volume(for: .writing)
-    try await forEachFile(session, arguments, volume) { path, status async throws(FSError) in
+    try await forEachFile(session, arguments) { node async throws(FSError) in
+      let path = node.path, status = node.status
       if status.type == .symbolicLink { return }
       let access = try await accessList(of: path, status, volume)
       var byDefault: AccessControlList?
@@ -220,8 +220,16 @@ struct ListChange {
     removesAll = arguments.has("b")
     removesDefault = arguments.has("k") || arguments.has("b")
     mask = arguments.has("mask") ? .recalculated : arguments.has("n") ? .kept : .recalculatedUnlessGiven
-    func clauses(_ option: String, needsPermissions: Bool) throws(FSError) -> [AccessControlClause] {
-      guard let text = arguments.text(option) else { return [] }
+    /// What an option says, and what is in the file that another one names.
+    func clauses(
+      _ option: String, file: String, needsPermissions: Bool = true
+    ) throws(FSError) -> [AccessControlClause] {
+      var text = arguments.text(option) ?? ""
+      if let path = arguments.text(file) {
+        do throws(Errno) { text += try "\n" + readText(path == "-" ? "/dev/stdin" : path) } catch {
+          throw .failed(TreeError(arguments.bytes(file) ?? [], .host(step: "read", error)))
+        }
+      }
       do throws(AccessControlError) {
         return try AccessControlClause.parse(text).map { clause throws(AccessControlError) in
           if needsPermissions && clause.permissions == nil {
@@ -233,11 +241,11 @@ struct ListChange {
         }
       } catch { throw .usage("\(error)") }
     }
-    set = try clauses("m", needsPermissions: true)
-    removed = try clauses("x", needsPermissions: false)
-    if arguments.has("set") { replaced = try clauses("set", needsPermissions: true) }
+    set = try clauses("m", file: "M")
+    removed = try clauses("x", file: "X", needsPermissions: false)
+    if arguments.has("set") || arguments.has("set-file") { replaced = try clauses("set", file: "set-file") }
     if set.isEmpty && removed.isEmpty && replaced == nil && !removesDefault {
-      throw .usage("what to do is missing: -m, -x, --set, -b or -k")
+      throw .usage("what to do is missing: -m, -M, -x, -X, --set, --set-file, -b or -k")
     }
   }
 

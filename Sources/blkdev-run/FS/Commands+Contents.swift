@@ -73,7 +73,8 @@ extension FSCommand {
     let base = name == "-" ? Array("stdin".utf8) : arguments.operands[0].lastName
     let path = await destination(arguments.operands.count > 1 ? arguments.operands[1] : [0x2F], for: base, volume)
     try await session.copyTree { control async throws(TreeError) in
-      let copy = TreeImport(to: volume, as: session.options.credentials, image: session.image, control)
+      let copy = TreeImport(
+        to: volume, as: session.options.credentials, image: session.image, accessTime: session.options.time, control)
       try await copy.putFile(source, to: path, keepsStatus: arguments.has("p"))
     }
   }
@@ -123,13 +124,9 @@ extension FSCommand {
     else { throw .usage("a length (-l) and a number as stamp (-s) are needed") }
     let (end, overflow) = start.addingReportingOverflow(length)
     guard !overflow else { throw .usage("-o and -l: no file is that long") }
-    let volume = try await session.volume(for: .writing)
-    let file = try await at(path) { () async throws(Ext2Error) in
-      try await volume.open(path, .create, as: session.options.credentials)
-    }
-    let content = ContentStamp(seed: stamp)
-    var position = start
-    do throws(FSError) {
+    try await withFile(path, creates: true, session) { file async throws(FSError) in
+      let content = ContentStamp(seed: stamp)
+      var position = start
       while position < end {
         try session.checkStop()
         var bytes = [UInt8](repeating: 0, count: Int(min(1 << 20, end - position)))
@@ -137,10 +134,6 @@ extension FSCommand {
         let done = try await at(path) { () async throws(Ext2Error) in try await file.write(bytes, at: position) }
         position += UInt64(done)
       }
-    } catch {
-      await file.close()
-      throw error
     }
-    await file.close()
   }
 }

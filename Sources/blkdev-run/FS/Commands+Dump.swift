@@ -84,6 +84,10 @@ extension FSCommand {
   private static func dumpInode(
     _ number: InodeNumber, _ volume: Volume, _ session: FSSession
   ) async throws(FSError) {
+    let count = await volume.statistics.inodeCount
+    guard number.rawValue > 0, UInt64(number.rawValue) <= count else {
+      throw .failed(TreeError("inode \(number)", .unfit("the volume has inodes 1 to \(count)")))
+    }
     let inode = try await at(Array("inode \(number)".utf8)) { () async throws(Ext2Error) in
       try await volume.inspect(number)
     }
@@ -94,11 +98,15 @@ extension FSCommand {
   private static func dumpBlock(
     _ number: BlockNumber, _ volume: Volume, _ session: FSSession
   ) async throws(FSError) {
+    let (_, layout) = try await at([]) { () async throws(Ext2Error) in try await volume.superblock() }
+    guard number.rawValue < layout.blockCount else {
+      throw .failed(TreeError("block \(number)", .unfit("the volume has blocks 0 to \(layout.blockCount - 1)")))
+    }
     let block = try await at(Array("block \(number)".utf8)) { () async throws(Ext2Error) in
       try await volume.inspect(number)
     }
     let use =
-      block.fixedUse.map { "\($0)" } ?? (block.isMarkedUsed.map { $0 ? "in use" : "free" } ?? "outside of the groups")
+      block.fixedUse?.words ?? (block.isMarkedUsed.map { $0 ? "in use" : "free" } ?? "outside of the groups")
     let json = JSONValue.members([
       "block": .unsigned(UInt64(number.rawValue)), "use": .string(use),
       "hex": .string(block.bytes.map(padded16).joined()),
@@ -173,5 +181,19 @@ extension FSCommand {
     }
     picture.finish()
     try show(picture.lines, picture.json, session)
+  }
+}
+
+extension FixedMetadata {
+  /// What it is, in words.
+  fileprivate var words: String {
+    switch self {
+    case .superblock: "superblock"
+    case .groupDescriptors: "group descriptors"
+    case .reservedDescriptors: "reserved group descriptors"
+    case .blockBitmap: "block bitmap"
+    case .inodeBitmap: "inode bitmap"
+    case .inodeTable: "inode table"
+    }
   }
 }

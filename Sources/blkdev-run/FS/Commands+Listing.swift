@@ -8,12 +8,14 @@ internal import Workload
 extension FSCommand {
   static let listing: [FSCommand] = [
     FSCommand(
-      name: "ls", usage: "[-laARidrU1N] [--full-time] [PATH…]",
-      summary: "List names; -l with all details, -i inode numbers, -U in the order of the disk, -N names unquoted.",
+      name: "ls", usage: "[-laARidtSrU1N] [--full-time] [PATH…]",
+      summary:
+        "List names; -l with all details, -i inode numbers, -t newest first, -S largest first, -U in the order of the "
+        + "disk, -r reversed, -N names unquoted.",
       options: [
         .flag("l"), .flag("a", "all"), .flag("A", "almost-all"), .flag("R", "recursive"), .flag("i", "inode"),
-        .flag("d", "directory"), .flag("r", "reverse"), .flag("U"), .flag("1"), .flag("n", "numeric-uid-gid"),
-        .flag("N", "literal"), .flag("full-time"),
+        .flag("d", "directory"), .flag("t"), .flag("S"), .flag("r", "reverse"), .flag("U"), .flag("1"),
+        .flag("n", "numeric-uid-gid"), .flag("N", "literal"), .flag("full-time"),
       ], operandCount: 0...Int.max, access: .reading, printsJSON: true,
       run: list),
     FSCommand(
@@ -36,6 +38,8 @@ extension FSCommand {
     let name: [UInt8]
     let status: FileStatus
     let target: [UInt8]?
+    /// Whether it has an ACL that says more than its permissions.
+    var hasList = false
 
     init(_ volume: Volume, _ path: [UInt8], _ name: [UInt8], _ status: FileStatus) async throws(FSError) {
       (self.path, self.name, self.status) = (path, name, status)
@@ -44,15 +48,22 @@ extension FSCommand {
         ? try await at(path) { () async throws(Ext2Error) in try await volume.symbolicLinkTarget(path) } : nil
     }
 
-    /// The object of JSON documents. Bytes that are no UTF-8 are repaired, and then `…_hex` has all of them.
-    var json: JSONValue {
-      func text(_ key: String, _ bytes: [UInt8]?) -> [(key: String, value: JSONValue)] {
-        guard let bytes else { return [] }
-        let value = (key: key, value: JSONValue.string(String(decoding: bytes, as: UTF8.self)))
-        if String(validating: bytes, as: UTF8.self) != nil { return [value] }
-        return [value, (key: key + "_hex", value: .string(bytes.map { padded16($0) }.joined()))]
+    /// As `init`, with its ACL.
+    static func withList(
+      _ volume: Volume, _ path: [UInt8], _ name: [UInt8], _ status: FileStatus
+    ) async throws(FSError) -> Listed {
+      var file = try await Listed(volume, path, name, status)
+      if status.type == .symbolicLink { return file }
+      // A list that is damaged is no reason to show nothing of the file.
+      for isDefault in status.type == .directory ? [false, true] : [false] where !file.hasList {
+        file.hasList = (try? await volume.accessControlList(of: path, isDefault: isDefault)) ?? nil != nil
       }
-      var members = text("path", path) + text("name", name)
+      return file
+    }
+
+    /// The object of JSON documents.
+    var json: JSONValue {
+      var members = jsonText("path", path) + jsonText("name", name)
       members += [
         ("type", .string(status.type.word)), ("inode", .unsigned(UInt64(status.inode))),
         ("mode", .string(octalText(status.permissions))), ("links", .unsigned(UInt64(status.linkCount))),
@@ -66,8 +77,15 @@ extension FSCommand {
       if let device = status.device {
         members += [("major", .unsigned(UInt64(device.major))), ("minor", .unsigned(UInt64(device.minor)))]
       }
-      return .object(members + text("target", target))
+      return .object(members + (target.map { jsonText("target", $0) } ?? []))
     }
+  }
+
+  /// Bytes as a member of a JSON object. What is no UTF-8 is repaired, and then `…_hex` has all of it.
+  private static func jsonText(_ key: String, _ bytes: [UInt8]) -> [(key: String, value: JSONValue)] {
+    let value = (key: key, value: JSONValue.string(String(decoding: bytes, as: UTF8.self)))
+    if String(validating: bytes, as: UTF8.self) != nil { return [value] }
+    return [value, (key: key + "_hex", value: .string(bytes.map { padded16($0) }.joined()))]
   }
 
   // MARK: ls
@@ -78,50 +96,42 @@ extension FSCommand {
     let paths = arguments.operands.isEmpty ? [[UInt8(ascii: "/")]] : arguments.operands
     var documents: [JSONValue] = []
     var files: [Listed] = []
-    var directories: [[UInt8]] = []
+    var directories: [Listed] = []
     try await session.forEach(paths) { path async throws(FSError) in
-      // A link that was named is shown as such with -l or -d, else followed, as ls does.
-      let status = try await at(path) { () async throws(Ext2Error) in
-        try await volume.status(of: path, followsLink: !style.isLong && !style.namesOnly)
+      // A link that was named is followed where it leads to a directory, but not with -l or -d, as ls does.
+      var status = try await at(path) { () async throws(Ext2Error) in
+        try await volume.status(of: path, followsLink: false)
       }
-      if status.type == .directory && !style.namesOnly {
-        directories.append(path)
-      } else {
-        files.append(try await Listed(volume, path, path, status))
+      if status.type == .symbolicLink && !style.isLong && !style.namesOnly,
+        let target = try? await volume.status(of: path), target.type == .directory
+      {
+        status = target
       }
+      let file = try await style.listed(volume, path, path, status)
+      if status.type == .directory && !style.namesOnly { directories.append(file) } else { files.append(file) }
     }
     if session.format == .json {
-      documents += files.map(\.json)
+      documents += style.sorted(files).map(\.json)
     } else {
-      try style.print(files, session.output)
+      try style.print(style.sorted(files), session.output)
     }
     let isAlone = files.isEmpty && paths.count == 1
     var isFirst = files.isEmpty
-    try await session.forEach(directories) { path async throws(FSError) in
-      var walk = try await copying { () async throws(TreeError) in
-        try await VolumeWalk(volume, from: path, followsLink: true)
-      }
-      while true {
-        try session.checkStop()
-        var isDone = false
-        try await session.attempt { () async throws(FSError) in
-          let visit = try await copying { () async throws(TreeError) in try await walk.next() }
-          guard let visit else { return isDone = true }
-          guard case .enter(let node) = visit else { return }
-          if node.depth > 0 && !style.isRecursive { return walk.skipContents() }
-          if node.depth > 0 && !style.shows(node.name) { return walk.skipContents() }
-          let entries = try await entries(of: node.path, volume, style, session)
-          if session.format == .json { return documents += entries.map(\.json) }
-          if !isFirst { try session.output.line("") }
-          if !isAlone || style.isRecursive { try session.output.line("\(style.text(node.path)):") }
-          isFirst = false
-          if style.isLong {
-            let blocks = entries.reduce(0) { $0 + UInt64($1.status.sectorCount) }
-            try session.output.line("total \(blocks / 2)")
-          }
-          try style.print(entries, session.output)
+    try await session.forEach(style.sorted(directories).map(\.path)) { path async throws(FSError) in
+      try await session.walk(from: path, followsLink: true) { visit, walk async throws(FSError) in
+        guard case .enter(let node) = visit else { return }
+        if !style.isRecursive { walk.skipContents() }
+        if node.depth > 0 && !style.shows(node.name) { return walk.skipContents() }
+        let entries = try await entries(of: node.path, volume, style, session)
+        if session.format == .json { return documents += entries.map(\.json) }
+        if !isFirst { try session.output.line("") }
+        if !isAlone || style.isRecursive { try session.output.line("\(style.text(node.path)):") }
+        isFirst = false
+        if style.isLong {
+          let blocks = entries.reduce(0) { $0 + UInt64($1.status.sectorCount) }
+          try session.output.line("total \(blocks / 2)")
         }
-        if isDone { return }
+        try style.print(entries, session.output)
       }
     }
     if session.format == .json {
@@ -132,19 +142,17 @@ extension FSCommand {
   private static func entries(
     of path: [UInt8], _ volume: Volume, _ style: ListStyle, _ session: FSSession
   ) async throws(FSError) -> [Listed] {
-    var names = try await at(path) { () async throws(Ext2Error) in try await volume.entries(of: path) }.map(\.name)
+    let names = try await at(path) { () async throws(Ext2Error) in try await volume.entries(of: path) }.map(\.name)
       .filter(style.shows)
-    if !style.isInDiskOrder { names.sort { $0.lexicographicallyPrecedes($1) } }
-    if style.isReversed { names.reverse() }
     var entries: [Listed] = []
     try await session.forEach(names) { name async throws(FSError) in
       let own = path.appending(name)
       let status = try await at(own) { () async throws(Ext2Error) in
         try await volume.status(of: own, followsLink: false)
       }
-      entries.append(try await Listed(volume, own, name, status))
+      entries.append(try await style.listed(volume, own, name, status))
     }
-    return entries
+    return style.sorted(entries)
   }
 
   // MARK: stat
@@ -190,27 +198,22 @@ extension FSCommand {
   // MARK: lsattr
 
   private static func listFlags(_ session: FSSession, _ arguments: VerbArguments) async throws(FSError) {
-    let volume = try await session.volume(for: .reading)
     let paths = arguments.operands.isEmpty ? [[UInt8(ascii: "/")]] : arguments.operands
     var documents: [JSONValue] = []
     func show(_ node: VolumeNode) throws(FSError) {
       if session.format == .json {
-        documents.append(
-          .members([
-            "path": .string(String(decoding: node.path, as: UTF8.self)),
-            "flags": .string(FlagText.shortText(node.status.flags)),
-            "generation": .unsigned(UInt64(node.status.generation)),
-          ]))
-        return
+        let members: [(key: String, value: JSONValue)] = [
+          ("flags", .string(FlagText.shortText(node.status.flags))),
+          ("generation", .unsigned(UInt64(node.status.generation))),
+        ]
+        return documents.append(.object(jsonText("path", node.path) + members))
       }
       let generation = arguments.has("v") ? "\(node.status.generation) " : ""
       try session.output.line(
         "\(generation)\(FlagText.text(node.status.flags)) \(ShellWords.quotedIfNeeded(node.path))")
     }
     try await session.forEach(paths) { path async throws(FSError) in
-      var walk = try await copying { () async throws(TreeError) in try await VolumeWalk(volume, from: path) }
-      while let visit = try await copying({ () async throws(TreeError) in try await walk.next() }) {
-        try session.checkStop()
+      try await session.walk(from: path) { visit, walk async throws(FSError) in
         switch visit {
         case .leave: break
         case .file(let node): try show(node)

@@ -71,26 +71,21 @@ extension FSCommand {
       if last.isEmpty || last == Array(".".utf8) || last == Array("..".utf8) {
         throw .failed(path, "'.', '..' and the root cannot be removed")
       }
+      // Without slashes behind it: rm(1) empties the directory that a link with one leads to, and then cannot remove it.
+      let name = Array(path.reversed().drop { $0 == UInt8(ascii: "/") }.reversed())
       let status: FileStatus
-      do throws(Ext2Error) { status = try await volume.status(of: path, followsLink: false) } catch {
+      do throws(Ext2Error) { status = try await volume.status(of: name, followsLink: false) } catch {
         if case .notFound = error, arguments.has("f") { return }
         throw .failed(TreeError(path, .volume(error)))
+      }
+      if path.count > name.count && status.type != .directory {
+        throw .failed(TreeError(path, .volume(.notADirectory(""))))
       }
       guard arguments.has("r"), status.type == .directory else {
         return try await at(path) { () async throws(Ext2Error) in try await volume.unlink(path) }
       }
-      try await removeTree(path, volume, session)
-    }
-  }
-
-  private static func removeTree(_ path: [UInt8], _ volume: Volume, _ session: FSSession) async throws(FSError) {
-    var walk = try await copying { () async throws(TreeError) in try await VolumeWalk(volume, from: path) }
-    while true {
-      try session.checkStop()
-      var isDone = false
-      try await session.attempt { () async throws(FSError) in
-        switch try await copying({ () async throws(TreeError) in try await walk.next() }) {
-        case nil: isDone = true
+      try await session.walk(from: path) { visit, _ async throws(FSError) in
+        switch visit {
         case .enter: break
         case .file(let node):
           try await at(node.path) { () async throws(Ext2Error) in try await volume.unlink(node.path) }
@@ -98,7 +93,6 @@ extension FSCommand {
           try await at(node.path) { () async throws(Ext2Error) in try await volume.removeDirectory(node.path) }
         }
       }
-      if isDone { return }
     }
   }
 

@@ -22,20 +22,32 @@ extension FSCommand {
       access: .none, run: synchronizeFiles),
   ]
 
-  /// Runs something on an open file.
-  private static func withFile(
-    _ path: [UInt8], _ options: OpenOptions, _ session: FSSession,
-    _ body: (File) async throws(Ext2Error) -> Void
+  /// Runs something on an open file. One that was made for it is taken away again when it fails.
+  static func withFile(
+    _ path: [UInt8], creates: Bool, _ session: FSSession, _ body: (File) async throws(FSError) -> Void
   ) async throws(FSError) {
     let volume = try await session.volume(for: .writing)
-    try await at(path) { () async throws(Ext2Error) in
-      let file = try await volume.open(path, options, as: session.options.credentials)
-      do throws(Ext2Error) { try await body(file) } catch {
-        await file.close()
-        throw error
-      }
-      await file.close()
+    let place = try await copying { () async throws(TreeError) in try await volume.followed(path) }
+    let isNew = creates ? try await !exists(place, volume) : false
+    let file = try await at(path) { () async throws(Ext2Error) in
+      try await volume.open(place, creates ? .create : [], as: session.options.credentials)
     }
+    do throws(FSError) {
+      try await body(file)
+      await file.close()
+    } catch {
+      await file.close()
+      if isNew { try? await volume.unlink(place) }
+      throw error
+    }
+  }
+
+  private static func exists(_ path: [UInt8], _ volume: Volume) async throws(FSError) -> Bool {
+    do throws(Ext2Error) { _ = try await volume.status(of: path) } catch {
+      if case .notFound = error { return false }
+      throw .failed(TreeError(path, .volume(error)))
+    }
+    return true
   }
 
   private static func truncate(_ session: FSSession, _ arguments: VerbArguments) async throws(FSError) {
@@ -46,19 +58,17 @@ extension FSCommand {
     }
     try await session.forEach(arguments.operands) { path async throws(FSError) in
       let volume = try await session.volume(for: .writing)
-      if arguments.has("c") {
-        do throws(Ext2Error) { _ = try await volume.status(of: path) } catch {
-          if case .notFound = error { return }
-        }
-      }
-      try await withFile(path, arguments.has("c") ? [] : .create, session) { file async throws(Ext2Error) in
-        let old = try await file.status().byteCount
-        switch sign {
-        case "+":
-          let (sum, overflow) = old.addingReportingOverflow(size)
-          try await file.truncate(to: overflow ? .max : sum)
-        case "-": try await file.truncate(to: old - min(old, size))
-        default: try await file.truncate(to: size)
+      if arguments.has("c"), try await !exists(path, volume) { return }
+      try await withFile(path, creates: !arguments.has("c"), session) { file async throws(FSError) in
+        try await at(path) { () async throws(Ext2Error) in
+          let old = try await file.status().byteCount
+          switch sign {
+          case "+":
+            let (sum, overflow) = old.addingReportingOverflow(size)
+            try await file.truncate(to: overflow ? .max : sum)
+          case "-": try await file.truncate(to: old - min(old, size))
+          default: try await file.truncate(to: size)
+          }
         }
       }
     }
@@ -73,18 +83,16 @@ extension FSCommand {
     let (end, overflow) = start.addingReportingOverflow(length)
     guard !overflow, length > 0 else { throw .usage("-o \(start) -l \(length): not a range of bytes") }
     var mode: FallocateMode = arguments.has("n") ? .keepSize : []
-    var options: OpenOptions = .create
     if arguments.has("p") {
       // As fallocate(1): a hole implies that the size stays.
       mode = [.punchHole, .keepSize]
-      options = []
     }
     if arguments.has("z") { mode.insert(.zeroRange) }
     if arguments.has("c") { mode.insert(.collapseRange) }
     if arguments.has("i") { mode.insert(.insertRange) }
-    let finalMode = mode
-    try await withFile(arguments.operands[0], options, session) { file async throws(Ext2Error) in
-      try await file.fallocate(finalMode, start..<end)
+    let finalMode = mode, path = arguments.operands[0]
+    try await withFile(path, creates: !arguments.has("p"), session) { file async throws(FSError) in
+      try await at(path) { () async throws(Ext2Error) in try await file.fallocate(finalMode, start..<end) }
     }
   }
 

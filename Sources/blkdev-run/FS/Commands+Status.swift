@@ -51,18 +51,11 @@ extension FSCommand {
         }
         return try await change(path, status, followsLink: followsLink)
       }
-      var walk = try await copying { () async throws(TreeError) in try await VolumeWalk(volume, from: path) }
-      while true {
-        try session.checkStop()
-        var isDone = false
-        try await session.attempt { () async throws(FSError) in
-          switch try await copying({ () async throws(TreeError) in try await walk.next() }) {
-          case nil: isDone = true
-          case .enter(let node), .file(let node): try await change(node.path, node.status, followsLink: false)
-          case .leave: break
-          }
+      try await session.walk(from: path) { visit, _ async throws(FSError) in
+        switch visit {
+        case .enter(let node), .file(let node): try await change(node.path, node.status, followsLink: false)
+        case .leave: break
         }
-        if isDone { return }
       }
     }
   }

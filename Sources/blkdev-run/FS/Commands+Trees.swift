@@ -18,8 +18,10 @@ extension FSCommand {
     let volume = try await session.volume(for: .writing)
     let path = arguments.operands.count > 1 ? arguments.operands[1] : [UInt8(ascii: "/")]
     try await session.copyTree { control async throws(TreeError) in
-      try await TreeImport(to: volume, as: session.options.credentials, image: session.image, control)
-        .run(from: arguments.operands[0], to: path)
+      try await TreeImport(
+        to: volume, as: session.options.credentials, image: session.image, accessTime: session.options.time, control
+      )
+      .run(from: arguments.operands[0], to: path)
     }
   }
 

@@ -1,5 +1,7 @@
+internal import ArgumentParser
 internal import Ext2
 internal import HostTree
+internal import Reactor
 internal import Workload
 
 /// What stands before a verb: `blkdev-run fs [OPTION…] IMAGE VERB …`.
@@ -12,6 +14,8 @@ struct FSOptions: Sendable {
   var mount = MountOptions()
   var credentials = Credentials.root
   var wantsHelp = false
+  /// The time for all that is changed, where the environment sets one.
+  var time: CalendarTime?
   /// The image or block device.
   var image = ""
   /// The verb and its words; a lone "-" means a script on standard input.
@@ -44,6 +48,9 @@ struct FSOptions: Sendable {
         throw .usage("unknown option \(text)" + Self.hint(parts[0], known))
       }
     }
+    do throws(ValidationError) {
+      time = try GivenTime.seconds().map { CalendarTime(seconds: $0, nanoseconds: 0) }
+    } catch { throw .usage(error.message) }
     image = String(decoding: operands.first ?? [], as: UTF8.self)
     self.words = Array(operands.dropFirst() + rest)
     if operands.first == Array("help".utf8) { wantsHelp = true }

@@ -28,7 +28,7 @@ final class FSSession {
   /// Whether the words come from standard input, which then is not a file to read.
   let isScript: Bool
   /// Where verbs run.
-  let reactor = ThreadReactor()
+  let reactor: ThreadReactor
   private let progress: ProgressPrinter?
   private var mounted: (volume: Volume, access: Access)?
   /// How the verb that runs prints.
@@ -41,6 +41,7 @@ final class FSSession {
   init(_ options: FSOptions, _ control: RunControl, _ progress: ProgressPrinter?) {
     self.options = options
     format = options.format
+    reactor = ThreadReactor(calendarTime: options.time)
     self.control = control
     self.progress = progress
     isScript = options.words.first == [UInt8(ascii: "-")]
@@ -121,6 +122,27 @@ final class FSSession {
     for operand in operands {
       try checkStop()
       try await attempt { () async throws(FSError) in try await body(operand) }
+    }
+  }
+
+  /// Visits what is at a path of the mounted volume, and everything below it. What an error is about is left out with
+  /// --keep-going.
+  func walk(
+    from path: [UInt8], followsLink: Bool = false,
+    _ body: (VolumeVisit, inout VolumeWalk) async throws(FSError) -> Void
+  ) async throws(FSError) {
+    let volume = try await volume(for: .reading)
+    var walk = try await copying { () async throws(TreeError) in
+      try await VolumeWalk(volume, from: path, followsLink: followsLink)
+    }
+    var isDone = false
+    while !isDone {
+      try checkStop()
+      try await attempt { () async throws(FSError) in
+        let visit = try await copying { () async throws(TreeError) in try await walk.next() }
+        guard let visit else { return isDone = true }
+        try await body(visit, &walk)
+      }
     }
   }
 

@@ -75,7 +75,8 @@ struct FSVerb: ParsableCommand {
 
       Paths begin at the volume's root. Words of a script are split as a shell does: '…', "…", $'…' with C's escapes, a
       backslash takes the next byte as it is, \\xNN is a byte, # begins a comment. Names are printed so that they can be
-      read back. Verbs that only look mount for reading and never write the image. Times are UTC.
+      read back. Verbs that only look mount for reading and never write the image. Times are UTC; where
+      E2FSPROGS_FAKE_TIME or SOURCE_DATE_EPOCH is set, in seconds since 1970, that is the time for all that is changed.
 
       Verbs:
       \(verbs)

@@ -5,12 +5,14 @@ internal import Reactor
 
 /// How ls prints.
 struct ListStyle {
+  private enum Order { case name, time, size, disk }
+
   let isLong: Bool
   let isRecursive: Bool
   /// Directories as names, not what is in them.
   let namesOnly: Bool
-  let isReversed: Bool
-  let isInDiskOrder: Bool
+  private let isReversed: Bool
+  private let order: Order
   private let showsAll: Bool
   private let showsHidden: Bool
   private let showsInodes: Bool
@@ -23,7 +25,12 @@ struct ListStyle {
     isRecursive = arguments.has("R")
     namesOnly = arguments.has("d")
     isReversed = arguments.has("r")
-    isInDiskOrder = arguments.has("U")
+    switch arguments.last(of: ["t", "S", "U"]) {
+    case "t": order = .time
+    case "S": order = .size
+    case "U": order = .disk
+    default: order = .name
+    }
     showsAll = arguments.has("a")
     showsHidden = showsAll || arguments.has("A")
     showsInodes = arguments.has("i")
@@ -34,6 +41,30 @@ struct ListStyle {
   func shows(_ name: [UInt8]) -> Bool {
     if name == Array(".".utf8) || name == Array("..".utf8) { return showsAll }
     return showsHidden || name.first != UInt8(ascii: ".")
+  }
+
+  /// A file with what this style prints of it.
+  func listed(
+    _ volume: Volume, _ path: [UInt8], _ name: [UInt8], _ status: FileStatus
+  ) async throws(FSError) -> FSCommand.Listed {
+    isLong ? try await .withList(volume, path, name, status) : try await .init(volume, path, name, status)
+  }
+
+  /// The files in the order that they are printed in; those that are equal in it by name.
+  func sorted(_ files: [FSCommand.Listed]) -> [FSCommand.Listed] {
+    if case .disk = order { return isReversed ? files.reversed() : files }
+    let sorted = files.sorted(by: precedes)
+    return isReversed ? sorted.reversed() : sorted
+  }
+
+  private func precedes(_ left: FSCommand.Listed, _ right: FSCommand.Listed) -> Bool {
+    let one = left.status, other = right.status
+    switch order {
+    case .time where one.modificationTime != other.modificationTime:
+      return one.modificationTime > other.modificationTime
+    case .size where one.byteCount != other.byteCount: return one.byteCount > other.byteCount
+    default: return left.name.lexicographicallyPrecedes(right.name)
+    }
   }
 
   /// A name, so that a shell and our scripts read it back; raw with -N.
@@ -64,7 +95,8 @@ struct ListStyle {
     let size = status.device.map { "\($0.major), \($0.minor)" } ?? "\(status.byteCount)"
     let time = status.modificationTime
     columns += [
-      modeText(status.type, status.permissions), "\(status.linkCount)", "\(status.user)", "\(status.group)", size,
+      modeText(status.type, status.permissions) + (file.hasList ? "+" : ""), "\(status.linkCount)", "\(status.user)",
+      "\(status.group)", size,
       showsFullTime ? time.fullText : time.minuteText,
     ]
     return columns

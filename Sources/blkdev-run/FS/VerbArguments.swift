@@ -13,6 +13,8 @@ struct VerbOption {
 struct VerbArguments {
   private(set) var operands: [[UInt8]] = []
   private var values: [String: [[UInt8]]] = [:]
+  /// The first names of the options, in their order.
+  private var given: [String] = []
 
   /// - Parameter isOperand: of a word that begins with a dash: whether it is no option, as "-x" is of chmod.
   /// - Throws: `usage`, without the verb's name.
@@ -80,10 +82,13 @@ struct VerbArguments {
 
   private mutating func note(_ option: VerbOption, _ value: [UInt8]) {
     values[option.names[0], default: []].append(value)
+    given.append(option.names[0])
   }
 
   /// Whether the option with this first name was given.
   func has(_ name: String) -> Bool { values[name] != nil }
+  /// Which of these, by their first names, was given last.
+  func last(of names: Set<String>) -> String? { given.last(where: names.contains) }
   /// The last value of an option.
   func bytes(_ name: String) -> [UInt8]? { values[name]?.last }
   /// The same as text.
