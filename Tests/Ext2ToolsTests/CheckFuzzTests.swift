@@ -80,6 +80,15 @@ struct CheckFuzzTests {
     #expect(damaged.bytesRead <= 3 * UInt64(image.count), "\(damaged.bytesRead)")
   }
 
+  @Test("whose journal says that it is as large as a number can be is checked to the end")
+  func largestJournal() throws {
+    let image = try Images.make(blockSize: 1024, byteCount: 4 << 20, options: ["-O", "has_journal"])
+    let damaged = CountedBytes(image)
+    let inode = try #require(try VolumeFields(image).fields.first { $0.what == "inode 8 +40" }).offset - 40
+    for field in [4, 108] { try damaged.image.put([UInt8](repeating: 255, count: 4), at: inode + field) }
+    #expect(try !VolumeChecker().check(damaged).isClean)
+  }
+
   private func number(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
 }
 

@@ -24,7 +24,10 @@ struct ImageUse {
     let wasClean = checkAndRepair(checker)
     guard let after = mountAndUse(), wasClean, hasAttributes, !hidesInodes else { return }
     let report = try? checker.check(MemoryBytes(after))
-    let findings = report?.findings.filter { $0.kind.weight != .note && !isTakenForOverflow($0) }
+    // Blocks that the resize inode names beyond those it keeps are nobody's to a checker, until somebody gets them.
+    let findings = report?.findings.filter {
+      $0.kind.weight != .note && !isTakenForOverflow($0) && $0.inode != InodeNumber.resize.rawValue
+    }
     if findings?.isEmpty != true {
       fatalError("clean before, no corruption was met, and not clean after: \(findings?.prefix(3) ?? [])")
     }

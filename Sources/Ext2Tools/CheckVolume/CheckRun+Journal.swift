@@ -33,7 +33,8 @@ extension CheckRun {
         UInt64(inode.integer(at: 4, as: UInt32.self)) | UInt64(inode.integer(at: 108, as: UInt32.self)) << 32
       first = inode.integer(at: 40)
       pointers = (0..<15).map { inode.integer(at: 40 + 4 * $0) }
-      blockCount = (size + UInt64(geometry.blockSize) - 1) >> UInt64(geometry.blockSizeLog2)
+      // Rounded up without a sum, which hostile sizes would overflow.
+      blockCount = (size >> UInt64(geometry.blockSizeLog2)) + (size & UInt64(geometry.blockSize - 1) == 0 ? 0 : 1)
       isFile =
         inode.integer(at: 26, as: UInt16.self) != 0 && inode.integer(at: 0, as: UInt16.self) >> 12 == 8
         && size >> UInt64(geometry.blockSizeLog2) >= Self.smallestJournal
