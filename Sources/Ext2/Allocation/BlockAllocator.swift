@@ -67,9 +67,7 @@ final class BlockAllocator {
     let start = layout.contains(goal) ? goal : layout.firstDataBlock
     while true {
       let clearCount = pendingFrees.clearCount
-      let isAllowed =
-        ticket.mayUseReservedBlocks || groups.freeBlockCount > UInt64(groups.superblock.reservedBlockCount)
-      for respectsWindows in isAllowed ? [true, false] : [] {
+      for respectsWindows in available(count, ticket) > 0 ? [true, false] : [] {
         if let run = try await search(count, from: start, inode, respectsWindows: respectsWindows, ticket) {
           return run
         }
@@ -78,6 +76,13 @@ final class BlockAllocator {
       if pendingFrees.clearCount != clearCount { continue }
       guard try await pendingFrees.waitForSome() else { throw .noSpace }
     }
+  }
+
+  /// How many of so many blocks may be taken now: all, or those that are not reserved for others.
+  private func available(_ count: Int, _ ticket: MetadataTicket) -> Int {
+    if ticket.mayUseReservedBlocks { return count }
+    let free = groups.freeBlockCount, reserved = UInt64(groups.superblock.reservedBlockCount)
+    return free > reserved ? min(count, Int(clamping: free - reserved)) : 0
   }
 
   private func search(
@@ -96,6 +101,9 @@ final class BlockAllocator {
         bitmap = try await blockBitmap(of: group, ticket)
       }
       let startBit = step == 0 ? layout.bitIndex(of: goal) : 0
+      // Others may have taken some while we read.
+      let count = available(count, ticket)
+      if count == 0 { return nil }
       if let run = take(count, in: group, bitmap, from: startBit, inode, respectsWindows: respectsWindows) {
         return run
       }
