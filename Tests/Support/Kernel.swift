@@ -50,6 +50,11 @@ package enum Kernel {
     return outcome.output
   }
 
+  /// Makes a directory without starting a process.
+  package static func makeDirectory(_ path: String) throws {
+    guard unsafe mkdir(path, 0o755) == 0 else { throw Images.Failure(output: "mkdir \(path): errno \(errno)") }
+  }
+
   package static func write(_ bytes: [UInt8], to path: String, at offset: Int64 = 0) throws {
     let file = try FileDescriptor.open(
       FilePath(path), .writeOnly, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])

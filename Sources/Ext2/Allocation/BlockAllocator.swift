@@ -19,6 +19,8 @@ public enum AllocationPolicyName: String, Sendable, CaseIterable {
 final class BlockAllocator {
   static let smallestWindow = 8
   static let largestWindow = 1024
+  /// Groups after the goal's that are searched for room for a whole window.
+  private static let nearGroupCount = 8
 
   let groups: GroupTable
   let metadata: MetadataCache
@@ -27,7 +29,8 @@ final class BlockAllocator {
   /// Without it no file keeps blocks to itself.
   private let usesWindows: Bool
   private var windows = ReservationWindows(largestCount: largestWindow)
-  private var windowSizes: [InodeNumber: Int] = [:]
+  /// Of each file's last window, and how many of its blocks the file has taken.
+  private var windowSizes: [InodeNumber: (size: Int, used: Int)] = [:]
   private var lastAllocated: BlockNumber
 
   init(
@@ -67,10 +70,8 @@ final class BlockAllocator {
     let start = layout.contains(goal) ? goal : layout.firstDataBlock
     while true {
       let clearCount = pendingFrees.clearCount
-      let isAllowed =
-        ticket.mayUseReservedBlocks || groups.freeBlockCount > UInt64(groups.superblock.reservedBlockCount)
-      for respectsWindows in isAllowed ? [true, false] : [] {
-        if let run = try await search(count, from: start, inode, respectsWindows: respectsWindows, ticket) {
+      for search in available(count, ticket) > 0 ? Search.allCases : [] {
+        if let run = try await run(of: count, from: start, inode, search, ticket) {
           return run
         }
       }
@@ -80,14 +81,31 @@ final class BlockAllocator {
     }
   }
 
-  private func search(
-    _ count: Int, from goal: BlockNumber, _ inode: InodeNumber, respectsWindows: Bool, _ ticket: MetadataTicket
+  /// How many of so many blocks may be taken now: all, or those that are not reserved for others.
+  private func available(_ count: Int, _ ticket: MetadataTicket) -> Int {
+    if ticket.mayUseReservedBlocks { return count }
+    let free = groups.freeBlockCount, reserved = UInt64(groups.superblock.reservedBlockCount)
+    return free > reserved ? min(count, Int(clamping: free - reserved)) : 0
+  }
+
+  /// What a search is content with, one after the other.
+  private enum Search: CaseIterable {
+    /// To go on at the goal, or room for a whole window in a group that is near.
+    case wholeWindow
+    /// Whatever other files do not keep for themselves.
+    case outsideWindows
+    case anywhere
+  }
+
+  private func run(
+    of count: Int, from goal: BlockNumber, _ inode: InodeNumber, _ search: Search, _ ticket: MetadataTicket
   ) async throws(Ext2Error) -> (first: BlockNumber, count: Int)? {
     let first = Int(layout.group(of: goal).rawValue), groupCount = Int(layout.groupCount)
+    let wanted = inode == .none ? count : max(count, nextWindowSize(of: inode))
     // The goal's group is visited twice: from the goal on, and at the end from its start.
-    for step in 0...groupCount {
+    for step in 0...(search == .wholeWindow ? min(Self.nearGroupCount, groupCount) : groupCount) {
       let group = layout.group((first + step) % groupCount)
-      if groups[group].freeBlockCount == 0 { continue }
+      if groups[group].freeBlockCount < (search == .wholeWindow && step > 0 ? wanted : 1) { continue }
       let bitmap: MetadataBlock
       if let now = metadata.cached(groups[group].blockBitmap), now.isChecked {
         ticket.pin(now)
@@ -96,7 +114,10 @@ final class BlockAllocator {
         bitmap = try await blockBitmap(of: group, ticket)
       }
       let startBit = step == 0 ? layout.bitIndex(of: goal) : 0
-      if let run = take(count, in: group, bitmap, from: startBit, inode, respectsWindows: respectsWindows) {
+      // Others may have taken some while we read.
+      let count = available(count, ticket)
+      if count == 0 { return nil }
+      if let run = take(count, in: group, bitmap, from: startBit, inode, wanted: wanted, search) {
         return run
       }
       ticket.unpin(bitmap)
@@ -138,16 +159,15 @@ final class BlockAllocator {
   /// Chooses free bits and sets them.
   private func take(
     _ count: Int, in group: GroupNumber, _ bitmap: MetadataBlock, from startBit: Int, _ inode: InodeNumber,
-    respectsWindows: Bool
+    wanted: Int, _ search: Search
   ) -> (first: BlockNumber, count: Int)? {
     let bits = layout.blockCount(of: group)
     let base = layout.firstBlock(of: group).rawValue
-    let wanted = inode == .none ? count : max(count, windowSizes[inode] ?? Self.smallestWindow)
     var start = startBit
     var chosen: Range<Int>?
     while start < bits, chosen == nil {
       let found = bitmap.withBytes { bytes in
-        choose(bytes, start..<bits, base, inode, wanted: wanted, count, respectsWindows)
+        choose(bytes, start..<bits, base, inode, wanted: wanted, count, search)
       }
       guard let run = found else { return nil }
       // A block marked free that is somebody's metadata is corruption: it is reported and left alone.
@@ -167,15 +187,16 @@ final class BlockAllocator {
     metadata.markDirty(bitmap)
     groups.changeFreeBlocks(of: group, by: -run.count)
     let first = base + UInt32(run.lowerBound)
-    moveWindow(of: inode, past: first + UInt32(run.count), limit: base + UInt32(bits))
+    moveWindow(of: inode, past: first..<first + UInt32(run.count), limit: base + UInt32(bits))
     lastAllocated = BlockNumber(rawValue: first + UInt32(run.count) - 1)
     return (BlockNumber(rawValue: first), run.count)
   }
 
   private func choose(
     _ bytes: RawSpan, _ range: Range<Int>, _ base: UInt32, _ inode: InodeNumber, wanted: Int, _ count: Int,
-    _ respectsWindows: Bool
+    _ search: Search
   ) -> Range<Int>? {
+    let respectsWindows = search != .anywhere
     // Right at the goal, however few: the file goes on where it ended.
     if let first = usableRun(bytes, from: range.lowerBound, in: range, base, inode, respectsWindows),
       first.lowerBound == range.lowerBound
@@ -190,7 +211,7 @@ final class BlockAllocator {
       if run.count > longest?.count ?? 0 { longest = run }
       start = run.upperBound
     }
-    return longest.map { cut($0, count) }
+    return search == .wholeWindow ? nil : longest.map { cut($0, count) }
   }
 
   private func cut(_ run: Range<Int>, _ count: Int) -> Range<Int> {
@@ -220,12 +241,30 @@ final class BlockAllocator {
     return nil
   }
 
-  /// The window follows the file: it covers the blocks after its last one, and doubles while the file grows.
-  private func moveWindow(of inode: InodeNumber, past end: UInt32, limit: UInt32) {
+  /// The size of the window that a file gets when it needs a new one: twice that of one that it has used for the most part
+  /// (fs/ext2/balloc.c, alloc_new_reservation); but all windows together leave half of the free space.
+  private func nextWindowSize(of inode: InodeNumber) -> Int {
+    guard let last = windowSizes[inode] else { return Self.smallestWindow }
+    let share = Int(clamping: groups.freeBlockCount) / (2 * (windows.count + 1))
+    let size = last.used * 2 > last.size ? last.size * 2 : last.size
+    return max(Self.smallestWindow, min(Self.largestWindow, share, size))
+  }
+
+  /// The file goes on in what is left of its window, or gets a new one from its new blocks on. No two windows overlap:
+  /// what two files claim neither could use.
+  private func moveWindow(of inode: InodeNumber, past blocks: Range<UInt32>, limit: UInt32) {
     guard inode != .none, usesWindows else { return }
-    let size = min(Self.largestWindow, (windowSizes[inode] ?? Self.smallestWindow) * 2)
-    windowSizes[inode] = size
-    windows[inode] = end < limit ? end..<min(limit, end + UInt32(size)) : nil
+    let end = blocks.upperBound
+    if let window = windows[inode], (window.lowerBound...window.upperBound).contains(end) {
+      windows[inode] = end..<window.upperBound
+      windowSizes[inode]?.used += blocks.count
+      return
+    }
+    let size = nextWindowSize(of: inode)
+    var upper = max(end, min(limit, blocks.lowerBound + UInt32(size)))
+    if let other = windows.first(touching: end..<upper, notOf: inode) { upper = max(end, other.lowerBound) }
+    windows[inode] = end..<upper
+    windowSizes[inode] = (size, blocks.count)
   }
 
   /// Whether a block is free, or waits to be freed, as far as that can be told from what is in memory.

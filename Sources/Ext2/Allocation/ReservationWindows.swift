@@ -15,6 +15,9 @@ struct ReservationWindows {
   private var entries: [Entry] = []
   private var windows: [InodeNumber: Range<UInt32>] = [:]
 
+  /// How many files have one.
+  var count: Int { windows.count }
+
   init(largestCount: Int) { self.largestCount = largestCount }
 
   /// A file's window; nil, or an empty one, for none.
