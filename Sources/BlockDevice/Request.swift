@@ -101,6 +101,7 @@ public protocol RequestHandler: AnyObject {
   /// The next of the requests merged behind this one.
   var follower: Request?
   private var lastFollower: Request?
+  private var ownTag: Int?
   private var keptContext: AnyObject?
 
   /// Its index among the queue's places.
@@ -115,6 +116,27 @@ public protocol RequestHandler: AnyObject {
     unsafe segments = .allocate(capacity: segmentCapacity)
   }
   deinit { unsafe segments.deallocate() }
+
+  // MARK: Requests of a layer's own
+
+  /// A request that no queue has: a device layer makes it for what it asks of its device on its own account. It keeps
+  /// its tag for good.
+  package convenience init(ownTag: Int, segmentCapacity: Int) {
+    self.init(place: -1, segmentCapacity: segmentCapacity)
+    self.ownTag = ownTag
+  }
+
+  /// Makes a layer's own request a new one that begins at `offset`; segments follow with `append`.
+  package func prepareOwn(_ operation: Operation, at offset: UInt64, byteCount: Int = 0, isFUA: Bool = false) {
+    precondition(ownTag != nil, "a request that belongs to a queue")
+    ask = Ask()
+    flight = Flight()
+    flight.tag = ownTag
+    phase = .admitted
+    prepare(operation, at: offset, byteCount: byteCount)
+    ask.isFUA = isFUA
+    phase = .dispatched
+  }
 
   // MARK: Filling in
 

@@ -1,0 +1,101 @@
+public import BlockDevice
+internal import Reactor
+
+/// How long requests take, and how many bytes and requests go through a second.
+public struct LatencyModel: Equatable, Sendable {
+  /// Times of reads.
+  public var read: TimeDistribution?
+  /// Times of writes, discards and zeroings.
+  public var write: TimeDistribution?
+  /// Times of flushes.
+  public var flush: TimeDistribution?
+  /// Nanoseconds a request takes longer for each byte between the end of the last one and its beginning, as a disk's head that
+  /// has to move; in nanoseconds a MiB.
+  public var seekNanosecondsPerMebibyte: UInt64 = 0
+  /// Requests a second; nil: as many as there are.
+  public var requestRate: UInt64?
+  /// Bytes a second; nil: as many as there are.
+  public var byteRate: UInt64?
+  /// What may go through at once after a pause, in nanoseconds of the rates.
+  public var burstNanoseconds: UInt64 = 10_000_000
+  /// Everything at once.
+  public init() {}
+}
+
+/// Delays requests as a model says.
+public final class LatencyLayer: DeviceLayer {
+  /// The model, which may change at any time.
+  public var model: LatencyModel
+  private var random: SeededGenerator
+  private var head: UInt64 = 0
+  /// When the rates are used up to, in nanoseconds of the reactor's clock.
+  private var requestsPaid: UInt64 = 0
+  private var bytesPaid: UInt64 = 0
+  private var delayed: [Delayed] = []
+
+  /// A layer that delays by a model, with times drawn from a seed.
+  public init(_ inner: any BlockDevice, _ model: LatencyModel, seed: UInt64 = 1) {
+    self.model = model
+    random = SeededGenerator(seed: seed)
+    super.init(inner)
+  }
+
+  public override var summary: String {
+    let laws = [("read", model.read), ("write", model.write), ("flush", model.flush)].compactMap { name, law in
+      law.map { "\(name) \($0)" }
+    }
+    let rates = [("requests", model.requestRate), ("bytes", model.byteRate)].compactMap { name, rate in
+      rate.map { "\($0) \(name)/s" }
+    }
+    return "latency: \((laws + rates).joined(separator: ", "))"
+  }
+
+  private final class Delayed: TimerHandler {
+    unowned let layer: LatencyLayer
+    var request: Request?
+    lazy var timer = Timer(handler: self)
+    init(_ layer: LatencyLayer) { self.layer = layer }
+    func timerFired(_ timer: Timer) {
+      guard let request = request.take() else { return }
+      layer.startNow(request)
+    }
+  }
+
+  public override func start(_ request: Request) {
+    guard let reactor else { return inner.start(request) }
+    let delay = delay(of: request, reactor.now.nanoseconds)
+    if delay == 0 { return inner.start(request) }
+    let place = delayed.first { $0.request == nil } ?? Delayed(self)
+    if place.request == nil, !delayed.contains(where: { $0 === place }) { delayed.append(place) }
+    place.request = request
+    reactor.arm(place.timer, at: reactor.now.advanced(byNanoseconds: delay))
+  }
+
+  /// Nanoseconds from `now` until the request goes on.
+  private func delay(of request: Request, _ now: UInt64) -> UInt64 {
+    let law =
+      switch request.operation {
+      case .read: model.read
+      case .flush: model.flush
+      case .write, .discard, .writeZeroes: model.write
+      }
+    var time = law?.draw(&random) ?? 0
+    if model.seekNanosecondsPerMebibyte > 0 && request.operation != .flush {
+      let range = request.remainingRange
+      let distance = range.lowerBound > head ? range.lowerBound - head : head - range.lowerBound
+      time += UInt64(Double(distance) / 1_048_576 * Double(model.seekNanosecondsPerMebibyte))
+      head = range.upperBound
+    }
+    return max(
+      time, wait(&requestsPaid, 1, model.requestRate, now),
+      wait(&bytesPaid, UInt64(request.operation == .flush ? 0 : request.remainingByteCount), model.byteRate, now))
+  }
+
+  /// Pays for `amount` at a rate a second; what was not used lasts for a burst.
+  private func wait(_ paid: inout UInt64, _ amount: UInt64, _ rate: UInt64?, _ now: UInt64) -> UInt64 {
+    guard let rate, rate > 0 else { return 0 }
+    let earliest = now > model.burstNanoseconds ? now - model.burstNanoseconds : 0
+    paid = max(paid, earliest) + UInt64(Double(amount) / Double(rate) * 1e9)
+    return paid > now ? paid - now : 0
+  }
+}
