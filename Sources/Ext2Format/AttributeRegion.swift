@@ -82,12 +82,8 @@ package struct AttributeRegion: Equatable, Sendable {
       storedHash: bytes.integer(at: offset + 12))
   }
 
-  /// Checks everything that reading relies on: header, entries, and that values lie behind the entries and not over each
-  /// other (e2fsck/pass1.c, check_ext_attr and check_ea_in_inode; fs/ext4/xattr.c, check_xattrs). Not the hashes: no
-  /// kernel looks at them before it reads. For a region in an inode `isPresent` comes first.
-  ///
-  /// - Parameter location: of the block or the inode, for the message.
-  package func check(_ bytes: RawSpan, at location: FormatError.Location) throws(FormatError) {
+  /// Checks the header alone: whether these are attributes at all, and whose (fs/ext2/xattr.c, ext2_xattr_delete_inode).
+  package func checkHeader(_ bytes: RawSpan, at location: FormatError.Location) throws(FormatError) {
     func check(_ condition: Bool, _ field: String, _ value: UInt64, _ why: String) throws(FormatError) {
       guard condition else { throw .invalid(.attributes, at: location, field: field, value: value, why: why) }
     }
@@ -101,6 +97,18 @@ package struct AttributeRegion: Equatable, Sendable {
       try check(count > 0, "h_refcount", UInt64(count), "the block belongs to no inode")
       try check(blocks == 1, "h_blocks", UInt64(blocks), "attributes have one block")
     }
+  }
+
+  /// Checks everything that reading relies on: header, entries, and that values lie behind the entries and not over each
+  /// other (e2fsck/pass1.c, check_ext_attr and check_ea_in_inode; fs/ext4/xattr.c, check_xattrs). Not the hashes: no
+  /// kernel looks at them before it reads. For a region in an inode `isPresent` comes first.
+  ///
+  /// - Parameter location: of the block or the inode, for the message.
+  package func check(_ bytes: RawSpan, at location: FormatError.Location) throws(FormatError) {
+    func check(_ condition: Bool, _ field: String, _ value: UInt64, _ why: String) throws(FormatError) {
+      guard condition else { throw .invalid(.attributes, at: location, field: field, value: value, why: why) }
+    }
+    try checkHeader(bytes, at: location)
     var namesEnd = firstEntry
     while let entry = try entry(at: namesEnd, in: bytes, location) { namesEnd = entry.end }
     namesEnd += 4

@@ -82,6 +82,22 @@ struct GoldenImageTests {
     #expect(TreeListing(lines: after).difference(from: others) == [])
   }
 
+  @Test("with an attribute whose name makes no sense gives its block back with the file")
+  func senselessAttribute() throws {
+    var image = try #require(GoldenImage.clean.first { $0.name == "mke2fs-1k" }).bytes()
+    // The name of the default ACL of /folder, in block 61, is 72 zeroes longer: e2fsck does not mind.
+    #expect(image[62496] == 0 && image[62497] == 3)
+    image[62496] = 72
+    let outcome = VolumeRig.run(image) { rig in
+      for entry in try await rig.volume.entries(of: "folder") where entry.text != "." && entry.text != ".." {
+        try await rig.volume.unlink("folder/\(entry.text)")
+      }
+      try await rig.volume.removeDirectory("folder")
+    }
+    #expect(outcome.failures == [] && outcome.unmountError == nil)
+    #expect(try Images.check(outcome.image) == nil)
+  }
+
   // MARK: Damaged ones
 
   /// What e2fsck, which is to answer no to all questions, finds nothing wrong with: a volume that is larger than its

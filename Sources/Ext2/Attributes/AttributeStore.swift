@@ -139,10 +139,15 @@ final class AttributeStore {
   }
 
   /// Lets go of the attribute block of an inode that is being freed (ext2_xattr_delete_inode). The caller encodes the
-  /// inode. Throws when the block cannot be read or is none: it is lost until a check.
+  /// inode. Throws when the block cannot be read or is none: it is lost until a check. What its attributes are does not
+  /// matter.
   func releaseAll(of inode: Inode, _ ticket: MetadataTicket) async throws(Ext2Error) {
     guard let block = try await loadBlock(of: inode, ticket) else { return }
-    _ = try decode(block, blockRegion, at: .block(block.number))
+    do throws(FormatError) {
+      try block.withBytes { bytes throws(FormatError) in
+        try blockRegion.checkHeader(bytes, at: .block(block.number))
+      }
+    } catch { throw Ext2Error(error) }
     release(block, of: inode.number)
     inode.record.attributeBlock = .none
     inode.tree.sectorCount &-= min(inode.tree.sectorCount, inode.tree.sectorsPerBlock)
