@@ -18,24 +18,6 @@ func quietControl() -> RunControl {
   RunControl(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
 }
 
-/// What a logger was told.
-final class RecordedLog: Sendable {
-  private let recorded = Mutex<[String]>([])
-  var messages: [String] { recorded.withLock { $0 } }
-  var logger: Logger { Logger(label: "test") { _ in Handler(log: self) } }
-
-  private struct Handler: LogHandler {
-    let log: RecordedLog
-    var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.debug
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-      get { metadata[key] }
-      set { metadata[key] = newValue }
-    }
-    func log(event: LogEvent) { log.recorded.withLock { $0.append("\(event.message)") } }
-  }
-}
-
 /// Whether there is a file of that name.
 func isThere(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
