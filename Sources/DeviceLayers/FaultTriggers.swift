@@ -137,8 +137,8 @@ struct FaultTriggers {
     return true
   }
   mutating func noteDiscarded(_ range: Range<UInt64>) {
-    guard !allocatedSectors.isEmpty else { return }
-    allocatedSectors.subtract(range.lowerBound / sectorByteCount..<range.upperBound / sectorByteCount)
+    let gone = range.lowerBound / sectorByteCount..<range.upperBound / sectorByteCount
+    allocatedSectors = allocatedSectors.filter { !gone.contains($0) }
   }
 }
 

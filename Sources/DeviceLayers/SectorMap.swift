@@ -21,8 +21,11 @@ struct SectorMap {
   }
 
   mutating func remove(_ range: Range<UInt64>) {
-    guard !isEmpty else { return }
-    for sector in sectors(in: range) { contents[sector] = nil }
+    let gone = sectors(in: range)
+    // A discard may cover far more than there is.
+    for sector in gone.count < contents.count ? Array(gone) : contents.keys.filter(gone.contains) {
+      contents[sector] = nil
+    }
   }
 
   /// Keeps the bytes from a block boundary on.

@@ -1,5 +1,7 @@
 // A disk's write cache: what is written is there for readers at once, and on the medium only after a flush, by forced
 // unit access, or when the cache is full. A power cut takes what is left of it, or any part of that.
+//
+// Writes of the same bytes reach the medium in their order, all others in any.
 public import BlockDevice
 public import Reactor
 
@@ -8,25 +10,33 @@ public final class VolatileCacheLayer: DeviceLayer {
   /// Bytes that the cache holds; above it the cache destages.
   public let capacity: Int
   private var random: SeededGenerator
-  /// Writes that are not on the medium, oldest first. A block may be in several: later ones hide earlier ones.
+  /// What the medium does not have yet, oldest first. A block may be in several: later ones hide earlier ones.
   private var writes: [CachedWrite] = []
-  private var heldByteCount = 0
   private var ownRequests: [Request] = []
   /// Own requests that are free, by index.
   private var idle: [Int] = []
-  /// Flushes of the queue that wait for destaging, with what is still out before each.
+  /// Flushes of the queue: each waits for the writes up to a number.
   private var flushes: [PendingFlush] = []
+  /// Requests by forced unit access, by the number of their write.
+  private var forced: [UInt64: Request] = [:]
   private var clock: UInt64 = 0
 
-  /// One write that the medium does not have yet.
+  /// One write, discard or zeroing that the medium does not have yet.
   public struct CachedWrite: Sendable {
-    /// Where, in bytes.
-    public let offset: UInt64
+    public let operation: Operation
+    /// The bytes of the device that it changes.
+    public let range: Range<UInt64>
+    /// What is written; empty for a discard or a zeroing, which leave zeroes.
     public let bytes: [UInt8]
-    /// Its number among all writes.
+    /// Its number among all of them.
     public let number: UInt64
-    /// Zero while it is not on its way to the medium.
     fileprivate var isDestaging = false
+    /// The medium has refused it: it stays until somebody waits for it again.
+    fileprivate var hasFailed = false
+
+    fileprivate func byte(at offset: UInt64) -> UInt8 {
+      bytes.isEmpty ? 0 : bytes[Int(offset - range.lowerBound)]
+    }
   }
 
   private struct PendingFlush {
@@ -52,10 +62,9 @@ public final class VolatileCacheLayer: DeviceLayer {
   /// of the device below, in their order.
   public func powerCut(keeping isKept: (UInt64) -> Bool, onto image: inout [UInt8]) {
     for write in writes where isKept(write.number) {
-      image.replaceSubrange(Int(write.offset)..<Int(write.offset) + write.bytes.count, with: write.bytes)
+      for offset in write.range { image[Int(offset)] = write.byte(at: offset) }
     }
     writes = []
-    heldByteCount = 0
   }
 
   // MARK: BlockDevice
@@ -70,80 +79,61 @@ public final class VolatileCacheLayer: DeviceLayer {
 
   public override func start(_ request: Request) {
     switch request.operation {
-    case .write:
-      if request.isFUA {
-        // Written through; older writes to the range are older than it in the cache too.
-        keep(request)
-        inner.start(request)
-      } else {
-        keep(request)
-        answer(request, request.remainingByteCount)
-        destageIfFull()
-      }
-    case .discard, .writeZeroes:
-      // Their effect is the device's own; what the cache has of the range is not wanted any more.
-      writes.removeAll { !$0.isDestaging && request.remainingRange.contains($0.offset, count: $0.bytes.count) }
-      heldByteCount = writes.reduce(0) { $0 + $1.bytes.count }
-      inner.start(request)
+    case .read: inner.start(request)
     case .flush:
       flushes.append(PendingFlush(request: request, horizon: clock))
-      destage(limit: .max)
-      issueFlushes()
-    case .read: inner.start(request)
+      for index in writes.indices { writes[index].hasFailed = false }
+      goOn()
+    case .write, .discard, .writeZeroes:
+      clock += 1
+      writes.append(
+        CachedWrite(
+          operation: request.operation, range: request.remainingRange,
+          bytes: request.operation == .write ? request.gather() : [], number: clock))
+      if request.isFUA {
+        forced[clock] = request
+        let needed = closure(of: clock)
+        for index in writes.indices where needed.contains(writes[index].number) { writes[index].hasFailed = false }
+      } else {
+        answer(request, request.remainingByteCount)
+      }
+      goOn()
     }
   }
 
-  private func keep(_ request: Request) {
-    clock += 1
-    let bytes = request.gather()
-    writes.append(CachedWrite(offset: request.remainingOffset, bytes: bytes, number: clock))
-    heldByteCount += bytes.count
+  // MARK: Destaging
+
+  /// The writes that have to reach the medium for one of them: itself, and earlier ones of the same bytes, and so on.
+  private func closure(of number: UInt64) -> Set<UInt64> {
+    var ranges: [Range<UInt64>] = []
+    var numbers: Set<UInt64> = []
+    for write in writes.reversed() where write.number <= number {
+      if write.number == number || ranges.contains(where: write.range.overlaps) {
+        ranges.append(write.range)
+        numbers.insert(write.number)
+      }
+    }
+    return numbers
   }
 
-  private func destageIfFull() {
-    if heldByteCount > capacity { destage(limit: heldByteCount - capacity) }
-  }
-
-  /// Sends writes to the medium, in any order but that of the same bytes, until so many bytes are on their way.
-  private func destage(limit: Int) {
-    var wanted = limit
-    while wanted > 0, let place = idle.last {
+  /// Sends on what somebody waits for, and what the cache has no room for; then the flushes that wait for nothing more.
+  private func goOn() {
+    let needed = forced.keys.sorted().reduce(into: Set<UInt64>()) { $0.formUnion(closure(of: $1)) }
+    let horizon = flushes.filter { !$0.isIssued }.map(\.horizon).max() ?? 0
+    var excess = writes.reduce(-capacity) { $0 + ($1.isDestaging ? 0 : $1.bytes.count) }
+    while let place = idle.last {
       let ready = writes.indices.filter { index in
-        !writes[index].isDestaging
-          && !writes[..<index].contains { $0.range.overlaps(writes[index].range) }
+        let write = writes[index]
+        return !write.isDestaging && !write.hasFailed
+          && (write.number <= horizon || needed.contains(write.number) || excess > 0)
+          && !writes[..<index].contains { $0.range.overlaps(write.range) }
       }
-      guard !ready.isEmpty else { return }
-      let index = ready[random.below(ready.count)]
+      guard !ready.isEmpty else { break }
       idle.removeLast()
-      writes[index].isDestaging = true
-      let write = writes[index]
-      let buffer = Buffer(byteCount: write.bytes.count, alignment: max(512, geometry.memoryAlignment))
-      buffer.withMutableBytes { target in
-        for (offset, byte) in write.bytes.enumerated() {
-          target.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
-        }
-      }
-      let own = ownRequests[place]
-      own.prepareOwn(.write, at: write.offset)
-      _ = unsafe own.append(buffer.segment)
-      own.context = Destaged(buffer, place, write.number)
-      inner.start(own)
-      wanted -= min(wanted, write.bytes.count)
+      let index = ready[random.below(ready.count)]
+      excess -= writes[index].bytes.count
+      destage(index, place)
     }
-  }
-
-  private final class Destaged {
-    let buffer: Buffer
-    let place: Int
-    let number: UInt64
-    init(_ buffer: Buffer, _ place: Int, _ number: UInt64) {
-      self.buffer = buffer
-      self.place = place
-      self.number = number
-    }
-  }
-
-  private func issueFlushes() {
     let oldest = writes.first?.number ?? .max
     for index in flushes.indices where !flushes[index].isIssued && oldest > flushes[index].horizon {
       flushes[index].isIssued = true
@@ -151,55 +141,71 @@ public final class VolatileCacheLayer: DeviceLayer {
     }
   }
 
+  private func destage(_ index: Int, _ place: Int) {
+    writes[index].isDestaging = true
+    let write = writes[index], own = ownRequests[place]
+    var buffer: Buffer?
+    if write.operation == .write {
+      let memory = Buffer(byteCount: write.bytes.count, alignment: max(512, geometry.memoryAlignment))
+      memory.withMutableBytes { target in
+        for (offset, byte) in write.bytes.enumerated() {
+          target.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+        }
+      }
+      own.prepareOwn(.write, at: write.range.lowerBound, isFUA: forced[write.number] != nil)
+      _ = unsafe own.append(memory.segment)
+      buffer = memory
+    } else {
+      own.prepareOwn(write.operation, at: write.range.lowerBound, byteCount: write.range.count)
+    }
+    own.context = Destaged(buffer, place, write.number)
+    inner.start(own)
+  }
+
+  private final class Destaged {
+    let buffer: Buffer?
+    let place: Int
+    let number: UInt64
+    init(_ buffer: Buffer?, _ place: Int, _ number: UInt64) {
+      self.buffer = buffer
+      self.place = place
+      self.number = number
+    }
+  }
+
   // MARK: What comes back
 
   public override func finished(_ request: Request, _ result: Int) {
     if let destaged = request.context as? Destaged, let tag = request.tag, tag >= tagCount {
-      return destagingEnded(request, destaged, result)
+      request.context = nil
+      idle.append(destaged.place)
+      destagingEnded(destaged.number, result)
+      return goOn()
     }
-    switch request.operation {
-    case .read:
-      if result > 0 { overlay(request) }
-    case .write:
-      // By forced unit access: the medium has it.
-      if result == request.remainingByteCount,
-        let index = writes.lastIndex(where: { $0.offset == request.remainingOffset })
-      {
-        drop(at: index)
-        issueFlushes()
-      }
-    case .flush: flushes.removeAll { $0.request === request }
-    case .discard, .writeZeroes: break
-    }
+    if request.operation == .read && result > 0 { overlay(request) }
+    if request.operation == .flush { flushes.removeAll { $0.request === request } }
     tell(request, result)
   }
 
-  private func destagingEnded(_ own: Request, _ destaged: Destaged, _ result: Int) {
-    own.context = nil
-    idle.append(destaged.place)
-    if let index = writes.firstIndex(where: { $0.number == destaged.number }) {
-      if result == writes[index].bytes.count {
-        drop(at: index)
-      } else {
-        // The cache keeps what it could not store: whoever flushes is told.
-        writes[index].isDestaging = false
-        failFlushes(after: destaged.number, result < 0 ? result : -5)
-        return
-      }
+  private func destagingEnded(_ number: UInt64, _ result: Int) {
+    // After a power cut there is nothing left to keep.
+    guard let index = writes.firstIndex(where: { $0.number == number }) else { return }
+    if result == writes[index].range.count {
+      let count = writes.remove(at: index).range.count
+      if let request = forced.removeValue(forKey: number) { tell(request, count) }
+      return
     }
-    if flushes.contains(where: { !$0.isIssued }) { destage(limit: .max) } else { destageIfFull() }
-    issueFlushes()
-  }
-
-  private func failFlushes(after number: UInt64, _ result: Int) {
+    // The cache keeps what it could not store; whoever waits for it is told.
+    let result = result < 0 ? result : -5
+    let failedForced = forced.keys.sorted().filter { closure(of: $0).contains(number) }
+    writes[index].isDestaging = false
+    writes[index].hasFailed = true
+    for key in failedForced {
+      if let request = forced.removeValue(forKey: key) { tell(request, result) }
+    }
     let failed = flushes.filter { !$0.isIssued && $0.horizon >= number }
     flushes.removeAll { !$0.isIssued && $0.horizon >= number }
     for flush in failed { tell(flush.request, result) }
-  }
-
-  private func drop(at index: Int) {
-    heldByteCount -= writes[index].bytes.count
-    writes.remove(at: index)
   }
 
   /// A reader gets what the cache has.
@@ -207,20 +213,8 @@ public final class VolatileCacheLayer: DeviceLayer {
     let range = request.remainingRange
     for write in writes where write.range.overlaps(range) {
       let common = write.range.clamped(to: range)
-      let first = Int(common.lowerBound - write.offset)
-      let bytes = Array(write.bytes[first..<first + common.count])
+      let bytes = common.map(write.byte)
       request.scatter(bytes.span, at: Int(common.lowerBound - range.lowerBound))
     }
-  }
-}
-
-extension VolatileCacheLayer.CachedWrite {
-  /// The bytes of the device that it writes.
-  public var range: Range<UInt64> { offset..<offset + UInt64(bytes.count) }
-}
-
-extension Range<UInt64> {
-  fileprivate func contains(_ offset: UInt64, count: Int) -> Bool {
-    lowerBound <= offset && offset + UInt64(count) <= upperBound
   }
 }

@@ -83,8 +83,8 @@ package struct GroupNumber: RawRepresentable, Hashable, Comparable, Sendable {
 }
 
 /// The hash of a number in tables with blocks or inodes for keys, which are asked at every step of every operation: one
-/// multiplication in place of the standard library's some hundred instructions. The table's seed keeps a hostile disk
-/// from choosing numbers that meet.
+/// multiplication in place of the standard library's some hundred instructions. The table's seed makes it hard for a
+/// hostile disk to choose numbers that meet; and tables with such keys are bounded by what is in memory.
 @inlinable @inline(__always)
 package func quickHash(of number: UInt32, seed: Int) -> Int {
   let mixed = UInt64(number) ^ UInt64(truncatingIfNeeded: seed)

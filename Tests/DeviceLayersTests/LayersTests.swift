@@ -1,6 +1,7 @@
 import BlockDevice
 import DeviceLayers
 import Reactor
+import SystemPackage
 import Testing
 
 @Suite("A device in layers")
@@ -63,6 +64,39 @@ struct LayersTests {
       #expect(seen == [128, 129, 126, 127])
       try await rig.queue.flush()
       #expect((0..<4).map(rig.stored) == [128, 129, 126, 127])
+    }
+  }
+
+  @Test("keeps a forced write, and a zeroing, newer than what its cache had of their blocks", arguments: 1...20)
+  func order(seed: UInt64) throws {
+    try LayerRig.run(seed: seed, { VolatileCacheLayer(LatencyLayer($0, .uneven), capacity: 1 << 20, seed: seed) }) {
+      (rig: LayerRig) async throws in
+      try await rig.write(3, count: 3, 200)
+      try await rig.write(4, 201, isFUA: true)
+      #expect(rig.stored(4) == 201)
+      var seen = try await rig.blocks(3, count: 3)
+      #expect(seen == [200, 201, 200])
+      try await rig.write(8, count: 4, 202)
+      try await rig.queue.writeZeroes(at: 9 * 512, byteCount: 2 * 512)
+      seen = try await rig.blocks(8, count: 4)
+      #expect(seen == [202, 0, 0, 202])
+      try await rig.queue.flush()
+      #expect((3...5).map(rig.stored) == [200, 201, 200])
+      #expect((8...11).map(rig.stored) == [202, 0, 0, 202])
+    }
+  }
+
+  @Test("tells a flush of a write that the medium refused, keeps it, and stores it for the next")
+  func refused() throws {
+    let rule = try FaultRule("write@5:EIO,count=1")
+    try LayerRig.run({ VolatileCacheLayer(FaultLayer($0, rules: [rule]), capacity: 1 << 20) }) {
+      (rig: LayerRig) async throws in
+      try await rig.write(5, 200)
+      try await rig.write(6, 201)
+      #expect(try await errno { () async throws(DeviceError) in try await rig.queue.flush() } == .ioError)
+      #expect(rig.stored(5) == 5 && rig.layer(VolatileCacheLayer.self).unflushed.map(\.range) == [Self.range(5, 6)])
+      try await rig.queue.flush()
+      #expect(rig.stored(5) == 200 && rig.layer(VolatileCacheLayer.self).unflushed.isEmpty)
     }
   }
 
@@ -133,6 +167,11 @@ struct LayersTests {
 }
 
 extension LatencyModel {
+  static var uneven: LatencyModel {
+    var model = LatencyModel()
+    model.write = .uniform(1000, 1_000_000)
+    return model
+  }
   static var slow: LatencyModel {
     var model = LatencyModel()
     model.write = .fixed(1_000_000)

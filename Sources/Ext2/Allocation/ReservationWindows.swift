@@ -2,8 +2,8 @@ internal import Ext2Format
 
 /// Blocks that files which grow would like to have next: at most one window a file, of at most `largestCount` blocks.
 ///
-/// Windows may overlap: where there is no room elsewhere, a file takes blocks of another's. They are kept in order, so that
-/// a search among the windows of thousands of files looks at the few that are near.
+/// Where there is no room elsewhere, a file takes blocks of another's window. Windows are kept in order, so that a search
+/// among those of thousands of files looks at the few that are near.
 struct ReservationWindows {
   /// The most blocks a window may have.
   let largestCount: Int
