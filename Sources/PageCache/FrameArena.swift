@@ -6,6 +6,8 @@ internal import Reactor
 /// Pages of a sequential writer get neighbouring frames, so that a batch of them is few segments: a frame is looked for
 /// right after the file's previous page, then at the start of 64 free ones, then anywhere.
 @safe final class FrameArena {
+  /// Of the system, where it has any. It gives memory sooner in such pieces, which a small cache would not fill.
+  private static let hugePageByteCount = 2 << 20
   /// Whoever waits for a frame, or for a page to become one that may leave.
   let waiters: WaitQueue
   let frameByteCount: Int
@@ -25,7 +27,9 @@ internal import Reactor
     waiters = WaitQueue(reactor, "a free page")
     self.frameByteCount = frameByteCount
     self.count = count
-    unsafe base = .allocate(byteCount: frameByteCount * count, alignment: 4096)
+    let isLarge = frameByteCount * count >= 8 * Self.hugePageByteCount
+    unsafe base = .allocate(byteCount: frameByteCount * count, alignment: isLarge ? Self.hugePageByteCount : 4096)
+    if isLarge { unsafe madvise(base, frameByteCount * count, Int32(MADV_HUGEPAGE)) }
     populatedCount = 0
     wordCount = (count + 63) / 64
     unsafe words = .allocate(capacity: wordCount)

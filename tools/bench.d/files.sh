@@ -4,6 +4,7 @@
 #   (a) 2,048 writes of 128 KiB, then fsync      (b) cold sequential read of that file
 #   (c) 16,384 random overwrites of 4 KiB in a file of 64 MiB, then fsync
 #   (d) 100 directories, 10,000 files of 4 KiB, then sync      (e) unlink them, then sync
+#   before each of these everybody writes and removes 64 MiB, so that caches have their memory.
 #   robin     100 files written in turn, 1 MiB each in appends of 4 KiB: extents a file
 #   names     a directory of a million files: cached lookups a second
 #   mount     a sparse volume of 2^32-1 blocks beside one of 1 GiB
@@ -18,7 +19,7 @@ while (($#)); do
   --rounds) rounds=$2 ;;
   --directory) directory=$2 ;;
   --names) names=$2 ;;
-  --help) sed -n '1,12s/^# \{0,1\}//p' "$repository/tools/bench.d/files.sh" && exit 0 ;;
+  --help) sed -n '1,13s/^# \{0,1\}//p' "$repository/tools/bench.d/files.sh" && exit 0 ;;
   *) say "tools/bench files: unknown option $1" && exit 2 ;;
   esac
   shift 2

@@ -1,7 +1,7 @@
 // Inodes in memory, and their table on the disk.
 //
-// An inode stays in memory while it is referenced, has dirty pages or metadata, a write in flight, an access time that is
-// not written, or an error nobody has seen; besides, the `idleLimit` that were used last stay.
+// An inode stays in memory while it is referenced, has dirty pages, a write in flight, an access time that is not written,
+// or an error nobody has seen; besides, the `idleLimit` that were used last stay.
 internal import BlockDevice
 internal import DequeModule
 internal import Ext2Format
@@ -113,7 +113,10 @@ final class InodeTable {
         throw FormatError.invalid(
           .inode, at: .inode(number), field: "i_size", value: record.size, why: "a directory larger than the volume")
       }
-      return Inode(number, record, self)
+      let inode = Inode(number, record, self)
+      // It may have left memory with changes that are not on the disk yet, and its next fdatasync has to wait for them.
+      if metadata.unwrittenCount > 0 { inode.noteShapeChange() }
+      return inode
     } catch { throw Ext2Error(error) }
   }
 
@@ -163,9 +166,7 @@ final class InodeTable {
       visits -= 1
       inode.isListedIdle = false
       guard inodes[inode.number] === inode, inode.referenceCount == 0 else { continue }
-      if inode.isUsedAgain || inode.space.isBusy || inode.space.errors.hasUnseen || inode.hasUnwrittenAccessTime
-        || hasDirtyMetadata(inode)
-      {
+      if inode.isUsedAgain || inode.space.isBusy || inode.space.errors.hasUnseen || inode.hasUnwrittenAccessTime {
         appendIdle(inode)
       } else {
         remove(inode)
@@ -173,11 +174,6 @@ final class InodeTable {
       }
       if visits == 0 && !removed { trimPause = Self.trimPauseCount }
     }
-  }
-
-  private func hasDirtyMetadata(_ inode: Inode) -> Bool {
-    // Under writeback counts as well: read anew, the inode would not know that its next fdatasync has to wait for it.
-    inode.hasUnsyncedShape && metadata.unwrittenCount > 0
   }
 
   /// Takes an inode out of memory.

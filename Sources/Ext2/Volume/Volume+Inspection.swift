@@ -30,6 +30,9 @@ extension Volume {
   /// What the indexes of large directories take in memory now, in bytes.
   package var nameIndexByteCount: Int { core.inodes.nameIndexes.byteCount }
 
+  /// The inodes in memory, in ascending order.
+  package var inodesInMemory: [InodeNumber] { core.inodes.all.map(\.number) }
+
   /// The superblock as it is in memory, with the sums of the descriptors as its free counts, and the layout it describes.
   package nonisolated func superblock() async throws(Ext2Error) -> (Superblock, VolumeLayout) {
     try await reactor.run { () async throws(Ext2Error) in try await self.superblockHere() }

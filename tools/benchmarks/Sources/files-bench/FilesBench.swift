@@ -46,6 +46,11 @@ enum FilesBench {
   }
 }
 
+/// Before these, a file of that many MiB is written and removed: a cache that has existed for a while has its memory, and
+/// nobody's time is that in which the system finds pages.
+let warmUpPieces = 64
+func isTimed(_ work: String) -> Bool { ["write", "read", "overwrite", "create"].contains(work) }
+
 /// The pages of the random overwrites, in order: the same for everybody.
 func overwrittenPages() -> [Int] {
   var random = SeededGenerator(seed: 42)

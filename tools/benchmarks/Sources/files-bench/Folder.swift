@@ -10,6 +10,7 @@ struct FolderError: Error {
 
 func runFolder(_ folder: String, _ work: String, _ count: Int) throws {
   guard unsafe chdir(folder) == 0 else { throw FolderError(step: "chdir", errno: errno) }
+  if isTimed(work) { try warmUp() }
   switch work {
   case "write":
     let piece = [UInt8](repeating: 0xA5, count: 128 << 10)
@@ -69,6 +70,16 @@ func runFolder(_ folder: String, _ work: String, _ count: Int) throws {
     for _ in 0..<256 { for file in files { try check(Int32(unsafe Glibc.write(file, block, block.count) - 4096), "write") } }
     try synchronize()
   }
+}
+
+private func warmUp() throws {
+  let file = try open("warm", O_RDWR | O_CREAT)
+  let piece = [UInt8](repeating: 0, count: 1 << 20)
+  for index in 0..<warmUpPieces { try pwrite(file, piece, index << 20) }
+  try check(fsync(file), "fsync")
+  close(file)
+  try check(unsafe Glibc.unlink("warm"), "unlink")
+  try synchronize()
 }
 
 private func measure(_ name: String, _ body: () throws -> Void) throws {
