@@ -66,7 +66,10 @@ let package = Package(
     module("HostTree", ["CLinux", "Ext2", "Ext2Format", "Reactor", system]),
     module(
       "FaultLab",
-      ["Reactor", "BlockDevice", "PageCache", "Ext2Format", "Ext2Tools", "Ext2", "Workload", system, logging]),
+      [
+        "Reactor", "BlockDevice", "DeviceLayers", "PageCache", "Ext2Format", "Ext2Tools", "Ext2", "Workload", system,
+        logging,
+      ]),
     .executableTarget(
       name: "blkdev-run",
       dependencies: [
@@ -98,7 +101,11 @@ let package = Package(
         system,
       ]),
     tests(
-      "FaultLabTests", ["FaultLab", "Ext2", "Ext2Format", "BlockDevice", "Reactor", "Support", "Workload", system]),
+      "FaultLabTests",
+      [
+        "FaultLab", "Ext2", "Ext2Format", "Ext2Tools", "PageCache", "DeviceLayers", "BlockDevice", "Reactor", "Support",
+        "Workload", system,
+      ]),
     tests("HostTreeTests", ["HostTree", "Ext2", "Support", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Ext2Tools", "Reactor", "Support", system, logging]),
     tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", "Workload", system]),

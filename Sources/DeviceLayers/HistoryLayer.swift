@@ -14,6 +14,21 @@ public struct RecordedWrite: Sendable, Equatable {
   /// An inode's number, or 0.
   public let owner: UInt64
   public let isFileData: Bool
+
+  /// A write as somebody else has noted it.
+  public init(
+    operation: Operation, offset: UInt64, byteCount: Int, bytes: [UInt8], isFUA: Bool = false, owner: UInt64 = 0,
+    isFileData: Bool = false
+  ) {
+    self.operation = operation
+    self.offset = offset
+    self.byteCount = byteCount
+    self.bytes = bytes
+    self.isFUA = isFUA
+    self.owner = owner
+    self.isFileData = isFileData
+  }
+
   /// The bytes of the device that change.
   public var range: Range<UInt64> { offset..<offset + UInt64(byteCount) }
 }

@@ -17,6 +17,8 @@ public protocol VolumeBytes: AnyObject {
   ) throws(VolumeBytesError)
   /// Makes bytes read as zero, where that is possible without writing them.
   func zero(at offset: UInt64, byteCount: UInt64) throws(VolumeBytesError)
+  /// Makes durable what was written before.
+  func synchronize() throws(VolumeBytesError)
   /// Makes all bytes read as zero, where that is possible without writing them; else changes nothing and returns false.
   func discardAll() throws(VolumeBytesError) -> Bool
 }
@@ -36,6 +38,8 @@ extension VolumeBytes {
   public func zero(at offset: UInt64, byteCount: UInt64) throws(VolumeBytesError) {
     try writeZeros(at: offset, byteCount: byteCount)
   }
+
+  public func synchronize() throws(VolumeBytesError) {}
 
   public func discardAll() throws(VolumeBytesError) -> Bool { false }
 }
@@ -84,6 +88,16 @@ public final class MemoryBytes: VolumeBytes {
     unsafe source.withUnsafeBytes { source in
       unsafe bytes.withUnsafeMutableBytes { target in
         unsafe UnsafeMutableRawBufferPointer(rebasing: target[start..<start + source.count]).copyMemory(from: source)
+      }
+    }
+  }
+
+  /// Stores bytes at `offset`, inside the image.
+  package func store(_ source: ArraySlice<UInt8>, at offset: Int) {
+    precondition(offset >= 0 && offset <= bytes.count - source.count, "bytes outside the image")
+    unsafe source.withUnsafeBytes { source in
+      unsafe bytes.withUnsafeMutableBytes { target in
+        unsafe UnsafeMutableRawBufferPointer(rebasing: target[offset..<offset + source.count]).copyMemory(from: source)
       }
     }
   }

@@ -43,6 +43,20 @@ public struct SwitchedOffRules: OptionSet, Sendable {
   public static let evictorFrees = Self(rawValue: 1 << 16)
   /// The cookie is sampled before the lookup.
   public static let sampleBeforeLookup = Self(rawValue: 1 << 17)
+  /// Fsync writes the inode.
+  public static let fsyncWritesInode = Self(rawValue: 1 << 18)
+  /// Fsync writes the blocks that belong to the inode: pointers, and the names of a directory.
+  public static let fsyncWritesOwnBlocks = Self(rawValue: 1 << 19)
+  /// Fsync writes the attribute block.
+  public static let fsyncWritesAttributes = Self(rawValue: 1 << 20)
+  /// Fsync ends with a flush.
+  public static let fsyncFlushes = Self(rawValue: 1 << 21)
+  /// Fdatasync writes an inode whose size or blocks changed.
+  public static let fdatasyncWritesShape = Self(rawValue: 1 << 22)
+  /// Sync, and with it unmount, flushes before it says that all is written.
+  public static let syncFlushes = Self(rawValue: 1 << 23)
+  /// The volume is marked not clean, durably, before its first change.
+  public static let markedBeforeChange = Self(rawValue: 1 << 24)
 
   /// Every rule with its name, for tables.
   public static let all: [(name: String, rule: SwitchedOffRules)] = [
@@ -64,5 +78,12 @@ public struct SwitchedOffRules: OptionSet, Sendable {
     ("a stale batch dropped", .staleIsPlannedAgain),
     ("a discard not counted as a write", .discardCountsAsWrite),
     ("eviction by whoever drops the last reference", .evictorFrees),
+    ("fsync that leaves the inode out", .fsyncWritesInode),
+    ("fsync that leaves pointers and names out", .fsyncWritesOwnBlocks),
+    ("fsync that leaves the attribute block out", .fsyncWritesAttributes),
+    ("fsync without a flush", .fsyncFlushes),
+    ("fdatasync that leaves a new size out", .fdatasyncWritesShape),
+    ("sync without a flush", .syncFlushes),
+    ("a change before the volume is marked not clean", .markedBeforeChange),
   ]
 }

@@ -12,6 +12,7 @@ extension VolumeCore {
       groups.superblock.mountTime = UInt32(clamping: inodes.now.seconds)
     }
     groups.encodeSuperblock(into: metadata)
+    if options.cache.switchedOff.contains(.markedBeforeChange) { return }
     if let error = await metadata.writeAll() { throw error }
     try await flushes.flush()
   }

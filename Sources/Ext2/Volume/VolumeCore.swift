@@ -150,7 +150,9 @@ final class VolumeCore {
     if let error = await pendingFrees.drain() { firstError = firstError ?? error }
     groups.encode(into: metadata)
     if let error = await metadata.writeAll() { firstError = firstError ?? error }
-    do { try await flushes.flush() } catch { firstError = firstError ?? error }
+    if !options.cache.switchedOff.contains(.syncFlushes) {
+      do { try await flushes.flush() } catch { firstError = firstError ?? error }
+    }
     if firstError == nil { for shape in shapes { shape.inode.noteDurableShape(shape.changes) } }
     return firstError
   }
@@ -175,15 +177,20 @@ final class VolumeCore {
     let table = inodes.location(of: number).block, superblock = groups.superblockBlock
     // It belongs to nobody in particular, because inodes share it.
     let attributes = inode.record.attributeBlock
-    let needsInode = !dataOnly || inode.hasUnsyncedShape
+    let switchedOff = options.cache.switchedOff
+    let needsInode = !dataOnly || inode.hasUnsyncedShape && !switchedOff.contains(.fdatasyncWritesShape)
     if needsInode {
       if let error = await metadata.writeAll(where: {
-        $0.owner == number || $0.number == table || $0.number == superblock || $0.number == attributes
+        $0.owner == number && !switchedOff.contains(.fsyncWritesOwnBlocks)
+          || $0.number == table && !switchedOff.contains(.fsyncWritesInode) || $0.number == superblock
+          || $0.number == attributes && !switchedOff.contains(.fsyncWritesAttributes)
       }) {
         firstError = firstError ?? error
       }
     }
-    do { try await flushes.flush() } catch { firstError = firstError ?? error }
+    if !switchedOff.contains(.fsyncFlushes) {
+      do { try await flushes.flush() } catch { firstError = firstError ?? error }
+    }
     if firstError == nil && needsInode { inode.noteDurableShape(shape) }
     return firstError
   }

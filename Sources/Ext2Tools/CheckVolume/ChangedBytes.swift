@@ -1,3 +1,4 @@
+internal import Ext2Format
 internal import SystemPackage
 
 /// A volume with changes that are not written yet: what is read shows them, the volume itself stays as it was until
@@ -60,13 +61,24 @@ final class ChangedBytes: VolumeBytes {
     }
   }
 
-  /// Writes the changes to the volume, those of the primary superblock last.
+  /// Writes the changes to the volume and makes them durable; those of the primary superblock, which may say that the
+  /// volume is clean, only when all others are (as lib/ext2fs/closefs.c does, ext2fs_flush2).
   func writeBack() throws(VolumeBytesError) {
-    for page in pages.keys.sorted(by: >) {
-      guard let bytes = pages[page] else { continue }
-      try base.write(unsafe bytes.span.bytes, at: page * Self.pageSize)
-    }
+    let superblock = Superblock.primaryByteOffset..<Superblock.primaryByteOffset + Superblock.byteCount
+    for page in pages.keys.sorted(by: >) where page > 0 { try write(page, 0..<Int(Self.pageSize)) }
+    try write(0, 0..<superblock.lowerBound)
+    try write(0, superblock.upperBound..<Int(Self.pageSize))
+    try base.synchronize()
+    try write(0, superblock)
+    try base.synchronize()
     pages.removeAll()
+  }
+
+  /// Writes a part of a page, if that has changed.
+  private func write(_ page: UInt64, _ range: Range<Int>) throws(VolumeBytesError) {
+    guard let bytes = pages[page], range.lowerBound < bytes.count else { return }
+    let part = Array(bytes[range.clamped(to: 0..<bytes.count)])
+    try base.write(unsafe part.span.bytes, at: page * Self.pageSize + UInt64(range.lowerBound))
   }
 
   private func pages(touching range: Range<UInt64>) -> [(UInt64, [UInt8])] {

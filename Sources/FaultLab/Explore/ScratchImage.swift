@@ -47,6 +47,22 @@ enum ScratchImage {
     }
   }
 
+  /// What `e2fsck -fy` makes of an image.
+  static func repaired(_ image: [UInt8]) throws(ExplorerError) -> [UInt8] {
+    try withFile(image) { path throws(ExplorerError) in
+      let outcome = try run("e2fsck", ["-fy", path])
+      guard outcome.exitCode & ~3 == 0 else { throw .failed("e2fsck -fy: \(outcome.output)") }
+      do {
+        let file = try FileBytes(path: path)
+        var bytes = [UInt8](repeating: 0, count: Int(file.byteCount))
+        var span = bytes.mutableSpan
+        var target = unsafe span.mutableBytes
+        try file.read(at: 0, into: &target)
+        return bytes
+      } catch { throw .failed("\(path): \(error)") }
+    }
+  }
+
   private static func run(_ name: String, _ arguments: [String]) throws(ExplorerError) -> ExternalTool.Outcome {
     guard let tool = ExternalTool(name) else { throw .missingTool(name) }
     guard let outcome = tool.run(arguments) else { throw .failed("\(name) could not be started") }

@@ -25,9 +25,10 @@ extension FSCommand {
       ],
       operandCount: 2...Int.max, access: .writing, run: copy),
     FSCommand(
-      name: "fill", usage: "[-o OFFSET] -l LENGTH -s STAMP PATH",
-      summary: "Write bytes that the number STAMP and their place in the file determine.",
-      options: [.value("o", "offset"), .value("l", "length"), .value("s", "stamp")], operandCount: 1...1,
+      name: "fill", usage: "[-a|-o OFFSET] -l LENGTH -s STAMP PATH",
+      summary: "Write bytes that the number STAMP and their place in the file determine; -a at the end.",
+      options: [.flag("a", "append"), .value("o", "offset"), .value("l", "length"), .value("s", "stamp")],
+      operandCount: 1...1,
       access: .writing, run: fill),
   ]
 
@@ -118,13 +119,18 @@ extension FSCommand {
 
   private static func fill(_ session: FSSession, _ arguments: VerbArguments) async throws(FSError) {
     let path = arguments.operands[0]
-    let start = try arguments.byteCount("o") ?? 0
+    let offset = try arguments.byteCount("o")
+    if offset != nil && arguments.has("a") { throw .usage("-a and -o exclude each other") }
     guard let length = try arguments.byteCount("l"), let text = arguments.text("s"),
       let stamp: UInt64 = parseNumber(text)
     else { throw .usage("a length (-l) and a number as stamp (-s) are needed") }
-    let (end, overflow) = start.addingReportingOverflow(length)
-    guard !overflow else { throw .usage("-o and -l: no file is that long") }
     try await withFile(path, creates: true, session) { file async throws(FSError) in
+      var start = offset ?? 0
+      if arguments.has("a") {
+        start = try await at(path) { () async throws(Ext2Error) in try await file.status().byteCount }
+      }
+      let (end, overflow) = start.addingReportingOverflow(length)
+      guard !overflow else { throw .usage("-o and -l: no file is that long") }
       let content = ContentStamp(seed: stamp)
       var position = start
       while position < end {

@@ -6,8 +6,10 @@ internal import HostTree
 extension FSCommand {
   static let names: [FSCommand] = [
     FSCommand(
-      name: "mv", usage: "[-n] SOURCE… TARGET", summary: "Move or rename; -n fails where the new name exists.",
-      options: [.flag("n", "no-clobber"), .flag("f", "force")], operandCount: 2...Int.max, access: .writing, run: move),
+      name: "mv", usage: "[-nT] SOURCE… TARGET",
+      summary: "Move or rename; -n fails where the new name exists, -T takes TARGET for the name itself.",
+      options: [.flag("n", "no-clobber"), .flag("f", "force"), .flag("T", "no-target-directory")],
+      operandCount: 2...Int.max, access: .writing, run: move),
     FSCommand(
       name: "ln", usage: "[-sf] TARGET PATH",
       summary: "Give a file a further name; -s makes a symbolic link, -f replaces what is there.",
@@ -33,9 +35,11 @@ extension FSCommand {
   private static func move(_ session: FSSession, _ arguments: VerbArguments) async throws(FSError) {
     let volume = try await session.volume(for: .writing)
     let sources = Array(arguments.operands.dropLast()), target = arguments.operands[arguments.operands.count - 1]
+    let isName = arguments.has("T")
+    if isName && sources.count > 1 { throw .usage("-T takes one SOURCE") }
     try await checkTarget(target, of: sources, volume)
     try await session.forEach(sources) { source async throws(FSError) in
-      let place = await destination(target, for: source.lastName, volume)
+      let place = isName ? target : await destination(target, for: source.lastName, volume)
       do throws(Ext2Error) {
         try await volume.rename(source, to: place, arguments.has("n") ? .noReplace : [])
       } catch {

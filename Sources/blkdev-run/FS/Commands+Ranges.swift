@@ -18,7 +18,8 @@ extension FSCommand {
         .flag("n", "keep-size"), .value("o", "offset"), .value("l", "length"),
       ], operandCount: 1...1, access: .writing, run: allocate),
     FSCommand(
-      name: "fsync", usage: "PATH…", summary: "Make files durable.", options: [], operandCount: 1...Int.max,
+      name: "fsync", usage: "[-d] PATH…", summary: "Make files durable; -d as fdatasync(2) does.",
+      options: [.flag("d", "data")], operandCount: 1...Int.max,
       access: .none, run: synchronizeFiles),
   ]
 
@@ -100,7 +101,13 @@ extension FSCommand {
     // What nothing has changed is durable, so that a volume that is mounted for reading will do.
     let volume = try await session.volume(for: .reading)
     try await session.forEach(arguments.operands) { path async throws(FSError) in
-      try await at(path) { () async throws(Ext2Error) in try await volume.synchronize(path) }
+      if arguments.has("d") {
+        try await withFile(path, creates: false, session) { file async throws(FSError) in
+          try await at(path) { () async throws(Ext2Error) in try await file.synchronizeData() }
+        }
+      } else {
+        try await at(path) { () async throws(Ext2Error) in try await volume.synchronize(path) }
+      }
     }
   }
 }

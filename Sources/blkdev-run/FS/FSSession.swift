@@ -22,13 +22,15 @@ final class FSSession {
 
   let options: FSOptions
   let control: RunControl
-  let output = FSOutput()
+  let output: FSOutput
   /// Which file the image is, so that it is not copied into itself.
   let image: HostIdentity?
   /// Whether the words come from standard input, which then is not a file to read.
   let isScript: Bool
   /// Where verbs run.
-  let reactor: ThreadReactor
+  let reactor: Reactor
+  /// Whether the volume is somebody else's, who unmounts it.
+  private let isLent: Bool
   private let progress: ProgressPrinter?
   private var mounted: (volume: Volume, access: Access)?
   /// How the verb that runs prints.
@@ -41,11 +43,27 @@ final class FSSession {
   init(_ options: FSOptions, _ control: RunControl, _ progress: ProgressPrinter?) {
     self.options = options
     format = options.format
+    output = FSOutput(isSilent: false)
     reactor = ThreadReactor(calendarTime: options.time)
+    isLent = false
     self.control = control
     self.progress = progress
     isScript = options.words.first == [UInt8(ascii: "-")]
     image = HostIdentity(ofPath: Array(options.image.utf8))
+  }
+
+  /// Runs verbs on a volume that somebody else has mounted, silently.
+  init(on volume: Volume, _ options: FSOptions, _ control: RunControl) {
+    self.options = options
+    self.control = control
+    format = options.format
+    output = FSOutput(isSilent: true)
+    reactor = volume.reactor
+    isLent = true
+    progress = nil
+    isScript = false
+    image = nil
+    mounted = (volume, .writing)
   }
 
   // MARK: The volume
@@ -61,7 +79,7 @@ final class FSSession {
   }
 
   private static func mount(
-    _ options: FSOptions, isReadOnly: Bool, _ reactor: ThreadReactor, _ control: RunControl
+    _ options: FSOptions, isReadOnly: Bool, _ reactor: Reactor, _ control: RunControl
   ) async throws(FSError) -> Volume {
     let device: FileDevice
     do { device = try FileDevice(path: options.image, options: .init(isReadOnly: isReadOnly)) } catch {
@@ -82,6 +100,7 @@ final class FSSession {
 
   /// Unmounts, and mounts again with the next verb.
   func remount() async throws(FSError) {
+    if isLent { throw .usage("remount: the volume stays mounted here") }
     let access = mounted?.access
     try await unmount()
     if let access { _ = try await volume(for: access) }
@@ -91,7 +110,7 @@ final class FSSession {
   func end() async -> Int32 {
     context = ""
     do { try await unmount() } catch { report(error) }
-    reactor.stop()
+    (reactor as? ThreadReactor)?.stop()
     return exitCode
   }
 

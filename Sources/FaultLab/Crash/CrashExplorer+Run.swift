@@ -1,0 +1,278 @@
+internal import BlockDevice
+internal import DeviceLayers
+internal import Ext2
+internal import Ext2Format
+internal import Ext2Tools
+internal import PageCache
+internal import Reactor
+
+/// Runs workloads and judges what their cuts leave.
+public final class CrashExplorer {
+  private let options: CrashOptions
+  private let image: [UInt8]
+  private let judge: CrashJudge
+  private let now: () -> UInt64
+  private let stopReason: () -> String?
+  private var seen = SeenHashes()
+  private var judged = SeenHashes()
+  private var report = CrashReport()
+  private var failure: (any Error)?
+
+  /// Makes the volume that the workloads begin with.
+  ///
+  /// - Parameters:
+  ///   - now: a monotonic clock, in nanoseconds.
+  ///   - stopReason: asked between cases, and now and then in them; not nil: stop, for that reason.
+  /// - Throws: `ExplorerError` where e2fsck is missing or the volume cannot be made.
+  public init(_ options: CrashOptions, now: @escaping () -> UInt64, stopReason: @escaping () -> String?) throws {
+    self.options = options
+    self.now = now
+    self.stopReason = stopReason
+    let empty = try ScratchImage.make(blockSize: options.blockSize)
+    image = try Self.prepared(empty, seed: options.seed)
+    do { judge = try CrashJudge(image) } catch { throw ExplorerError.failed("\(error)") }
+  }
+
+  private static func prepared(_ empty: [UInt8], seed: UInt64) throws -> [UInt8] {
+    let reactor = SimulatedReactor(seed: seed, policy: .uniform)
+    return try reactor.run {
+      let volume = try await Volume.mount(
+        SimulatedDevice(reactor: reactor, image: empty), on: reactor,
+        options: CrashRecording.options(frees: .plain, seed: seed))
+      for step in Sequences.preparation { try await step.run(volume) }
+      try await volume.unmount()
+      return await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
+    }
+  }
+
+  /// Runs all cases. `progress` is told of each case that is done.
+  public func run(progress: (CrashReport) -> Void = { _ in }) throws -> CrashReport {
+    let began = now()
+    let cases = cases()
+    for (index, number) in cases {
+      report.nextCase = index
+      if let reason = stopReason() { report.stopReason = reason }
+      if seen.byteCount + judged.byteCount > options.memoryLimit { report.stopReason = "the memory limit is reached" }
+      if let limit = options.stateLimit, seen.count >= limit { report.stopReason = "enough states" }
+      if report.stopReason != nil { break }
+      try runCase(number)
+      // A case that was not looked at to its end comes again.
+      if report.stopReason != nil { break }
+      report.nextCase = index + 1
+      report.elapsed = now() - began
+      progress(report)
+    }
+    if report.stopReason == nil { report.nextCase = nil }
+    report.elapsed = now() - began
+    return report
+  }
+
+  /// The numbers of the cases, in order, with the place of each.
+  private func cases() -> AnySequence<(index: Int, number: Int)> {
+    guard case .sequences(let length, let only) = options.workload else { return AnySequence([(0, 0)]) }
+    if let only { return AnySequence([(0, only)]) }
+    let count = Sequences.count(length: length)
+    let last = options.caseLimit.map { min(count, options.firstCase + $0) } ?? count
+    guard options.firstCase < last else { return AnySequence([]) }
+    let range = options.firstCase..<last
+    if length < 3 { return AnySequence(range.lazy.map { ($0, $0) }) }
+    // Drawn by index, so that a later run goes on where this one ends.
+    let seed = options.seed
+    return AnySequence(
+      range.lazy.map { index in
+        var random = SeededGenerator(seed: seed).split(UInt64(index))
+        return (index, random.below(count))
+      })
+  }
+
+  private func steps(_ number: Int) -> [CrashStep] {
+    switch options.workload {
+    case .sequences(let length, _): Sequences.steps(number, length: length)
+    case .steps(let script): script.steps
+    }
+  }
+
+  // MARK: One case
+
+  private func runCase(_ number: Int) throws {
+    var kinds: Set<String> = []
+    try explore(steps(number)) { state, medium, expected, recording in
+      if seen.insert(state.hash) { report.distinctStates += 1 }
+      guard judged.insert(state.hash &* 31 ^ expected.hash) else { return true }
+      report.judgedStates += 1
+      let verdict = judge.judge(medium, expected.value)
+      if !verdict.orderedFindings.isEmpty { report.orderedViolations += 1 }
+      var findings = verdict.findings
+      if options.contract == .ordered { findings += verdict.orderedFindings }
+      do { findings += try slowFindings(state, medium, expected.value, verdict) } catch {
+        failure = error
+        return false
+      }
+      if !findings.isEmpty { report.violatingStates += 1 }
+      for finding in findings where kinds.insert(finding.kind).inserted {
+        report.violations.append(
+          CrashViolation(
+            finding: finding, number: number, script: recording.steps.map(\.line),
+            timeline: recording.timeline(of: state),
+            blockMap: finding.inode.map { judge.blockMap(of: $0, in: medium) } ?? []))
+      }
+      if let limit = options.violationLimit, report.violations.count >= limit {
+        report.stopReason = "enough violations"
+        return false
+      }
+      if report.judgedStates & 0xFF == 0 { report.stopReason = stopReason() }
+      return report.stopReason == nil
+    }
+    if let failure { throw failure }
+    report.caseCount += 1
+  }
+
+  /// What is expected at a cut, made when it is wanted.
+  final class Expected {
+    let hash: UInt64
+    private let make: () -> CrashExpectation
+    private(set) lazy var value = make()
+    init(_ hash: UInt64, _ make: @escaping () -> CrashExpectation) {
+      self.hash = hash
+      self.make = make
+    }
+  }
+
+  /// Runs steps and visits all states that their cuts may leave.
+  private func explore(
+    _ steps: [CrashStep], visit: (MediumState, MemoryBytes, Expected, CrashRecording) -> Bool
+  ) throws {
+    var volumeOptions = CrashRecording.options(frees: options.frees, seed: options.seed)
+    volumeOptions.cache.switchedOff = options.switchedOff
+    let recording = try CrashRecording(steps, on: image, seed: options.seed, options: volumeOptions)
+    let observations = recording.observations, blockSize = judge.blockSize
+    var states = MediumStates(of: recording.history, on: image, rule: options.subset, seed: options.seed)
+    let medium = MemoryBytes(image)
+    var begun = 0, ended = 0
+    func expectation() -> Expected {
+      let (begun, ended) = (begun, ended)
+      return Expected(observations.expectationHash(begun: begun, ended: ended)) {
+        observations.expectation(begun: begun, ended: ended, blockSize: blockSize)
+      }
+    }
+    var expected = expectation()
+    states.forEach(on: medium) { text in
+      let words = text.split(separator: " ")
+      guard words.count == 2, let step = Int(words[1]) else { return false }
+      if words[0] == "begin" { begun = step } else { ended = step }
+      expected = expectation()
+      return words[0] == "end" && !recording.steps[step - 1].persistence.isEmpty
+    } visit: {
+      visit($0, medium, expected, recording)
+    }
+    report.cutCount += states.cutCount
+    report.isExhaustive = report.isExhaustive && states.isExhaustive
+  }
+
+  // MARK: Shrinking
+
+  /// The shortest workload that could be found in which the same kind of finding comes up, as lines of a script.
+  public func shrunk(_ violation: CrashViolation) -> [String] {
+    let all = steps(violation.number)
+    let isShorter = shrink(all, runLimit: 200) { steps in self.comesUp(violation.finding.kind, in: steps) }
+    return isShorter.map(\.line)
+  }
+
+  private func comesUp(_ kind: String, in steps: [CrashStep]) -> Bool {
+    if stopReason() == "interrupted" { return false }
+    var isFound = false
+    let before = report
+    defer { report = before }
+    try? explore(steps) { state, medium, expected, _ in
+      let verdict = judge.judge(medium, expected.value)
+      var findings = verdict.findings + (options.contract == .ordered ? verdict.orderedFindings : [])
+      if findings.allSatisfy({ $0.kind != kind }), !["promise", "clean-flag", "unreadable"].contains(kind) {
+        findings += (try? slowFindings(state, medium, expected.value, verdict)) ?? []
+      }
+      isFound = findings.contains { $0.kind == kind }
+      return !isFound
+    }
+    return isFound
+  }
+
+  // MARK: Slower judges
+
+  private func isDrawn(_ state: MediumState, _ oneIn: Int, salt: UInt64) -> Bool {
+    oneIn > 0
+      && (state.hash ^ salt &* 0x9E37_79B9_7F4A_7C15).multipliedFullWidth(by: 0xA076_1D64_78BD_642F).high
+        % UInt64(oneIn) == 0
+  }
+
+  private func slowFindings(
+    _ state: MediumState, _ medium: MemoryBytes, _ expected: CrashExpectation, _ verdict: CrashVerdict
+  ) throws -> [CrashFinding] {
+    var findings: [CrashFinding] = []
+    if verdict.isMarkedClean && isDrawn(state, options.sampling.clean, salt: 1) {
+      try aside {
+        report.cleanStates += 1
+        if let text = try ScratchImage.check(medium.bytes) {
+          findings.append(CrashFinding(kind: "e2fsck", text: "the volume is marked clean, but e2fsck says: \(text)"))
+        }
+      }
+    }
+    if verdict.isSerious && isDrawn(state, options.sampling.serious, salt: 2) {
+      try aside {
+        report.repairedStates += 1
+        let repaired = try ScratchImage.repaired(medium.bytes)
+        findings += judge.brokenAfterRepair(repaired, expected).map {
+          CrashFinding(kind: "promise-after-e2fsck", text: $0.text)
+        }
+      }
+    }
+    if isDrawn(state, options.sampling.mounted, salt: 3) {
+      aside {
+        report.mountedStates += 1
+        findings += MountedJudge.broken(expected, in: medium.bytes, seed: options.seed)
+      }
+    }
+    if !verdict.isMarkedClean && !verdict.isSerious && isDrawn(state, options.sampling.recovered, salt: 4) {
+      aside {
+        report.recoveredStates += 1
+        findings += recoveryFindings(medium.bytes, expected)
+      }
+    }
+    return findings
+  }
+
+  private func aside(_ body: () throws -> Void) rethrows {
+    let began = now()
+    defer { report.elapsedAside += now() - began }
+    try body()
+  }
+
+  /// Cuts a repair at every write: whatever is left keeps the promises, is not marked clean before it is, and can be
+  /// repaired again.
+  private func recoveryFindings(_ image: [UInt8], _ expected: CrashExpectation) -> [CrashFinding] {
+    let recorded = RecordedBytes(image)
+    let time: UInt32 = 1_767_225_600
+    let checker = VolumeChecker()
+    var findings: [CrashFinding] = []
+    func find(_ text: String) -> Bool {
+      findings.append(CrashFinding(kind: "recovery", text: text))
+      return false
+    }
+    do { _ = try checker.repair(recorded, time: time) } catch {
+      _ = find("check --repair: \(error)")
+      return findings
+    }
+    var states = MediumStates(of: recorded.history, on: image, rule: .automatic, seed: options.seed)
+    let medium = MemoryBytes(image)
+    states.forEach(on: medium) { state in
+      guard seen.insert(state.hash ^ StableHash(image: image).value) else { return true }
+      report.distinctStates += 1
+      report.judgedStates += 1
+      let verdict = judge.judge(medium, expected, isRepaired: true)
+      if let first = verdict.findings.first { return find("in the middle of check --repair: \(first)") }
+      guard let outcome = try? checker.repair(MemoryBytes(medium.bytes), time: time), outcome.after.isClean else {
+        return find("a second check --repair does not mend what a cut left of the first")
+      }
+      return true
+    }
+    return findings
+  }
+}

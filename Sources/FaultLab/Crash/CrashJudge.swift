@@ -1,0 +1,260 @@
+// Judges one state of an ext2 volume: our checker, and what was promised, under two contracts.
+internal import Ext2
+package import Ext2Format
+public import Ext2Tools
+
+#if canImport(Glibc)
+  internal import Glibc
+#endif
+
+/// One way in which a state is not what it has to be.
+public struct CrashFinding: Sendable, Equatable, CustomStringConvertible {
+  /// What is broken, in one word for scripts: `promise`, `clean-flag`, `unreadable`, or, of the ordered contract,
+  /// `structure` and `foreign-bytes`.
+  public let kind: String
+  /// The sentence for people.
+  public let text: String
+  /// The inode that it is about, if it is about one.
+  public var inode: UInt32?
+  public var description: String { "\(kind): \(text)" }
+}
+
+/// What was found in one state.
+package struct CrashVerdict {
+  /// Against what a file system without a journal and without ordering promises.
+  package var findings: [CrashFinding] = []
+  /// Against what one with ordering would promise.
+  package var orderedFindings: [CrashFinding] = []
+  /// Whether there is more to mend than `e2fsck -p` would.
+  package var isSerious = false
+  package var isMarkedClean = false
+}
+
+/// Keeps the memory of the checker from one state to the next.
+package final class CrashJudge {
+  private let raw: RawVolume
+  private let checker = VolumeChecker()
+  private let zeroes: [UInt8]
+  package init(_ base: [UInt8]) throws(FormatError) {
+    raw = try RawVolume(base)
+    zeroes = [UInt8](repeating: 0, count: raw.blockSize)
+  }
+  package var blockSize: Int { raw.blockSize }
+
+  /// Kinds of findings that the ordered contract allows: leaked blocks and inodes, and wrong counts.
+  static let leaks: Set<CheckFinding.Kind> = [
+    .blockMarkedUsed, .inodeMarkedUsed, .groupFreeBlocks, .groupFreeInodes, .groupDirectories, .freeBlocks, .freeInodes,
+    .inodeUnattached, .emptyInodeUnattached, .directoryUnconnected, .linkCount, .inodeBlocks, .attributeReferences,
+  ]
+
+  /// `isRepaired`: a repair has begun, and may have taken names away whose inodes were never promised.
+  package func judge(
+    _ image: MemoryBytes, _ expected: CrashExpectation, isRepaired: Bool = false
+  ) -> CrashVerdict {
+    var verdict = CrashVerdict()
+    let contents = image.bytes
+    let bytes = unsafe contents.span.bytes
+    do {
+      let report = try checker.check(image)
+      verdict.isSerious = report.seriousCount > 0
+      verdict.isMarkedClean = RawVolume.isMarkedClean(bytes)
+      if !report.isClean && verdict.isMarkedClean {
+        let first = report.findings.first { $0.kind.weight != .note }
+        verdict.findings.append(
+          CrashFinding(kind: "clean-flag", text: "the volume is marked clean, but \(first.map { "\($0)" } ?? "")"))
+      }
+      if let broken = report.findings.first(where: { $0.kind.weight != .note && !Self.leaks.contains($0.kind) }) {
+        verdict.orderedFindings.append(CrashFinding(kind: "structure", text: "\(broken)"))
+      }
+    } catch {
+      verdict.isSerious = true
+      verdict.findings.append(CrashFinding(kind: "unreadable", text: "\(error)"))
+      return verdict
+    }
+    verdict.findings += broken(expected, in: bytes, isRepaired: isRepaired)
+    if let foreign = foreignBytes(expected, in: bytes) { verdict.orderedFindings.append(foreign) }
+    return verdict
+  }
+
+  /// What of the promises does not hold after `e2fsck -fy`, which may have given a file other blocks, and taken names away
+  /// whose inodes were never promised.
+  package func brokenAfterRepair(_ image: [UInt8], _ expected: CrashExpectation) -> [CrashFinding] {
+    broken(expected, in: unsafe image.span.bytes, isRepaired: true)
+  }
+
+  /// What of the promises does not hold. `isRepaired`: see `brokenAfterRepair`.
+  private func broken(_ expected: CrashExpectation, in image: RawSpan, isRepaired: Bool) -> [CrashFinding] {
+    var findings: [CrashFinding] = []
+    func miss(_ text: String, _ inode: UInt32) {
+      findings.append(CrashFinding(kind: "promise", text: text, inode: inode))
+    }
+    // An empty file that no name leads to is nothing to a repair (e2fsck/pass4.c, disconnect_inode).
+    let named = isRepaired ? Set(expected.directories.flatMap { $0.durableNames.map(\.inode) }) : []
+    func mayBeGone(_ number: UInt32) -> Bool {
+      isRepaired && !named.contains(number)
+        && expected.files.contains { $0.number == number && $0.sizes.lowerBound == 0 }
+    }
+    for file in expected.files where !mayBeGone(file.number) {
+      if let text = broken(file, image, isRepaired) { miss(text, file.number) }
+    }
+    for inode in expected.inodes where !mayBeGone(inode.number) {
+      if let text = broken(inode, image) { miss(text, inode.number) }
+    }
+    for directory in expected.directories {
+      if let text = isRepaired ? lostName(of: directory, expected, image) : broken(directory, image) {
+        miss(text, directory.number)
+      }
+    }
+    return findings
+  }
+
+  /// An inode as a state has it: its size, and where its blocks lie, a run a line.
+  package func blockMap(of number: UInt32, in image: MemoryBytes) -> [String] {
+    let contents = image.bytes
+    let bytes = unsafe contents.span.bytes
+    guard let inode = raw.inode(number, in: bytes) else { return [] }
+    var lines = [
+      "inode \(number): mode \(String(inode.mode, radix: 8)), \(inode.linkCount) links, \(inode.byteCount) bytes"
+    ]
+    var start = 0
+    let count = min(4096, (Int(clamping: inode.byteCount) + blockSize - 1) / blockSize)
+    func disk(_ index: Int) -> UInt32? { raw.block(index, of: inode, in: bytes) }
+    for index in 0..<count {
+      let here = disk(index)
+      let next = index + 1 < count ? disk(index + 1) : nil
+      let goesOn = index + 1 < count && (here == 0 ? next == 0 : here != nil && next == here.map { $0 + 1 })
+      if goesOn { continue }
+      let place = disk(start).map { $0 == 0 ? "a hole" : "disk blocks from \($0) on" } ?? "pointers out of the volume"
+      lines.append("  blocks \(start) to \(index): \(place)")
+      start = index + 1
+    }
+    return lines
+  }
+
+  // MARK: Promises
+
+  private func broken(_ file: FileExpectation, _ image: RawSpan, _ isRepaired: Bool) -> String? {
+    guard let inode = raw.inode(file.number, in: image), inode.isUsed, inode.type == .regular else {
+      return "inode \(file.number) is not a file any more"
+    }
+    // A repair lets a file reach to the end of its last block where that is the only size that its blocks fit.
+    let most = isRepaired ? (file.sizes.upperBound + blockSize - 1) / blockSize * blockSize : file.sizes.upperBound
+    guard (UInt64(file.sizes.lowerBound)...UInt64(most)).contains(inode.byteCount) else {
+      return "inode \(file.number) has \(inode.byteCount) bytes; promised: \(file.sizesText)"
+    }
+    for (index, block) in file.blocks.enumerated() where !block.mayBeAnything {
+      let count = min(blockSize, Int(inode.byteCount) - index * blockSize)
+      if count <= 0 { break }
+      guard let disk = raw.block(index, of: inode, in: image) else {
+        return "inode \(file.number) block \(index): the pointer leads out of the volume"
+      }
+      if holds(block.versions, disk, count, image) { continue }
+      return "inode \(file.number) block \(index), disk block \(disk): not the promised bytes"
+    }
+    return nil
+  }
+
+  /// Whether the first bytes of a disk block are those of some version, sector by sector; block 0 is a hole.
+  private func holds(_ versions: [[UInt8]], _ disk: UInt32, _ count: Int, _ image: RawSpan) -> Bool {
+    let start = disk == 0 ? nil : raw.offset(of: disk, in: image)
+    for sector in stride(from: 0, to: count, by: 512) {
+      let length = min(512, count - sector)
+      let isThere = versions.contains { version in
+        guard let start else { return equal(zeroes, 0, version, sector, length) }
+        return equal(image, start + sector, version, sector, length)
+      }
+      if !isThere { return false }
+    }
+    return true
+  }
+
+  private func equal(_ image: RawSpan, _ start: Int, _ bytes: [UInt8], _ offset: Int, _ count: Int) -> Bool {
+    precondition(start + count <= image.byteCount && offset + count <= bytes.count)
+    return unsafe image.withUnsafeBytes { left in
+      unsafe bytes.withUnsafeBytes { right in
+        guard let one = left.baseAddress, let other = right.baseAddress else { return count == 0 }
+        return unsafe memcmp(one + start, other + offset, count) == 0
+      }
+    }
+  }
+
+  private func equal(_ left: [UInt8], _ start: Int, _ right: [UInt8], _ offset: Int, _ count: Int) -> Bool {
+    left[start..<start + count] == right[offset..<offset + count]
+  }
+
+  private func broken(_ expected: InodeExpectation, _ image: RawSpan) -> String? {
+    guard let inode = raw.inode(expected.number, in: image), inode.isUsed, inode.type == expected.type else {
+      return "inode \(expected.number) is not what it was"
+    }
+    guard expected.permissions.contains(FileMode(rawValue: inode.mode).permissions),
+      expected.users.contains(inode.user), expected.groups.contains(inode.group)
+    else { return "inode \(expected.number): not the promised mode or owner" }
+    // While they change, their block is one that was just allocated, or shared by then.
+    if let attributes = expected.attributes, raw.attributes(of: inode, in: image) != attributes {
+      return "inode \(expected.number): not the promised attributes"
+    }
+    return nil
+  }
+
+  /// A name that a repair has taken away although its inode was promised, too. A directory that a rename had left in two
+  /// places may lose either name.
+  private func lostName(
+    of directory: DirectoryExpectation, _ expected: CrashExpectation, _ image: RawSpan
+  ) -> String? {
+    guard let found = entries(of: directory.number, image) else {
+      return "inode \(directory.number) is not a directory any more"
+    }
+    for entry in directory.durableNames where found[entry.name] != entry.inode {
+      let isDirectory = raw.inode(entry.inode, in: image)?.type == .directory
+      let isElsewhere = expected.directories.contains {
+        entries(of: $0.number, image)?.values.contains(entry.inode) == true
+      }
+      if isDirectory && isElsewhere { continue }
+      return "directory \(directory.number): \(String(decoding: entry.name, as: UTF8.self)) is missing"
+    }
+    return nil
+  }
+
+  private func entries(of number: UInt32, _ image: RawSpan) -> [[UInt8]: UInt32]? {
+    guard let inode = raw.inode(number, in: image), inode.isUsed else { return nil }
+    return raw.entries(of: inode, in: image)
+  }
+
+  private func broken(_ expected: DirectoryExpectation, _ image: RawSpan) -> String? {
+    guard let found = entries(of: expected.number, image) else {
+      return "inode \(expected.number) is not a directory that can be read"
+    }
+    for name in expected.names.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      let inode = found[name] ?? 0
+      guard let allowed = expected.names[name], allowed.contains(inode) else {
+        let text = String(decoding: name, as: UTF8.self)
+        return "directory \(expected.number): \(text) " + (inode == 0 ? "is missing" : "is inode \(inode)")
+      }
+    }
+    if let name = found.keys.filter({ expected.names[$0] == nil }).min(by: { $0.lexicographicallyPrecedes($1) }) {
+      return "directory \(expected.number): \(String(decoding: name, as: UTF8.self)) is there again"
+    }
+    return nil
+  }
+
+  // MARK: The ordered contract
+
+  private func foreignBytes(_ expected: CrashExpectation, in image: RawSpan) -> CrashFinding? {
+    for owner in expected.owners {
+      guard let inode = raw.inode(owner.number, in: image), inode.isUsed, inode.type == .regular else { continue }
+      for (index, places) in owner.blocks.enumerated() {
+        let count = min(blockSize, Int(clamping: inode.byteCount) - index * blockSize)
+        guard count > 0 else { break }
+        guard let disk = raw.block(index, of: inode, in: image), disk != 0 else { continue }
+        let versions = places.first { $0.disk == disk }?.versions ?? []
+        if !holds([zeroes] + versions, disk, count, image) {
+          return CrashFinding(
+            kind: "foreign-bytes",
+            text: "inode \(owner.number) block \(index), disk block \(disk): bytes it never had there",
+            inode: owner.number)
+        }
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,246 @@
+// What was seen of a volume between its operations, and what was promised: from this follows what a cut may leave.
+internal import Ext2Format
+
+/// What an operation has made durable when it returns.
+package enum Persistence: Sendable, Equatable {
+  /// Everything (sync).
+  case everything
+  /// A file: its contents and its inode (fsync), or its contents alone (fdatasync).
+  case file([UInt8], dataOnly: Bool)
+  /// A directory's names (fsync).
+  case directory([UInt8])
+}
+
+/// The tree after each operation, and what the operations promised.
+package struct CrashObservations: Sendable {
+  /// `trees[0]` is what was there, durably, before the first operation; `trees[n]` what the nth has left.
+  package private(set) var trees: [ObservedTree]
+  /// By operation, in order.
+  private var promises: [(operation: Int, persistence: Persistence)] = []
+  /// Of each tree, hashed with all before it.
+  private var hashes: [UInt64]
+
+  package init(start: ObservedTree) {
+    trees = [start]
+    hashes = [start.hash(after: 0)]
+  }
+
+  /// Notes what the next operation has left and promised.
+  package mutating func add(_ tree: ObservedTree, promising persistence: [Persistence]) {
+    hashes.append(tree.hash(after: hashes[hashes.count - 1]))
+    trees.append(tree)
+    for one in persistence { promises.append((trees.count - 1, one)) }
+  }
+
+  /// Tells apart what is expected: where it is equal, for different workloads even, so is `expectation`.
+  package func expectationHash(begun: Int, ended: Int) -> UInt64 {
+    var hash = StableHash(hashes[begun])
+    for promise in promises where promise.operation <= ended {
+      hash.add(promise.operation)
+      switch promise.persistence {
+      case .everything: hash.add(1)
+      case .file(let path, let isDataOnly):
+        hash.add(isDataOnly ? 2 : 3)
+        hash.add(path)
+      case .directory(let path):
+        hash.add(4)
+        hash.add(path)
+      }
+    }
+    return hash.value
+  }
+
+  /// What must hold after a cut when `begun` operations had begun and `ended` had ended.
+  package func expectation(begun: Int, ended: Int, blockSize: Int) -> CrashExpectation {
+    var contents: [UInt32: Int] = [:], inodes: [UInt32: Int] = [:], names: [UInt32: Int] = [:]
+    func promiseAll(_ tree: Int) {
+      for (number, inode) in trees[tree].inodes {
+        (contents[number], inodes[number]) = (tree, tree)
+        if inode.type == .directory { names[number] = tree }
+      }
+    }
+    promiseAll(0)
+    for promise in promises where promise.operation <= ended {
+      let tree = trees[promise.operation]
+      switch promise.persistence {
+      case .everything: promiseAll(promise.operation)
+      case .file(let path, let isDataOnly):
+        guard let number = tree.number(at: path) else { continue }
+        contents[number] = promise.operation
+        if !isDataOnly {
+          inodes[number] = promise.operation
+          if tree.inodes[number]?.type == .directory { names[number] = promise.operation }
+        }
+      case .directory(let path):
+        guard let number = tree.number(at: path) else { continue }
+        (names[number], inodes[number]) = (promise.operation, promise.operation)
+      }
+    }
+    var expectation = CrashExpectation()
+    for number in contents.keys.sorted() {
+      guard let since = contents[number], let lives = lives(number, since...begun) else { continue }
+      if let file = FileExpectation(number, lives, blockSize: blockSize) { expectation.files.append(file) }
+    }
+    for number in inodes.keys.sorted() {
+      guard let since = inodes[number], let lives = lives(number, since...begun) else { continue }
+      expectation.inodes.append(InodeExpectation(number, lives))
+    }
+    for number in names.keys.sorted() {
+      guard let since = names[number], let lives = lives(number, since...begun) else { continue }
+      expectation.directories.append(
+        DirectoryExpectation(number, lives, durableInodes: Set(expectation.inodes.map(\.number))))
+    }
+    for number in Set(trees[...begun].flatMap(\.inodes.keys)).sorted() {
+      expectation.owners.append(OwnedBlocks(number, trees[...begun].compactMap { $0.inodes[number] }, blockSize))
+    }
+    return expectation
+  }
+
+  /// One file through several trees; nil when it went, or another one took its inode.
+  private func lives(_ number: UInt32, _ range: ClosedRange<Int>) -> [ObservedInode]? {
+    let lives = trees[range].compactMap { $0.inodes[number] }
+    guard lives.count == range.count, let first = lives.first,
+      lives.allSatisfy({ $0.generation == first.generation && $0.type == first.type })
+    else { return nil }
+    return lives
+  }
+}
+
+/// Everything that a state has to keep.
+package struct CrashExpectation: Sendable {
+  package var files: [FileExpectation] = []
+  package var inodes: [InodeExpectation] = []
+  package var directories: [DirectoryExpectation] = []
+  package var owners: [OwnedBlocks] = []
+}
+
+/// The contents of a file, as they were promised, and what they may have become since.
+package struct FileExpectation: Sendable {
+  package let number: UInt32
+  let sizes: ClosedRange<Int>
+  var sizesText: String { sizes.count == 1 ? "\(sizes.lowerBound)" : "\(sizes.lowerBound) to \(sizes.upperBound)" }
+  /// Of each block of the promise: its contents then and since, each once; and whether it may show anything, because it
+  /// was a hole and has got a block since, or hangs on a pointer block that is new.
+  let blocks: [(versions: [[UInt8]], mayBeAnything: Bool)]
+
+  /// Nil when nothing holds any more, because blocks of the file were freed since.
+  init?(_ number: UInt32, _ lives: [ObservedInode], blockSize: Int) {
+    guard let promised = lives.first, promised.type == .regular || promised.type == .symbolicLink else { return nil }
+    if promised.type == .symbolicLink { return nil }
+    for (index, life) in lives.enumerated().dropFirst() {
+      let before = lives[index - 1].blocks
+      for block in before.indices where before[block] != 0 {
+        guard block < life.blocks.count, life.blocks[block] == before[block] else { return nil }
+      }
+    }
+    self.number = number
+    let counts = lives.map(\.contents.count)
+    sizes = (counts.min() ?? 0)...(counts.max() ?? 0)
+    let old = Self.places(of: [promised], blockSize), new = Self.places(of: lives, blockSize).subtracting(old)
+    blocks = promised.blocks.indices.map { block in
+      var versions: [[UInt8]] = []
+      for life in lives {
+        let bytes = life.bytes(ofBlock: block, blockSize)
+        if !versions.contains(bytes) { versions.append(bytes) }
+      }
+      let isHole = promised.blocks[block] == 0
+      return (versions, isHole && !new.isDisjoint(with: Self.places(of: block, blockSize)))
+    }
+  }
+
+  /// Everything on the ways to the mapped blocks: pointer blocks, and the blocks themselves.
+  private static func places(of lives: [ObservedInode], _ blockSize: Int) -> Set<[Int]> {
+    var places: Set<[Int]> = []
+    for life in lives {
+      for block in life.blocks.indices where life.blocks[block] != 0 {
+        places.formUnion(self.places(of: block, blockSize))
+      }
+    }
+    return places
+  }
+
+  private static func places(of block: Int, _ blockSize: Int) -> [[Int]] {
+    guard let path = BlockPath(fileBlock: UInt64(block), blockSizeLog2: blockSize.trailingZeroBitCount) else {
+      return []
+    }
+    return (1...path.depth).map { length in (0..<length).map { path.offsets[$0] } }
+  }
+}
+
+/// Owner, mode and attributes of an inode.
+package struct InodeExpectation: Sendable {
+  package let number: UInt32
+  let type: InodeType
+  let permissions: Set<UInt16>
+  let users: Set<UInt32>
+  let groups: Set<UInt32>
+  /// Nil when they have changed since.
+  let attributes: [[UInt8]: [UInt8]]?
+  /// The target of a symbolic link, which never changes.
+  let target: [UInt8]
+
+  init(_ number: UInt32, _ lives: [ObservedInode]) {
+    self.number = number
+    type = lives[0].type
+    target = type == .symbolicLink ? lives[0].contents : []
+    permissions = Set(lives.map(\.permissions))
+    users = Set(lives.map(\.user))
+    groups = Set(lives.map(\.group))
+    attributes = lives.allSatisfy { $0.attributes == lives[0].attributes } ? lives[0].attributes : nil
+  }
+}
+
+/// What the names of a directory may refer to; 0: a name may be missing.
+package struct DirectoryExpectation: Sendable {
+  package let number: UInt32
+  let names: [[UInt8]: Set<UInt32>]
+  /// Names that every state has, in order, and the inode of each that was promised as well.
+  let durableNames: [(name: [UInt8], inode: UInt32)]
+
+  init(_ number: UInt32, _ lives: [ObservedInode], durableInodes: Set<UInt32>) {
+    self.number = number
+    var names: [[UInt8]: Set<UInt32>] = [:]
+    for name in Set(lives.flatMap(\.entries.keys)) { names[name] = Set(lives.map { $0.entries[name] ?? 0 }) }
+    self.names = names
+    durableNames = names.keys.sorted { $0.lexicographicallyPrecedes($1) }.compactMap { name in
+      guard let inodes = names[name], inodes.count == 1, let inode = inodes.first, durableInodes.contains(inode) else {
+        return nil
+      }
+      return (name, inode)
+    }
+  }
+}
+
+/// What a file had in each disk block that was ever its own: whoever finds anything else there looks at another file's
+/// bytes, or at old ones.
+package struct OwnedBlocks: Sendable {
+  package let number: UInt32
+  /// By file block: the disk blocks it had, and the contents in each.
+  let blocks: [[(disk: UInt32, versions: [[UInt8]])]]
+
+  init(_ number: UInt32, _ lives: [ObservedInode], _ blockSize: Int) {
+    self.number = number
+    let count = lives.map(\.blocks.count).max() ?? 0
+    blocks = (0..<count).map { block in
+      var places: [(disk: UInt32, versions: [[UInt8]])] = []
+      for life in lives where block < life.blocks.count && life.blocks[block] != 0 {
+        let bytes = life.bytes(ofBlock: block, blockSize)
+        if let known = places.firstIndex(where: { $0.disk == life.blocks[block] }) {
+          if !places[known].versions.contains(bytes) { places[known].versions.append(bytes) }
+        } else {
+          places.append((life.blocks[block], [bytes]))
+        }
+      }
+      return places
+    }
+  }
+}
+
+extension ObservedInode {
+  /// A block's bytes, with zeroes behind the end of the file.
+  func bytes(ofBlock block: Int, _ blockSize: Int) -> [UInt8] {
+    let start = min(contents.count, block * blockSize)
+    let bytes = Array(contents[start..<min(contents.count, start + blockSize)])
+    return bytes + [UInt8](repeating: 0, count: blockSize - bytes.count)
+  }
+}

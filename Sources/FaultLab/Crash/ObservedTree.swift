@@ -1,0 +1,110 @@
+// Everything of a mounted volume as its users see it at one moment. What a cut may leave follows from how this changes
+// from one operation to the next, so that no model of the operations is needed.
+package import Ext2
+package import Ext2Format
+
+/// One inode, as its users see it.
+package struct ObservedInode: Sendable, Equatable {
+  package let type: InodeType
+  package let permissions: UInt16
+  package let user: UInt32
+  package let group: UInt32
+  package let generation: UInt32
+  /// The bytes of a regular file, or the target of a symbolic link.
+  package var contents: [UInt8] = []
+  /// The disk block of each block of a regular file; 0: a hole.
+  package var blocks: [UInt32] = []
+  /// What the names of a directory refer to, without "." and "..".
+  package var entries: [[UInt8]: UInt32] = [:]
+  package var attributes: [[UInt8]: [UInt8]] = [:]
+}
+
+extension ObservedInode {
+  fileprivate mutating func share(with old: ObservedInode) {
+    if contents == old.contents { contents = old.contents }
+    if blocks == old.blocks { blocks = old.blocks }
+    if entries == old.entries { entries = old.entries }
+  }
+}
+
+/// A tree of files, by inode number.
+package struct ObservedTree: Sendable, Equatable {
+  package private(set) var inodes: [UInt32: ObservedInode] = [:]
+  /// A name of each, for people.
+  package private(set) var paths: [UInt32: [UInt8]] = [:]
+
+  /// Looks at everything a volume holds. What is as it was in `previous` shares its memory, so that comparing the two is
+  /// quick.
+  package init(of volume: Volume, blockSize: Int, after previous: ObservedTree? = nil) async throws(Ext2Error) {
+    try await add([0x2F], volume, blockSize)
+    for number in inodes.keys { if let old = previous?.inodes[number] { inodes[number]?.share(with: old) } }
+  }
+
+  /// The inode that a path names, if it does.
+  package func number(at path: [UInt8]) -> UInt32? {
+    var number = InodeNumber.root.rawValue
+    for name in path.split(separator: 0x2F) where name != [0x2E] {
+      guard let next = inodes[number]?.entries[Array(name)] else { return nil }
+      number = next
+    }
+    return number
+  }
+
+  /// A hash of everything, and of what came before.
+  func hash(after previous: UInt64) -> UInt64 {
+    var hash = StableHash(previous)
+    for (number, inode) in inodes.sorted(by: { $0.key < $1.key }) {
+      hash.add(number)
+      hash.add(inode.type.rawValue)
+      hash.add(inode.permissions)
+      hash.add(inode.user)
+      hash.add(inode.group)
+      hash.add(inode.generation)
+      hash.add(inode.contents)
+      for block in inode.blocks { hash.add(block) }
+      for (name, target) in inode.entries.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+        hash.add(name)
+        hash.add(target)
+      }
+      for (name, value) in inode.attributes.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+        hash.add(name)
+        hash.add(value)
+      }
+    }
+    return hash.value
+  }
+
+  private mutating func add(_ path: [UInt8], _ volume: Volume, _ blockSize: Int) async throws(Ext2Error) {
+    let status = try await volume.status(of: path, followsLink: false)
+    guard inodes[status.inode] == nil else { return }
+    var inode = ObservedInode(
+      type: status.type, permissions: status.permissions, user: status.user, group: status.group,
+      generation: status.generation)
+    for name in try await volume.attributeNames(of: path, followsLink: false) {
+      inode.attributes[name] = try await volume.attribute(name, of: path, followsLink: false)
+    }
+    switch status.type {
+    case .symbolicLink: inode.contents = try await volume.symbolicLinkTarget(path)
+    case .regular:
+      let file = try await volume.open(path, .noFollow)
+      inode.contents = try await file.read(at: 0, count: Int(status.byteCount))
+      inode.blocks = [UInt32](repeating: 0, count: (inode.contents.count + blockSize - 1) / blockSize)
+      for extent in try await file.extents() {
+        for index in 0..<extent.count where Int(extent.fileBlock) + index < inode.blocks.count {
+          inode.blocks[Int(extent.fileBlock) + index] = UInt32(extent.diskBlock) + UInt32(index)
+        }
+      }
+      await file.close()
+    case .directory:
+      for entry in try await volume.entries(of: path) where ![[0x2E], [0x2E, 0x2E]].contains(entry.name) {
+        inode.entries[entry.name] = entry.inode
+      }
+    default: break
+    }
+    inodes[status.inode] = inode
+    paths[status.inode] = path
+    for name in inode.entries.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      try await add((path == [0x2F] ? [] : path) + [0x2F] + name, volume, blockSize)
+    }
+  }
+}

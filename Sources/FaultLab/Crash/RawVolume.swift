@@ -1,0 +1,139 @@
+// Reads inodes, blocks and names straight from the bytes of a volume that is not mounted: what a cut has left, whatever it
+// is. Every pointer is checked before it is followed.
+package import Ext2Format
+package import Ext2Tools
+
+/// The geometry of a volume, and where its inode tables lie: neither changes while it is in use.
+package struct RawVolume: Sendable {
+  package let layout: VolumeLayout
+  private let inodeTables: [BlockNumber]
+  private let directoryBlock: DirectoryBlock
+  package var blockSize: Int { layout.blockSize }
+
+  /// Of an image whose superblock and descriptors are right.
+  package init(_ image: [UInt8]) throws(FormatError) {
+    let bytes = unsafe image.span.bytes
+    let superblock = try Superblock(decoding: bytes, at: Superblock.primaryByteOffset)
+    layout = try superblock.validate(deviceByteCount: UInt64(image.count))
+    directoryBlock = DirectoryBlock(layout: layout)
+    let start = (Int(layout.firstDataBlock.rawValue) + 1) * layout.blockSize
+    var tables: [BlockNumber] = []
+    for group in layout.groups {
+      let descriptor = try GroupDescriptor(
+        decoding: bytes, at: start + Int(group.rawValue) * GroupDescriptor.byteCount)
+      tables.append(descriptor.inodeTable)
+    }
+    inodeTables = tables
+  }
+
+  /// Whether the superblock says that the volume was unmounted and no error was found.
+  package static func isMarkedClean(_ image: RawSpan) -> Bool {
+    // s_state: EXT2_VALID_FS and nothing else.
+    image.integer(at: Superblock.primaryByteOffset + 58, as: UInt16.self) == 1
+  }
+
+  /// An inode in the table.
+  package struct RawInode {
+    fileprivate let start: Int
+    package let mode: UInt16
+    package let byteCount: UInt64
+    package let linkCount: UInt16
+    package let user: UInt32
+    package let group: UInt32
+    package let attributeBlock: UInt32
+    package let deletionTime: UInt32
+    package var type: InodeType? { FileMode(rawValue: mode).type }
+    /// Whether it is a file's.
+    package var isUsed: Bool { mode != 0 && linkCount > 0 && deletionTime == 0 }
+  }
+
+  package func inode(_ number: UInt32, in image: RawSpan) -> RawInode? {
+    guard number >= 1, number <= layout.inodeCount else { return nil }
+    let group = Int((number - 1) / layout.inodesPerGroup), index = Int((number - 1) % layout.inodesPerGroup)
+    let start = Int(inodeTables[group].rawValue) * blockSize + index * layout.inodeSize
+    guard start + layout.inodeSize <= image.byteCount else { return nil }
+    func half(_ offset: Int) -> UInt16 { image.integer(at: start + offset) }
+    func word(_ offset: Int) -> UInt32 { image.integer(at: start + offset) }
+    let mode = half(0)
+    let isRegular = FileMode(rawValue: mode).type == .regular
+    return RawInode(
+      start: start, mode: mode, byteCount: UInt64(word(4)) | (isRegular ? UInt64(word(108)) << 32 : 0),
+      linkCount: half(26), user: UInt32(half(2)) | UInt32(half(120)) << 16,
+      group: UInt32(half(24)) | UInt32(half(122)) << 16, attributeBlock: word(104), deletionTime: word(20))
+  }
+
+  /// The disk block of a file's block: 0 in a hole, nil where a pointer leads out of the volume.
+  package func block(_ fileBlock: Int, of inode: RawInode, in image: RawSpan) -> UInt32? {
+    guard let path = BlockPath(fileBlock: UInt64(fileBlock), blockSizeLog2: layout.blockSizeLog2) else { return nil }
+    var pointer = image.integer(at: inode.start + 40 + 4 * path.offsets[0], as: UInt32.self)
+    var level = 1
+    while level < path.depth {
+      if pointer == 0 { return 0 }
+      guard let start = offset(of: pointer, in: image) else { return nil }
+      pointer = image.integer(at: start + 4 * path.offsets[level])
+      level += 1
+    }
+    return pointer == 0 || offset(of: pointer, in: image) != nil ? pointer : nil
+  }
+
+  /// Where a block's bytes begin; nil when the volume has no such block.
+  package func offset(of block: UInt32, in image: RawSpan) -> Int? {
+    guard layout.contains(BlockNumber(rawValue: block)) else { return nil }
+    let start = Int(block) * blockSize
+    return start + blockSize <= image.byteCount ? start : nil
+  }
+
+  /// The names of a directory without "." and "..", and what each refers to; nil where it cannot be read.
+  package func entries(of inode: RawInode, in image: RawSpan) -> [[UInt8]: UInt32]? {
+    guard inode.type == .directory, inode.byteCount <= layout.byteCount else { return nil }
+    var entries: [[UInt8]: UInt32] = [:]
+    for index in 0..<Int(inode.byteCount) / blockSize {
+      guard let block = block(index, of: inode, in: image), block != 0, let start = offset(of: block, in: image) else {
+        return nil
+      }
+      let bytes = unsafe image.extracting(start..<start + blockSize)
+      var offset = 0
+      while offset < blockSize {
+        guard let entry = try? directoryBlock.entry(at: offset, in: bytes, block: BlockNumber(rawValue: block)) else {
+          return nil
+        }
+        if entry.isUsed {
+          let name = entry.name(in: bytes)
+          if name != [0x2E] && name != [0x2E, 0x2E] { entries[name] = entry.inode.rawValue }
+        }
+        offset += entry.recordLength
+      }
+    }
+    return entries
+  }
+
+  /// The attributes in a file's attribute block and inode, by name; nil where they cannot be read.
+  package func attributes(of inode: RawInode, in image: RawSpan) -> [[UInt8]: [UInt8]]? {
+    var found: [[UInt8]: [UInt8]] = [:]
+    let location = FormatError.Location.block(BlockNumber(rawValue: inode.attributeBlock))
+    func add(_ bytes: RawSpan, _ region: AttributeRegion) throws(FormatError) {
+      for attribute in try AttributeSet(decoding: bytes, region, at: location).attributes {
+        if let name = attribute.name.text { found[name] = attribute.value }
+      }
+    }
+    do {
+      if inode.attributeBlock != 0 {
+        guard let start = offset(of: inode.attributeBlock, in: image) else { return nil }
+        let bytes = unsafe image.extracting(start..<start + blockSize)
+        let region = AttributeRegion(blockSize: blockSize)
+        try region.checkHeader(bytes, at: location)
+        try add(bytes, region)
+      }
+      if layout.inodeSize > 128 {
+        let bytes = unsafe image.extracting(inode.start..<inode.start + layout.inodeSize)
+        let extra = Int(bytes.integer(at: 128, as: UInt16.self))
+        if let region = AttributeRegion(inodeAt: 0, inodeSize: layout.inodeSize, extraSize: extra),
+          region.isPresent(in: bytes)
+        {
+          try add(bytes, region)
+        }
+      }
+    } catch { return nil }
+    return found
+  }
+}

@@ -1,0 +1,172 @@
+internal import ArgumentParser
+internal import CLinux
+internal import Ext2
+internal import FaultLab
+internal import Glibc
+internal import PageCache
+internal import SystemPackage
+internal import Workload
+
+/// `blkdev-run crash`: cuts the power of a workload everywhere, and judges every state that the medium may then be in.
+struct CrashVerb: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "crash", abstract: "Cut the power of a workload everywhere, and judge every state that may be left.",
+    discussion: """
+      Workloads: seq1, all operations on a small tree, each with every way to make it durable; seq2, all pairs of them; \
+      seq3, three in a row, drawn by seed as long as --budget lasts; script:FILE, the verbs of blkdev-run fs, one a line, \
+      on the same tree (script:- reads standard input).
+
+      Every state is judged by our checker and by what fsync, fdatasync and sync promised; some also by e2fsck, by a \
+      read-only mount, and by a repair whose power is cut as well. Ends with 0 when nothing was found, with 4 when a state \
+      broke the contract, with 2 on wrong usage, with 5 when e2fsck is missing, with 130 when it is interrupted.
+      """)
+
+  enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case normal, json
+  }
+
+  @Option(help: ArgumentHelp("seq1, seq2, seq3 or script:FILE.", valueName: "workload")) var workload = "seq1"
+  @Option(
+    help: ArgumentHelp("Which subsets of unflushed writes are tried: auto, exhaustive or sample:N.", valueName: "rule"))
+  var subset = "auto"
+  @Option(help: "What a state is judged by: ext2 or ordered.") var contract = "ext2"
+  @Option(help: "When freed blocks may be used again: plain or ordered.") var frees = "plain"
+  @Option(help: "Bytes of a block of the volume.") var blockSize = 1024
+  @Option(help: "The seed of schedules and samples.") var seed: UInt64 = 1
+  @Option(help: ArgumentHelp("Stop after that time, such as 60s or 10m.", valueName: "time")) var budget: String?
+  @Option(name: .customLong("case"), help: ArgumentHelp("Only the sequence with that number.", valueName: "number"))
+  var onlyCase: Int?
+  @Option(help: ArgumentHelp("Stop after that many cases.", valueName: "number")) var cases: Int?
+  @Option(help: ArgumentHelp("Stop after that many states.", valueName: "number")) var states: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Go on where the run that wrote this file stopped, and write it when stopping.", valueName: "file"))
+  var resume: String?
+  @Option(help: ArgumentHelp("Memory for the states that are known already, such as 1g.", valueName: "size"))
+  var memory = "1g"
+  @Option(help: ArgumentHelp("Switch a rule off, by its name in --list-mutants.", valueName: "name")) var mutant:
+    String?
+  @Flag(help: "Print the mutants that this verb has to catch, one a line.") var listMutants = false
+  @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = OutputFormat.normal
+  @Option(help: ArgumentHelp("How many violations to show in full.", valueName: "number")) var show = 3
+
+  func validate() throws {
+    _ = try options()
+  }
+
+  func run() throws {
+    if listMutants {
+      for name in CrashOptions.mutants { print(name, to: .standardOutput) }
+      return
+    }
+    cl_ignore_pipe_signal()
+    let interruption = Interruption()
+    var options = try options()
+    if workload.hasPrefix("script:") {
+      do { options.workload = .steps(try CrashScript.read(String(workload.dropFirst(7)))) } catch let error as FSError {
+        print("blkdev-run: crash: \("\(error)".withoutControls)", to: .standardError)
+        throw ArgumentParser.ExitCode(error.exitCode)
+      }
+    }
+    if let resume { options.firstCase = try CrashResume.read(resume, for: self) }
+    let deadline = try budget.map { cl_monotonic_ns() + (try Self.nanoseconds($0)) }
+    let progress = WorkProgress(isShown: true)
+    let report: CrashReport, explorer: CrashExplorer
+    do {
+      explorer = try CrashExplorer(options, now: { cl_monotonic_ns() }) {
+        if interruption.hasCome { return "interrupted" }
+        if let deadline, cl_monotonic_ns() >= deadline { return "the budget is spent" }
+        return nil
+      }
+      report = try explorer.run { report in
+        progress.show(
+          "crash: \(report.caseCount) cases, \(report.distinctStates) states, \(report.violatingStates) broken")
+      }
+    } catch {
+      progress.clear()
+      print("blkdev-run: crash: \(error)", to: .standardError)
+      throw ArgumentParser.ExitCode(5)
+    }
+    progress.clear()
+    if let resume, let next = report.nextCase { try CrashResume.write(resume, next, for: self) }
+    try CrashPrinter(self, report, explorer).print()
+    if !report.violations.isEmpty { throw ArgumentParser.ExitCode(4) }
+    if report.stopReason == "interrupted" { throw ArgumentParser.ExitCode(130) }
+  }
+
+  /// What repeats this run, but for the case.
+  var command: String {
+    var words = ["blkdev-run", "crash", "--workload=\(workload)"]
+    if seed != 1 { words.append("--seed \(seed)") }
+    if subset != "auto" { words.append("--subset=\(subset)") }
+    if contract != "ext2" { words.append("--contract=\(contract)") }
+    if frees != "plain" { words.append("--frees=\(frees)") }
+    if blockSize != 1024 { words.append("--block-size \(blockSize)") }
+    if let mutant { words.append("--mutant '\(mutant)'") }
+    return words.joined(separator: " ")
+  }
+
+  private func options() throws -> CrashOptions {
+    var options: CrashOptions
+    switch workload {
+    case "seq1", "seq2", "seq3":
+      let length = workload == "seq1" ? 1 : workload == "seq2" ? 2 : 3
+      let count = CrashOptions.sequenceCount(length: length)
+      if let onlyCase, !(0..<count).contains(onlyCase) {
+        throw ValidationError("--case \(onlyCase): \(workload) has the cases 0 to \(count - 1)")
+      }
+      options = CrashOptions(workload: .sequences(length: length, only: onlyCase))
+      options.sampling = .init(length: length)
+      if length == 3 && budget == nil && cases == nil && states == nil && onlyCase == nil {
+        throw ValidationError("seq3 has \(count) cases: --budget, --cases or --states is needed")
+      }
+    case _ where workload.hasPrefix("script:") && workload.count > 7:
+      options = CrashOptions(workload: .steps(CrashScript([])))
+    default:
+      throw ValidationError("--workload=\(workload): there are seq1, seq2, seq3 and script:FILE")
+    }
+    switch subset {
+    case "auto": break
+    case "exhaustive": options.subset = .exhaustive
+    default:
+      guard subset.hasPrefix("sample:"), let count: Int = parseNumber(String(subset.dropFirst(7))), count > 0 else {
+        throw ValidationError("--subset=\(subset): there are auto, exhaustive and sample:N")
+      }
+      options.subset = .sample(count)
+    }
+    guard let contract = CrashContract(rawValue: contract) else {
+      throw ValidationError("--contract=\(contract): there are ext2 and ordered")
+    }
+    options.contract = contract
+    guard let frees = FreesName(rawValue: frees) else {
+      throw ValidationError("--frees=\(frees): there are plain and ordered")
+    }
+    options.frees = frees
+    guard (1024...65536).contains(blockSize), blockSize.nonzeroBitCount == 1 else {
+      throw ValidationError("--block-size \(blockSize): a power of two from 1k to 64k is wanted")
+    }
+    options.blockSize = blockSize
+    options.seed = seed
+    options.caseLimit = cases
+    options.stateLimit = states
+    guard let memory = parseByteCount(memory), memory >= 1 << 20 else {
+      throw ValidationError("--memory \(memory): a size from 1m on is wanted")
+    }
+    options.memoryLimit = Int(clamping: memory)
+    if let budget { _ = try Self.nanoseconds(budget) }
+    if let mutant {
+      guard let rule = SwitchedOffRules.all.first(where: { $0.name == mutant }) else {
+        throw ValidationError("--mutant '\(mutant)': not one of --list-mutants")
+      }
+      options.switchedOff = rule.rule
+    }
+    return options
+  }
+
+  private static func nanoseconds(_ text: String) throws -> UInt64 {
+    guard case .number(let value) = try? JobOption.Kind.duration.parse(text), value > 0 else {
+      throw ValidationError("--budget \(text): a time is wanted, such as 60s or 10m")
+    }
+    return value
+  }
+}
