@@ -250,8 +250,7 @@ final class BlockAllocator {
     return max(Self.smallestWindow, min(Self.largestWindow, share, size))
   }
 
-  /// The file goes on in what is left of its window, or gets a new one from its new blocks on. No two windows overlap:
-  /// what two files claim neither could use.
+  /// The file goes on in what is left of its window, or gets a new one from its new blocks on.
   private func moveWindow(of inode: InodeNumber, past blocks: Range<UInt32>, limit: UInt32) {
     guard inode != .none, usesWindows else { return }
     let end = blocks.upperBound
@@ -261,9 +260,7 @@ final class BlockAllocator {
       return
     }
     let size = nextWindowSize(of: inode)
-    var upper = max(end, min(limit, blocks.lowerBound + UInt32(size)))
-    if let other = windows.first(touching: end..<upper, notOf: inode) { upper = max(end, other.lowerBound) }
-    windows[inode] = end..<upper
+    windows[inode] = windows.room(from: end, limit: limit, count: max(0, size - blocks.count), notOf: inode)
     windowSizes[inode] = (size, blocks.count)
   }
 
