@@ -116,11 +116,11 @@ final class BlockAllocator {
       let startBit = step == 0 ? layout.bitIndex(of: goal) : 0
       // Others may have taken some while we read.
       let count = available(count, ticket)
-      if count == 0 { return nil }
-      if let run = take(count, in: group, bitmap, from: startBit, inode, wanted: wanted, search) {
+      if count > 0, let run = take(count, in: group, bitmap, from: startBit, inode, wanted: wanted, search) {
         return run
       }
       ticket.unpin(bitmap)
+      if count == 0 { return nil }
     }
     return nil
   }
