@@ -98,7 +98,8 @@ struct FSAttributeTests {
     "says what is wrong with attributes and ACLs",
     arguments: [
       ("setfattr -n user.x -v 0x0 /f", 2, "neither text nor"), ("setfattr /f", 2, "either -n NAME or -x NAME"),
-      ("setfattr -x user.none /f", 1, "/f: user.none: "), ("setfattr -n system.x -v 1 /f", 1, "/f: system.x: "),
+      ("setfattr -x user.none /f", 1, "/f: user.none: no such attribute"),
+      ("setfattr -n system.x -v 1 /f", 1, "/f: system.x: not supported"),
       ("getfattr -n user.none /f", 1, "no such attribute"), ("getfattr -m '(' /f", 2, "a regular expression"),
       ("getfattr -e morse /f", 2, "text, hex, base64"), ("setfacl -m u:root:r /f", 2, "numbers here"),
       ("setfacl -m u:5 /f", 2, "permissions are missing"), ("setfacl /f", 2, "what to do is missing"),

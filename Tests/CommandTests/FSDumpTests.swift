@@ -34,6 +34,17 @@ struct FSDumpTests {
     line.split(whereSeparator: \.isWhitespace).joined(separator: " ")
   }
 
+  @Test("a superblock as JSON has values, not dumpe2fs's words for those that are missing")
+  func superblockValues() throws {
+    let json = try FSImage(options: ["-O", "none"]).fs("--output-format=json dump superblock")
+    for line in [
+      "\"label\" : \"\"", "\"last_mounted_on\" : \"\"", "\"features\" : []", "\"default_mount_options\" : [",
+    ] {
+      #expect(json.contains(line), "\(json)")
+    }
+    #expect(!json.contains("<") && !json.contains("(none)"))
+  }
+
   @Test("counts free extents as e2freefrag does, and draws where they are")
   func freeSpace() throws {
     let image = try FSImage(byteCount: 40 << 20)

@@ -265,6 +265,17 @@ struct BadImageTests {
     }
   }
 
+  @Test("a directory takes the place of another where the directory above has all the links that its field can count")
+  func mostLinks() throws {
+    let image = try Images.edited(
+      try Images.empty(blockSize: 1024), ["mkdir d", "mkdir d/x", "mkdir x", "sif d links_count 65535"])
+    let outcome = VolumeRig.run(image) { rig in
+      try await rig.volume.rename("x", to: "d/x")
+      #expect(try await rig.volume.status(of: "d").linkCount == 65535)
+    }
+    #expect(outcome.failures == [] && outcome.unmountError == nil)
+  }
+
   @Test("a bitmap that calls a pointer block in use free is reported, and the block is left alone")
   func pointerBlockMarkedFree() throws {
     let image = try Self.tree()

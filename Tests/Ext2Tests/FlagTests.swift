@@ -1,6 +1,8 @@
 import BlockDevice
 import Ext2
 import Ext2Format
+import Ext2Tools
+import Reactor
 import Support
 import SystemPackage
 import Testing
@@ -40,6 +42,22 @@ struct FlagTests {
       for path in ["a", "d"] { try await volume.change(path, StatusChanges(flags: [])) }
       try await volume.unlink("d/x")
       try await file.truncate(to: 0)
+    }
+  }
+
+  @Test("a time that no inode can hold becomes the nearest one that it can, at once", arguments: [128, 256])
+  func times(inodeSize: Int) throws {
+    let image = try Images.empty(blockSize: 1024) { $0.inodeSize = inodeSize }
+    let last = Int64(Int32.max) + (inodeSize == 128 ? 0 : 3 << 32)
+    try script(image, seeds: 0..<1) { rig in
+      let file = try await rig.volume.open("a", create: true)
+      try await file.change(
+        StatusChanges(
+          accessTime: CalendarTime(seconds: .min, nanoseconds: 0),
+          modificationTime: CalendarTime(seconds: .max, nanoseconds: 0)))
+      let status = try await file.status()
+      #expect(status.accessTime.seconds == Int64(Int32.min))
+      #expect(status.modificationTime.seconds == last)
     }
   }
 

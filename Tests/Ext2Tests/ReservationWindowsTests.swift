@@ -39,4 +39,20 @@ struct ReservationWindowsTests {
     #expect(windows.first(touching: UInt32.max - 1..<UInt32.max, notOf: .none) == UInt32.max - 8..<UInt32.max)
     #expect(windows.first(touching: 0..<1, notOf: InodeNumber(rawValue: 12)) == nil)
   }
+
+  @Test(
+    "a window has room up to the end of its group, to the next window, or to its size, at the end of the largest volume, too"
+  )
+  func room() {
+    var windows = ReservationWindows(largestCount: 1024)
+    let own = InodeNumber(rawValue: 12), other = InodeNumber(rawValue: 13)
+    windows[other] = 100..<108
+    #expect(windows.room(from: 80, limit: 200, count: 8, notOf: own) == 80..<88)
+    #expect(windows.room(from: 80, limit: 84, count: 8, notOf: own) == 80..<84)
+    #expect(windows.room(from: 96, limit: 200, count: 8, notOf: own) == 96..<100)
+    #expect(windows.room(from: 104, limit: 200, count: 8, notOf: own).isEmpty)
+    #expect(windows.room(from: 104, limit: 200, count: 8, notOf: other) == 104..<112)
+    #expect(windows.room(from: 80, limit: 80, count: 8, notOf: own).isEmpty)
+    #expect(windows.room(from: UInt32.max - 3, limit: UInt32.max, count: 1024, notOf: own).count == 3)
+  }
 }

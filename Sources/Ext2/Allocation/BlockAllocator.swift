@@ -116,11 +116,11 @@ final class BlockAllocator {
       let startBit = step == 0 ? layout.bitIndex(of: goal) : 0
       // Others may have taken some while we read.
       let count = available(count, ticket)
-      if count == 0 { return nil }
-      if let run = take(count, in: group, bitmap, from: startBit, inode, wanted: wanted, search) {
+      if count > 0, let run = take(count, in: group, bitmap, from: startBit, inode, wanted: wanted, search) {
         return run
       }
       ticket.unpin(bitmap)
+      if count == 0 { return nil }
     }
     return nil
   }
@@ -250,8 +250,7 @@ final class BlockAllocator {
     return max(Self.smallestWindow, min(Self.largestWindow, share, size))
   }
 
-  /// The file goes on in what is left of its window, or gets a new one from its new blocks on. No two windows overlap:
-  /// what two files claim neither could use.
+  /// The file goes on in what is left of its window, or gets a new one from its new blocks on.
   private func moveWindow(of inode: InodeNumber, past blocks: Range<UInt32>, limit: UInt32) {
     guard inode != .none, usesWindows else { return }
     let end = blocks.upperBound
@@ -261,9 +260,7 @@ final class BlockAllocator {
       return
     }
     let size = nextWindowSize(of: inode)
-    var upper = max(end, min(limit, blocks.lowerBound + UInt32(size)))
-    if let other = windows.first(touching: end..<upper, notOf: inode) { upper = max(end, other.lowerBound) }
-    windows[inode] = end..<upper
+    windows[inode] = windows.room(from: end, limit: limit, count: max(0, size - blocks.count), notOf: inode)
     windowSizes[inode] = (size, blocks.count)
   }
 

@@ -52,6 +52,15 @@ struct ReservationWindows {
     return first
   }
 
+  /// What a file's window may be that begins at `start`: up to `count` blocks, before `limit` and before the next window.
+  /// No two windows overlap: what two files claim neither could use.
+  func room(from start: UInt32, limit: UInt32, count: Int, notOf owner: InodeNumber) -> Range<UInt32> {
+    // Not `start + count`: the last block of the largest volume is the last number but one.
+    let blocks = start..<start + UInt32(min(count, Int(limit - start)))
+    guard let other = first(touching: blocks, notOf: owner) else { return blocks }
+    return start..<max(start, other.lowerBound)
+  }
+
   /// Where the windows begin that begin at `start` or after it.
   private func position(of start: UInt32) -> Int {
     var low = 0, high = entries.count

@@ -101,7 +101,8 @@ extension Volume {
 
   private func trimHere(_ minimumByteCount: UInt64) async throws(Ext2Error) -> UInt64 {
     let blockSize = UInt64(core.groups.layout.blockSize)
-    let minimum = Int(clamping: max(1, (minimumByteCount + blockSize - 1) / blockSize))
+    let (whole, rest) = minimumByteCount.quotientAndRemainder(dividingBy: blockSize)
+    let minimum = Int(clamping: max(1, whole + (rest > 0 ? 1 : 0)))
     var count: UInt64 = 0
     for group in core.groups.layout.groups {
       if Task.isCancelled { throw .cancelled }

@@ -167,11 +167,12 @@ extension Volume {
       if let parentEntry {
         Directory(inode).setTarget(parentEntry, to: to.inode.number, .directory)
         from.inode.record.linkCount -= from.inode.record.linkCount > 2 ? 1 : 0
-        to.inode.record.linkCount += 1
+        // The link of what is replaced becomes its own.
+        if replaced == nil { to.inode.record.linkCount += 1 }
       }
       if let replaced, let replacedTable {
         if replaced.type == .directory {
-          to.inode.record.linkCount -= to.inode.record.linkCount > 2 ? 1 : 0
+          if parentEntry == nil { to.inode.record.linkCount -= to.inode.record.linkCount > 2 ? 1 : 0 }
           core.inodes.noteRemovedDirectory(replaced)
         } else if replaced.record.linkCount > 0 {
           replaced.record.linkCount -= 1

@@ -192,8 +192,11 @@ extension Inode {
       }
     }
     if let permissions = changes.permissions { record.mode.permissions = permissions & 0o7777 }
-    if let time = changes.accessTime { record.accessTime = Timestamp(clamping: time) }
-    if let time = changes.modificationTime { record.modificationTime = Timestamp(clamping: time) }
+    let hasExtra = record.hasExtraTimes
+    if let time = changes.accessTime { record.accessTime = Timestamp(clamping: time).rounded(hasExtra: hasExtra) }
+    if let time = changes.modificationTime {
+      record.modificationTime = Timestamp(clamping: time).rounded(hasExtra: hasExtra)
+    }
     if let flags = changes.flags {
       let changeable = InodeFlags.changeable.masked(for: type ?? .regular)
       record.flags = record.flags.subtracting(changeable).union(flags.intersection(changeable))

@@ -118,9 +118,9 @@ extension FSCommand {
         if let removed { return try await volume.removeAttribute(removed, of: path, followsLink: followsLink) }
         if let set { try await volume.setAttribute(set, to: value, of: path, followsLink: followsLink) }
       } catch {
-        // It is about the file or about the attribute: the message names both.
-        let name = AttributeText.name(set ?? removed ?? [])
-        throw .failed(TreeError("\(ShellWords.quotedIfNeeded(path)): \(name)", .volume(error)))
+        // It is about the file or about the attribute: the message names both, each once.
+        let file = ShellWords.quotedIfNeeded(path), name = AttributeText.name(set ?? removed ?? [])
+        throw .failed(TreeError(error.reason.hasPrefix(name) ? file : "\(file): \(name)", .volume(error)))
       }
     }
   }

@@ -47,8 +47,11 @@ struct SuperblockText {
     if seed.contains(where: { $0 != 0 }) { text("Directory Hash Seed", "directory_hash_seed", uuidText(seed)) }
   }
 
-  private mutating func text(_ label: String, _ key: String, _ text: String) {
-    fields.append(Field(label: label, key: key, text: text, value: .string(text)))
+  private mutating func text(_ label: String, _ key: String, _ text: String, orElse nothing: String = "") {
+    fields.append(Field(label: label, key: key, text: text.isEmpty ? nothing : text, value: .string(text)))
+  }
+  private mutating func words(_ label: String, _ key: String, _ text: String, _ words: [String]) {
+    fields.append(Field(label: label, key: key, text: text, value: .array(words.map { .string($0) })))
   }
   private mutating func number(_ label: String, _ key: String, _ number: some BinaryInteger, _ remark: String = "") {
     let value: JSONValue = number < 0 ? .signed(Int64(number)) : .unsigned(UInt64(number))
@@ -60,11 +63,9 @@ struct SuperblockText {
   }
 
   private mutating func identity(_ superblock: Superblock) {
-    func name(_ bytes: [UInt8], orElse: String) -> String {
-      bytes.isEmpty ? orElse : String(decoding: bytes, as: UTF8.self).withoutControls
-    }
-    text("Filesystem volume name", "label", name(superblock.label, orElse: "<none>"))
-    text("Last mounted on", "last_mounted_on", name(superblock.lastMounted, orElse: "<not available>"))
+    func name(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self).withoutControls }
+    text("Filesystem volume name", "label", name(superblock.label), orElse: "<none>")
+    text("Last mounted on", "last_mounted_on", name(superblock.lastMounted), orElse: "<not available>")
     text("Filesystem UUID", "uuid", uuidText(superblock.uuid))
     text("Filesystem magic number", "magic", "0x" + String(superblock.magic, radix: 16).uppercased())
     let revisions = [" (original)", " (dynamic)"]
@@ -74,19 +75,15 @@ struct SuperblockText {
     let features =
       superblock.compatible.featureNames + superblock.incompatible.featureNames
       + superblock.readOnlyCompatible.featureNames
-    fields.append(
-      Field(
-        label: "Filesystem features", key: "features",
-        text: features.isEmpty ? "(none)" : features.joined(separator: " "), value: .array(features.map { .string($0) })
-      ))
-    let flags =
-      [(1, "signed_directory_hash"), (2, "unsigned_directory_hash"), (4, "test_filesystem")] as [(UInt32, String)]
-    if superblock.flags != 0 {
-      text("Filesystem flags", "flags", flags.filter { superblock.flags & $0.0 != 0 }.map { $0.1 + " " }.joined())
-    }
+    words("Filesystem features", "features", features.isEmpty ? "(none)" : features.joined(separator: " "), features)
+    let flags = ["signed_directory_hash", "unsigned_directory_hash", "test_filesystem"].enumerated()
+      .filter { superblock.flags & (1 << UInt32($0.offset)) != 0 }.map(\.element)
+    if superblock.flags != 0 { words("Filesystem flags", "flags", flags.map { $0 + " " }.joined(), flags) }
     let options = ["debug", "bsdgroups", "user_xattr", "acl", "uid16"].enumerated()
       .filter { superblock.defaultMountOptions & (1 << UInt32($0.offset)) != 0 }.map(\.element)
-    text("Default mount options", "default_mount_options", options.isEmpty ? "(none)" : options.joined(separator: " "))
+    words(
+      "Default mount options", "default_mount_options", options.isEmpty ? "(none)" : options.joined(separator: " "),
+      options)
   }
 
   private mutating func state(_ superblock: Superblock) {
