@@ -33,6 +33,7 @@ struct TreeRunTests {
         options.discards = seed % 5 == 0
         // Now and then an index that has no room, and one that is dropped again and again.
         options.nameIndexByteLimit = [64 << 20, 0, 2048][Int(seed % 3)]
+        options.idleInodeLimit = [1024, 0, 3][Int(seed / 3 % 3)]
         try await TreeRun(
           blockSize: blockSize, reactor: reactor, options: options,
           device: { SimulatedDevice(reactor: reactor, image: disk.image) },

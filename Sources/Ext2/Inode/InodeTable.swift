@@ -1,7 +1,7 @@
 // Inodes in memory, and their table on the disk.
 //
 // An inode stays in memory while it is referenced, has dirty pages, a write in flight, an access time that is not written,
-// or an error nobody has seen; besides, the `idleLimit` that were used last stay.
+// or an error nobody has seen; besides, the `VolumeOptions.idleInodeLimit` that were used last stay.
 internal import BlockDevice
 internal import DequeModule
 internal import Ext2Format
@@ -9,8 +9,6 @@ internal import PageCache
 internal import Reactor
 
 final class InodeTable {
-  static let idleLimit = 1024
-
   let reactor: Reactor
   let groups: GroupTable
   let metadata: MetadataCache
@@ -19,6 +17,7 @@ final class InodeTable {
   let cache: PageCache
   let switchedOff: SwitchedOffRules
   let nameIndexes: NameIndexPool
+  private let idleLimit: Int
   private var inodes: [InodeNumber: Inode] = [:]
   private var idle = Deque<Inode>()
   /// Releases until the list is looked at again.
@@ -39,6 +38,7 @@ final class InodeTable {
     self.allocator = allocator
     self.cache = cache
     switchedOff = options.cache.switchedOff
+    idleLimit = options.idleInodeLimit
     nameIndexes = NameIndexPool(byteLimit: options.nameIndexByteLimit, seed: options.seed)
     inodeAllocator = InodeAllocator(groups: groups, metadata: metadata, seed: options.seed)
   }
@@ -160,12 +160,14 @@ final class InodeTable {
       trimPause -= 1
       return
     }
-    var visits = min(4, idle.count - Self.idleLimit)
+    var visits = min(4, idle.count - idleLimit)
     var removed = false
     while visits > 0, let inode = idle.popFirst() {
       visits -= 1
       inode.isListedIdle = false
       guard inodes[inode.number] === inode, inode.referenceCount == 0 else { continue }
+      // The evictor has it.
+      if inode.record.linkCount == 0 && inode.isLive { continue }
       if inode.isUsedAgain || inode.space.isBusy || inode.space.errors.hasUnseen || inode.hasUnwrittenAccessTime {
         appendIdle(inode)
       } else {

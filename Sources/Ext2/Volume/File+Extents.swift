@@ -141,7 +141,8 @@ extension Inode {
     switch mode {
     case [.punchHole, .keepSize]: try await punch(range)
     case .zeroRange, [.zeroRange, .keepSize]:
-      guard mode.contains(.keepSize) || range.upperBound <= sizeLimit else {
+      // Whatever the mode (fs/open.c, vfs_fallocate).
+      guard range.upperBound <= sizeLimit else {
         throw .fileTooLarge(byteCount: range.upperBound, limit: sizeLimit)
       }
       let end = mode.contains(.keepSize) ? min(range.upperBound, max(byteCount, range.lowerBound)) : range.upperBound

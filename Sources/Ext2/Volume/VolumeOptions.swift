@@ -44,6 +44,8 @@ public struct VolumeOptions: Sendable {
   public var allowsAccessControlLists = true
   /// What the indexes of large directories may take in memory, in bytes.
   public var nameIndexByteLimit = 64 << 20
+  /// Inodes that stay in memory although nobody uses them.
+  public var idleInodeLimit = 1024
   /// Starts the generators of inode generations and of where directories are put, so that the same run makes the same image.
   public var seed: UInt64 = 1
   /// Where the volume says what nobody asked for: an unclean mount, corruption.

@@ -39,6 +39,7 @@ public struct Scenario: Sendable {
     options.frees = random.oneIn(3) ? .ordered : .plain
     options.discards = random.oneIn(3)
     options.accessTimes = AccessTimePolicy.allCases[Int(seed % UInt64(AccessTimePolicy.allCases.count))]
+    options.idleInodeLimit = [0, 2, 1024][Int(seed % 3)]
     options.seed = seed
     self.options = options
     operationCount = 8 + random.below(24)
