@@ -50,6 +50,51 @@ struct NameRaceTests {
     }
   }
 
+  @Test(
+    "two renames that would put two directories below each other, however deep, make no circle",
+    arguments: [("d0/empty/d1", "d1/empty/d0"), ("d0/d1", "d1/empty/d0"), ("d0/empty/d1", "d1/d0")])
+  func deepLoop(first: String, second: String) throws {
+    try script(try Self.image(), .quiet.with { $0.metadataSlotCount = 72 }, seeds: 0..<30) { rig in
+      let done = await Self.race(
+        rig, { try await $0.rename("d1", to: first) }, { try await $0.rename("d0", to: second) })
+      #expect(done[0] != done[1])
+      // All are still reached from the root.
+      for path in done[0] ? ["d0", first] : ["d1", second] { _ = try await rig.volume.entries(of: path) }
+    }
+  }
+
+  @Test("renames of directories across each other, beside whoever else wants the same locks, end without a deadlock")
+  func across() throws {
+    let image = try Images.prepared(try Self.image()) { rig in
+      for path in ["d0/x", "d1/z", "d0/empty/in"] { try await rig.volume.makeDirectory(path) }
+    }
+    let counts = Tally()
+    try script(image, .quiet.with { $0.metadataSlotCount = 96 }, seeds: 0..<150) { rig in
+      let volume = rig.volume
+      let operations: [@Sendable () async throws -> Void] = [
+        { try await volume.rename("d0/x", to: "d1/y") }, { try await volume.rename("d1/z", to: "d0/w") },
+        // Between a directory and one below it, in both directions, while that one is looked at from above.
+        { try await volume.rename("d0/empty/in", to: "d0/out") },
+        { try await volume.rename("d1/empty", to: "d0/empty/new") },
+        { try await volume.removeDirectory("d0/empty") }, { try await volume.removeDirectory("d1/y") },
+        { try await volume.removeDirectory("d0") },
+      ]
+      await withTaskGroup(of: Bool.self) { group in
+        for operation in operations {
+          let delay = UInt64(rig.reactor.random.below(6) * 20_000)
+          group.addTask {
+            await rig.pause(delay)
+            return (try? await operation()) != nil
+          }
+        }
+        for await isDone in group where isDone { counts.count += 1 }
+      }
+      let names = try await volume.list("d0")
+      #expect(names.contains("w") && !names.contains("x"))
+    }
+    #expect(counts.count > 150 * 3)
+  }
+
   @Test("a directory that gets a name while it is removed stays, or the name is refused", arguments: [true, false])
   func removedWhileFilled(isReplaced: Bool) throws {
     let counts = Tally()
