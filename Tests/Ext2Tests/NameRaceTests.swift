@@ -95,6 +95,52 @@ struct NameRaceTests {
     #expect(counts.count > 150 * 3)
   }
 
+  @Test(
+    "rename takes the locks of a directory and of one below it from above, as rmdir does", arguments: [true, false])
+  func lockOrder(isOutOfIt: Bool) throws {
+    let image = try Images.prepared(try Images.empty(blockSize: 1024)) { rig in
+      let volume = rig.volume
+      // The lower one has the lower number.
+      try await volume.makeLongDirectory("c", blockCount: 3)
+      try await volume.makeDirectory("g")
+      try await volume.makeDirectory("g/p")
+      for name in ["q", "r"] { try await volume.makeLongDirectory("g/\(name)", blockCount: 2) }
+      try await volume.rename("c", to: "g/p/c")
+    }
+    try script(image, seeds: 0..<4) { rig in
+      let volume = rig.volume
+      func number(_ path: String) async throws -> UInt64 { UInt64(try await volume.status(of: path).inode) }
+      let q = try await number("g/q"), r = try await number("g/r"), c = try await number("g/p/c")
+      _ = try await volume.status(of: "g/p/c/..")
+      func hold(_ owners: [UInt64]) async { await rig.hold { $0.operation == .read && owners.contains($0.owner) } }
+      // The walks from both of rename's directories to the root wait for the lock of "g": who has it reads a directory.
+      await hold([q, r, c])
+      async let first = errorOf { () async throws(Ext2Error) in try await volume.removeDirectory("g/q") }
+      try await rig.untilHeld()
+      async let renamed = errorOf { () async throws(Ext2Error) in
+        let inner = "g/p/c/none", outer = "g/p/none"
+        try await volume.rename(isOutOfIt ? inner : outer, to: isOutOfIt ? outer : inner)
+      }
+      await rig.settle()
+      async let second = errorOf { () async throws(Ext2Error) in try await volume.removeDirectory("g/r") }
+      await rig.settle()
+      await hold([r, c])
+      await rig.disk { $0.release() }
+      await rig.settle()
+      // The lower directory is read under the lock of the upper one, while rename's last walk ends.
+      async let removed = errorOf { () async throws(Ext2Error) in try await volume.removeDirectory("g/p/c") }
+      try await rig.untilHeld(2)
+      await hold([c])
+      await rig.disk { $0.release() }
+      try await rig.untilHeld()
+      await rig.settle()
+      await rig.serve()
+      let errors = await [first, second, removed]
+      #expect(errors.allSatisfy { $0 == nil })
+      #expect(await renamed?.errno == .noSuchFileOrDirectory)
+    }
+  }
+
   @Test("a directory that gets a name while it is removed stays, or the name is refused", arguments: [true, false])
   func removedWhileFilled(isReplaced: Bool) throws {
     let counts = Tally()
