@@ -113,6 +113,12 @@ struct FailingRequestTests {
         if hasFailed {
           failures.count += 1
           #expect(await rig.volume.statistics == free, "request \(failing)")
+          // What was given back can be taken again, by the same or by others.
+          try await operation.run(rig.volume)
+          let done = try await Self.tree(rig.volume)
+          #expect(done == parts[1], "request \(failing)")
+          let state = try await rig.volume.superblock().0.state
+          #expect(!state.contains(.error), "request \(failing)")
         }
       }
       if count.count <= failing { break }
@@ -216,5 +222,112 @@ struct FailingRequestTests {
       "rename over a directory", "link", "chmod with an ACL",
     ]
     #expect(failures > 0 || needsNothing.contains(operation.testDescription))
+  }
+
+  /// The volume with a directory that is found to be corrupt as soon as it is listed, without reading.
+  private static func withCorruptDirectory() throws -> [UInt8] {
+    try Images.edited(try image(), ["mkdir bad", "sif bad block[0] 0"])
+  }
+  private static let refusing = VolumeOptions.quiet.with { $0.onErrors = .remountReadOnly }
+  private static func healthyTree(_ volume: Volume) async throws -> [String] {
+    var lines: [String] = []
+    for path in ["/d/", "/e/", "/full/", "/acl/"] { lines += try await tree(volume, path) }
+    return lines
+  }
+  /// Corruption is found: with errors=remount-ro nothing may change any more.
+  private static func findCorruption(_ volume: Volume) async {
+    let error = await errorOf { () async throws(Ext2Error) in try await volume.list("bad") }
+    guard case .corrupt? = error else {
+      Issue.record("\(error.map { "\($0)" } ?? "no error")")
+      return
+    }
+  }
+
+  @Test(
+    "an operation under which the volume becomes read-only changes nothing, whatever it was reading",
+    arguments: operations)
+  func becomesReadOnly(operation: Operation) throws {
+    let image = try Self.withCorruptDirectory()
+    let before = Tally()
+    let untouched = VolumeRig.run(image) { before.notes = try await Self.healthyTree($0.volume) }
+    #expect(untouched.failures == [])
+    var heldCount = 0
+    for held in 0..<40 {
+      let count = Tally(), wasHeld = Tally()
+      let outcome = VolumeRig.run(image, seed: UInt64(held), options: Self.refusing) { rig in
+        let volume = rig.volume
+        _ = try await volume.status(of: "bad")
+        let isDone = Tally()
+        await rig.treat { request in
+          guard request.operation == .read, isDone.count == 0 else { return .proceed }
+          count.count += 1
+          return count.count - 1 == held ? .hold : .proceed
+        }
+        async let failing = {
+          do { try await operation.run(volume) } catch {
+            isDone.count = 1
+            return true
+          }
+          isDone.count = 1
+          return false
+        }()
+        await rig.settle()
+        wasHeld.count = await rig.heldCount
+        if wasHeld.count == 0 {
+          #expect(await !failing)
+          return
+        }
+        await Self.findCorruption(volume)
+        await rig.serve()
+        #expect(await failing, "read \(held)")
+        await rig.settle()
+        let after = try await Self.healthyTree(volume)
+        #expect(after == before.notes, "read \(held)")
+      }
+      #expect(outcome.failures == [], "read \(held)")
+      heldCount += wasHeld.count
+      if wasHeld.count == 0 { break }
+    }
+    #expect(heldCount > 1)
+  }
+
+  /// Changes of the file "d/a", which wait for its lock.
+  static let changes: [Operation] = [
+    Operation("write") { try await $0.open("d/a").write([1], at: 400_000) },
+    Operation("truncate") { try await $0.open("d/a").truncate(to: 100) },
+    Operation("grow") { try await $0.open("d/a").truncate(to: 500_000) },
+    Operation("punch") { try await $0.open("d/a").punch(0..<200_000) },
+    Operation("allocate") { try await $0.open("d/a").fallocate([], 300_000..<500_000) },
+    Operation("chmod") { try await $0.change("d/a", StatusChanges(permissions: 0o600)) },
+    Operation("chown") { try await $0.change("d/a", StatusChanges(user: 5)) },
+    Operation("set an attribute") { try await $0.setAttribute("user.x", to: [1], of: "d/a") },
+    Operation("set an ACL") { try await $0.setAccessControlList(nil, of: "d/a") },
+  ]
+
+  @Test("who waits for a file's lock while the volume becomes read-only changes nothing", arguments: changes)
+  func becomesReadOnlyBeforeLock(change: Operation) throws {
+    let image = try Self.withCorruptDirectory()
+    let outcome = VolumeRig.run(image, options: Self.refusing) { rig in
+      let volume = rig.volume
+      let file = try await volume.open("d/a")
+      let before = try await file.status()
+      _ = try await volume.status(of: "bad")
+      await rig.hold { $0.operation == .read }
+      // It holds the lock while the block of attributes is read.
+      async let names = volume.attributeNames(of: "d/a")
+      try await rig.untilHeld()
+      async let changing: Void = change.run(volume)
+      await rig.settle()
+      await Self.findCorruption(volume)
+      await rig.serve()
+      do {
+        try await changing
+        Issue.record("it was changed")
+      } catch Ext2Error.readOnly {}
+      #expect(try await names.count == 1)
+      let after = try await file.status()
+      #expect(after == before)
+    }
+    #expect(outcome.failures == [])
   }
 }
