@@ -194,6 +194,26 @@ struct NameRaceTests {
     }
   }
 
+  @Test("a link to a file whose last name goes while the new directory is read is refused")
+  func linkToRemoved() throws {
+    let image = try Images.prepared(try Images.empty(blockSize: 1024)) { rig in
+      try await rig.volume.makeLongDirectory("d", blockCount: 2)
+      try await rig.volume.makeNode("file", .fifo)
+    }
+    try script(image, seeds: 0..<4) { rig in
+      let volume = rig.volume
+      let number = UInt64(try await volume.status(of: "d").inode)
+      await rig.hold { $0.operation == .read && $0.owner == number }
+      async let linking = errorOf { () async throws(Ext2Error) in try await volume.link("file", to: "d/file") }
+      try await rig.untilHeld()
+      try await volume.unlink("file")
+      await rig.serve()
+      #expect(await linking?.errno == .noSuchFileOrDirectory)
+      let names = try await volume.list("d")
+      #expect(names == [])
+    }
+  }
+
   @Test("the indexes of many directories that grow take together no more than they may")
   func indexMemory() throws {
     let image = try Images.make(blockSize: 1024, byteCount: 8 << 20) { ($0.inodeCount, $0.reservedPercent) = (256, 0) }
