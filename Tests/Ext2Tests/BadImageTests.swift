@@ -287,6 +287,54 @@ struct BadImageTests {
     #expect(outcome.unmountError?.contains("bit") == true, "\(outcome.unmountError ?? "no error")")
   }
 
+  @Test(
+    "a bitmap that calls the volume's own blocks free is an error, and nothing is allocated by it", arguments: 0..<5)
+  func ownBlockMarkedFree(which: Int) throws {
+    let image = try Self.tree()
+    let layout = try Superblocks.decoded(image).validate(deviceByteCount: UInt64(image.count))
+    let group = try unsafe GroupDescriptor(decoding: image.span.bytes, at: 2048)
+    let table = group.inodeTable.rawValue
+    // The descriptors, the bitmaps, and both ends of the inode table.
+    let block = [
+      2, group.blockBitmap.rawValue, group.inodeBitmap.rawValue, table,
+      table + UInt32(layout.inodeTableBlocksPerGroup) - 1,
+    ][which]
+    let bent = try Images.edited(image, ["freeb \(block)"])
+    let outcome = VolumeRig.run(bent) { rig in
+      let file = try await rig.volume.open("new", create: true)
+      let error = await errorOf { () async throws(Ext2Error) in try await file.write([1], at: 0) }
+      let text = error.map { "\($0)" } ?? "no error"
+      #expect(text.contains("bitmap") && text.contains("own metadata as free"), "\(text)")
+      let extents = try await file.extents()
+      #expect(extents.isEmpty)
+    }
+    // Whoever watches the writes takes the bitmap's word for whose the blocks are.
+    #expect(!outcome.failures.contains { $0.contains("ended") }, "\(outcome.failures)")
+  }
+
+  @Test("a directory whose parents lead back to it is an error for a rename, not a walk without an end")
+  func circleOfParents() throws {
+    let image = try Images.prepared(try Self.tree()) { rig in
+      try await rig.volume.makeDirectory("d/sub")
+      try await rig.volume.makeNode("d/sub/x", .fifo)
+    }
+    // The second entry of "d" is "..", 12 bytes behind the first one.
+    let parent = Int(try Self.pointers(of: "d", image)[0]) * 1024 + 12
+    #expect(image[parent] == 2)
+    let number = Tally()
+    _ = VolumeRig.run(image) { number.count = Int(try await $0.volume.status(of: "d/sub").inode) }
+    var bent = image
+    bent[parent] = UInt8(number.count)
+    let outcome = VolumeRig.run(bent) { rig in
+      let error = await errorOf { () async throws(Ext2Error) in try await rig.volume.rename("d/sub/x", to: "y") }
+      let text = error.map { "\($0)" } ?? "no error"
+      #expect(text.contains("a directory above itself"), "\(text)")
+      let names = try await rig.volume.list("d/sub")
+      #expect(names == ["x"])
+    }
+    #expect(outcome.failures == [])
+  }
+
   @Test("trim leaves a pointer block alone that a bitmap calls free")
   func trimOfPointerBlock() throws {
     let image = try Self.tree()
