@@ -244,7 +244,9 @@ struct AccessTimeTests {
     }
   }
 
-  @Test("the kernel sees the time we write, and we the kernel's", .enabled(if: Kernel.obstacle == nil))
+  @Test(
+    "the kernel sees the time we write, and we the kernel's",
+    .enabled(if: Kernel.obstacle == nil, "\(Kernel.obstacle ?? "")"))
   func kernel() throws {
     let noted = Tally()
     let outcome = VolumeRig.run(try Self.image()) { rig in

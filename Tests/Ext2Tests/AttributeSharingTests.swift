@@ -106,6 +106,32 @@ struct AttributeSharingTests {
     }
   }
 
+  @Test("chmod of an immutable file with a shared ACL is refused, and gives the block back that it had for a copy")
+  func refusedCopy() throws {
+    try script(try Attributes.image(128), seeds: 0..<3) { rig in
+      let volume = rig.volume
+      let list = try AccessControlList(text: "u::rwx,u:1:r-x,g::r-x,m::rwx,o::---")
+      for name in ["a", "b"] {
+        _ = try await rig.create(name)
+        try await volume.setAccessControlList(list, of: name)
+      }
+      try await volume.change("a", StatusChanges(flags: .immutable))
+      let before = try await volume.status(of: "a")
+      let error = await errorOf { () async throws(Ext2Error) in
+        try await volume.change("a", StatusChanges(permissions: 0o600))
+      }
+      #expect(error?.errno == .notPermitted)
+      let after = try await volume.status(of: "a")
+      #expect(after == before)
+      await rig.settle()
+      // Anybody can have it.
+      let file = try await volume.open("filler", create: true)
+      try await file.append(stamped(1, count: 20_000))
+      let state = try await volume.superblock().0.state
+      #expect(!state.contains(.error))
+    }
+  }
+
   @Test("while one inode's own block is about to change nobody begins to share it") func changeInPlace() throws {
     let prepared = try Images.prepared(try Attributes.image(128)) { rig in
       for name in ["a", "b", "c"] { _ = try await rig.create(name) }

@@ -298,6 +298,119 @@ struct BadImageTests {
     #expect(outcome.unmountError?.contains("bit") == true, "\(outcome.unmountError ?? "no error")")
   }
 
+  @Test(
+    "a bitmap that calls the volume's own blocks free is an error, and nothing is allocated by it", arguments: 0..<5)
+  func ownBlockMarkedFree(which: Int) throws {
+    let image = try Self.tree()
+    let layout = try Superblocks.decoded(image).validate(deviceByteCount: UInt64(image.count))
+    let group = try unsafe GroupDescriptor(decoding: image.span.bytes, at: 2048)
+    let table = group.inodeTable.rawValue
+    // The descriptors, the bitmaps, and both ends of the inode table.
+    let block = [
+      2, group.blockBitmap.rawValue, group.inodeBitmap.rawValue, table,
+      table + UInt32(layout.inodeTableBlocksPerGroup) - 1,
+    ][which]
+    let bent = try Images.edited(image, ["freeb \(block)"])
+    let outcome = VolumeRig.run(bent) { rig in
+      let file = try await rig.volume.open("new", create: true)
+      let error = await errorOf { () async throws(Ext2Error) in try await file.write([1], at: 0) }
+      let text = error.map { "\($0)" } ?? "no error"
+      #expect(text.contains("bitmap") && text.contains("own metadata as free"), "\(text)")
+      let extents = try await file.extents()
+      #expect(extents.isEmpty)
+    }
+    // Whoever watches the writes takes the bitmap's word for whose the blocks are.
+    #expect(!outcome.failures.contains { $0.contains("ended") }, "\(outcome.failures)")
+  }
+
+  @Test("a directory whose parents lead back to it is an error for a rename, not a walk without an end")
+  func circleOfParents() throws {
+    let image = try Images.prepared(try Self.tree()) { rig in
+      try await rig.volume.makeDirectory("d/sub")
+      try await rig.volume.makeNode("d/sub/x", .fifo)
+    }
+    // The second entry of "d" is "..", 12 bytes behind the first one.
+    let parent = Int(try Self.pointers(of: "d", image)[0]) * 1024 + 12
+    #expect(image[parent] == 2)
+    let number = Tally()
+    _ = VolumeRig.run(image) { number.count = Int(try await $0.volume.status(of: "d/sub").inode) }
+    var bent = image
+    bent[parent] = UInt8(number.count)
+    let outcome = VolumeRig.run(bent) { rig in
+      let error = await errorOf { () async throws(Ext2Error) in try await rig.volume.rename("d/sub/x", to: "y") }
+      let text = error.map { "\($0)" } ?? "no error"
+      #expect(text.contains("a directory above itself"), "\(text)")
+      let names = try await rig.volume.list("d/sub")
+      #expect(names == ["x"])
+    }
+    #expect(outcome.failures == [])
+  }
+
+  @Test("trim leaves a pointer block alone that a bitmap calls free")
+  func trimOfPointerBlock() throws {
+    let image = try Self.tree()
+    let block = UInt64(try Self.pointers(of: "b", image)[12])
+    let bent = try Images.edited(image, ["freeb \(block)", "set_bg 0 free_blocks_count 1000"])
+    let counts = Tally()
+    let outcome = VolumeRig.run(bent) { rig in
+      let file = try await rig.volume.open("b")
+      _ = try await file.read(at: 20_000, count: 1)
+      await rig.treat { request in
+        guard request.operation == .discard else { return .proceed }
+        counts.count += 1
+        let blocks = request.offset / 1024..<(request.offset + UInt64(request.byteCount)) / 1024
+        if blocks.contains(block) { counts.notes.append("\(blocks)") }
+        return .proceed
+      }
+      _ = try await rig.volume.trim()
+      await rig.settle()
+    }
+    #expect(outcome.failures == [] && counts.count > 0 && counts.notes == [])
+  }
+
+  @Test("an inode bitmap that calls inodes of the volume free does not give them to files")
+  func reservedInodesMarkedFree() throws {
+    let bent = try Images.edited(try Self.tree(), (3...10).filter { $0 != 7 }.map { "freei <\($0)>" })
+    let outcome = VolumeRig.run(bent) { rig in
+      for name in 0..<6 {
+        let file = try await rig.volume.open("new\(name)", create: true)
+        let number = try await file.status().inode
+        #expect(number > 11)
+      }
+    }
+    #expect(outcome.failures == [])
+  }
+
+  @Test("a file that two names have, though it has one link, takes no change once it is being freed")
+  func openedWhileFreed() throws {
+    let image = try Images.edited(try Self.tree(), ["link b second"])
+    let changes: [@Sendable (File) async throws -> Void] = [
+      { file in try await file.write(stamped(1, count: 5000), at: 0) },
+      { file in try await file.truncate(to: 5000) },
+      { file in try await file.punch(0..<5000) },
+    ]
+    for change in changes {
+      let outcome = VolumeRig.run(image) { rig in
+        let volume = rig.volume
+        let number = UInt64(try await volume.status(of: "second").inode)
+        // Its pointer block, which is read when it is freed.
+        await rig.hold { $0.operation == .read && $0.owner == number }
+        try await volume.unlink("b")
+        try await rig.untilHeld()
+        let file = try await volume.open("second")
+        async let changing: Void = change(file)
+        await rig.settle()
+        await rig.serve()
+        do {
+          try await changing
+          Issue.record("it was changed")
+        } catch Ext2Error.closed {}
+        await file.close()
+      }
+      #expect(outcome.failures == [])
+    }
+  }
+
   /// The inodes of the volume that `tree` makes.
   static let inodes: [String: UInt32] = ["/": 2, "d": 12, "a": 13, "b": 15]
 

@@ -3,6 +3,7 @@ import Ext2
 import Ext2Format
 import Ext2Tools
 import Support
+import SystemPackage
 import Testing
 
 @Suite("Inodes in memory", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
@@ -31,6 +32,25 @@ struct InodesInMemoryTests {
         }
       }
       #expect(await rig.volume.inodesInMemory.count > 1000)
+    }
+  }
+
+  @Test("of a directory that left memory no index of names is left")
+  func indexes() throws {
+    let image = try Images.prepared(try Self.manyFiles()) { try await $0.volume.makeLongDirectory("d", blockCount: 3) }
+    try script(image, seeds: 0..<1) { rig in
+      let volume = rig.volume
+      await (try volume.open("0")).close()
+      let ofRoot = await volume.nameIndexByteCount
+      let error = await errorOf { () async throws(Ext2Error) in try await volume.unlink("d/none") }
+      #expect(error?.errno == .noSuchFileOrDirectory)
+      let number = try await volume.status(of: "d").inode
+      let ofBoth = await volume.nameIndexByteCount
+      #expect(ofRoot > 0 && ofBoth > ofRoot)
+      for index in 1..<2500 { await (try volume.open("\(index)")).close() }
+      let isInMemory = await volume.inodesInMemory.contains { $0.rawValue == number }
+      let left = await volume.nameIndexByteCount
+      #expect(!isInMemory && left == ofRoot)
     }
   }
 

@@ -50,6 +50,97 @@ struct NameRaceTests {
     }
   }
 
+  @Test(
+    "two renames that would put two directories below each other, however deep, make no circle",
+    arguments: [("d0/empty/d1", "d1/empty/d0"), ("d0/d1", "d1/empty/d0"), ("d0/empty/d1", "d1/d0")])
+  func deepLoop(first: String, second: String) throws {
+    try script(try Self.image(), .quiet.with { $0.metadataSlotCount = 72 }, seeds: 0..<30) { rig in
+      let done = await Self.race(
+        rig, { try await $0.rename("d1", to: first) }, { try await $0.rename("d0", to: second) })
+      #expect(done[0] != done[1])
+      // All are still reached from the root.
+      for path in done[0] ? ["d0", first] : ["d1", second] { _ = try await rig.volume.entries(of: path) }
+    }
+  }
+
+  @Test("renames of directories across each other, beside whoever else wants the same locks, end without a deadlock")
+  func across() throws {
+    let image = try Images.prepared(try Self.image()) { rig in
+      for path in ["d0/x", "d1/z", "d0/empty/in"] { try await rig.volume.makeDirectory(path) }
+    }
+    let counts = Tally()
+    try script(image, .quiet.with { $0.metadataSlotCount = 96 }, seeds: 0..<150) { rig in
+      let volume = rig.volume
+      let operations: [@Sendable () async throws -> Void] = [
+        { try await volume.rename("d0/x", to: "d1/y") }, { try await volume.rename("d1/z", to: "d0/w") },
+        // Between a directory and one below it, in both directions, while that one is looked at from above.
+        { try await volume.rename("d0/empty/in", to: "d0/out") },
+        { try await volume.rename("d1/empty", to: "d0/empty/new") },
+        { try await volume.removeDirectory("d0/empty") }, { try await volume.removeDirectory("d1/y") },
+        { try await volume.removeDirectory("d0") },
+      ]
+      await withTaskGroup(of: Bool.self) { group in
+        for operation in operations {
+          let delay = UInt64(rig.reactor.random.below(6) * 20_000)
+          group.addTask {
+            await rig.pause(delay)
+            return (try? await operation()) != nil
+          }
+        }
+        for await isDone in group where isDone { counts.count += 1 }
+      }
+      let names = try await volume.list("d0")
+      #expect(names.contains("w") && !names.contains("x"))
+    }
+    #expect(counts.count > 150 * 3)
+  }
+
+  @Test(
+    "rename takes the locks of a directory and of one below it from above, as rmdir does", arguments: [true, false])
+  func lockOrder(isOutOfIt: Bool) throws {
+    let image = try Images.prepared(try Images.empty(blockSize: 1024)) { rig in
+      let volume = rig.volume
+      // The lower one has the lower number.
+      try await volume.makeLongDirectory("c", blockCount: 3)
+      try await volume.makeDirectory("g")
+      try await volume.makeDirectory("g/p")
+      for name in ["q", "r"] { try await volume.makeLongDirectory("g/\(name)", blockCount: 2) }
+      try await volume.rename("c", to: "g/p/c")
+    }
+    try script(image, seeds: 0..<4) { rig in
+      let volume = rig.volume
+      func number(_ path: String) async throws -> UInt64 { UInt64(try await volume.status(of: path).inode) }
+      let q = try await number("g/q"), r = try await number("g/r"), c = try await number("g/p/c")
+      _ = try await volume.status(of: "g/p/c/..")
+      func hold(_ owners: [UInt64]) async { await rig.hold { $0.operation == .read && owners.contains($0.owner) } }
+      // The walks from both of rename's directories to the root wait for the lock of "g": who has it reads a directory.
+      await hold([q, r, c])
+      async let first = errorOf { () async throws(Ext2Error) in try await volume.removeDirectory("g/q") }
+      try await rig.untilHeld()
+      async let renamed = errorOf { () async throws(Ext2Error) in
+        let inner = "g/p/c/none", outer = "g/p/none"
+        try await volume.rename(isOutOfIt ? inner : outer, to: isOutOfIt ? outer : inner)
+      }
+      await rig.settle()
+      async let second = errorOf { () async throws(Ext2Error) in try await volume.removeDirectory("g/r") }
+      await rig.settle()
+      await hold([r, c])
+      await rig.disk { $0.release() }
+      await rig.settle()
+      // The lower directory is read under the lock of the upper one, while rename's last walk ends.
+      async let removed = errorOf { () async throws(Ext2Error) in try await volume.removeDirectory("g/p/c") }
+      try await rig.untilHeld(2)
+      await hold([c])
+      await rig.disk { $0.release() }
+      try await rig.untilHeld()
+      await rig.settle()
+      await rig.serve()
+      let errors = await [first, second, removed]
+      #expect(errors.allSatisfy { $0 == nil })
+      #expect(await renamed?.errno == .noSuchFileOrDirectory)
+    }
+  }
+
   @Test("a directory that gets a name while it is removed stays, or the name is refused", arguments: [true, false])
   func removedWhileFilled(isReplaced: Bool) throws {
     let counts = Tally()
@@ -100,6 +191,26 @@ struct NameRaceTests {
       guard done[0] else { return }
       let linkCount = try await rig.volume.status(of: "d2/file").linkCount
       #expect(linkCount == 1)
+    }
+  }
+
+  @Test("a link to a file whose last name goes while the new directory is read is refused")
+  func linkToRemoved() throws {
+    let image = try Images.prepared(try Images.empty(blockSize: 1024)) { rig in
+      try await rig.volume.makeLongDirectory("d", blockCount: 2)
+      try await rig.volume.makeNode("file", .fifo)
+    }
+    try script(image, seeds: 0..<4) { rig in
+      let volume = rig.volume
+      let number = UInt64(try await volume.status(of: "d").inode)
+      await rig.hold { $0.operation == .read && $0.owner == number }
+      async let linking = errorOf { () async throws(Ext2Error) in try await volume.link("file", to: "d/file") }
+      try await rig.untilHeld()
+      try await volume.unlink("file")
+      await rig.serve()
+      #expect(await linking?.errno == .noSuchFileOrDirectory)
+      let names = try await volume.list("d")
+      #expect(names == [])
     }
   }
 

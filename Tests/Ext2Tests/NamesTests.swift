@@ -1,5 +1,6 @@
 import BlockDevice
 import Ext2
+import Ext2Format
 import Ext2Tools
 import PageCache
 import Support
@@ -125,6 +126,23 @@ struct NamesTests {
       #expect(try await rig.volume.list(path) == ["file"])
       await #expect(throws: Ext2Error.self) { try await rig.volume.open(path + "/file/x") }
       await #expect(throws: Ext2Error.self) { try await rig.volume.unlink("d") }
+    }
+  }
+
+  @Test("a new inode leaves those beside it in its block of the table as they were", arguments: 17...24)
+  func besideOthers(number: UInt32) throws {
+    // Eight inodes lie in a block of the table: 17 to 24 in one, of which one is free.
+    let image = try Images.prepared(try Images.empty(blockSize: 1024) { $0.inodeSize = 128 }) { rig in
+      for other in 12...24 { try await rig.volume.makeNode("\(other)", .fifo) }
+      try await rig.volume.unlink("\(number)")
+    }
+    try script(image, seeds: 0..<1) { rig in
+      try await rig.volume.makeNode("new", .socket)
+      #expect(try await rig.volume.status(of: "new").inode == number)
+      for other in 12...24 where other != number {
+        let status = try await rig.volume.status(of: "\(other)")
+        #expect(status.inode == other && status.type == .fifo)
+      }
     }
   }
 }

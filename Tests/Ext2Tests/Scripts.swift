@@ -1,4 +1,5 @@
 import Ext2
+import Ext2Format
 import Support
 import Testing
 
@@ -27,4 +28,17 @@ func errorOf<R>(_ body: () async throws(Ext2Error) -> R) async -> Ext2Error? {
     _ = try await body()
     return nil
   } catch { return error }
+}
+
+extension Volume {
+  /// Makes a directory of that many blocks of 1 KiB, with nothing in it but the first `keptCount` of its names, of which
+  /// each block has room for four.
+  func makeLongDirectory(_ path: String, blockCount: Int, keptCount: Int = 0) async throws {
+    let count = 4 * (blockCount - 1) + 1, tail = String(repeating: "n", count: 238)
+    try await makeDirectory(path)
+    for index in 0..<count { try await makeNode("\(path)/\(10 + index)\(tail)", .fifo) }
+    for index in keptCount..<count { try await unlink("\(path)/\(10 + index)\(tail)") }
+    let byteCount = try await status(of: path).byteCount
+    #expect(byteCount == UInt64(blockCount) * 1024)
+  }
 }

@@ -1,5 +1,6 @@
 import BlockDevice
 import Ext2
+import Ext2Format
 import FaultLab
 import Reactor
 import Support
@@ -65,15 +66,35 @@ struct TreeRunTests {
     for seed in 0..<(blockSize <= 4096 ? 4 : 2) as Range<UInt64> {
       let image = try Images.make(
         blockSize: blockSize, byteCount: max(8 << 20, 512 * blockSize),
-        options: ["-N", "2048", "-m", "0"] + Self.shapes[Int(seed)])
+        options: ["-N", "2048", "-m", "0"] + Self.shapes[(Int(seed) + blockSize.trailingZeroBitCount) % 4])
       check(blockSize, count, image, seed: seed)
     }
   }
 
-  /// Options of mke2fs: a volume of each kind.
+  /// Options of mke2fs: a volume of each kind. Of the larger block sizes, each takes two of them, and all together all.
   private static let shapes = [
     [], ["-I", "128"], ["-r", "0"], ["-I", "512", "-O", "^filetype,^sparse_super,^resize_inode"],
   ]
+
+  /// Options of mke2fs that make groups of 256 blocks of 1 KiB: 41 of them, of which the last is shorter. Two blocks hold
+  /// their descriptors: beside each other, or with meta_bg in groups of their own.
+  private static let manyGroups = [
+    ["-O", "^resize_inode"], ["-O", "meta_bg,^resize_inode"], ["-O", "meta_bg,^resize_inode,^sparse_super"],
+    ["-r", "0"],
+  ]
+
+  @Test("so they do on a volume of many groups, the last one shorter, with and without meta_bg", arguments: manyGroups)
+  func shortLastGroup(options: [String]) throws {
+    let image = try Images.make(
+      blockSize: 1024, byteCount: (40 * 256 + 152) * 1024, options: ["-g", "256", "-N", "2048", "-m", "0"] + options)
+    let superblock = try Superblock(decoding: unsafe image.span.bytes, at: 1024)
+    let layout = try superblock.validate(deviceByteCount: UInt64(image.count))
+    #expect(layout.groupCount == 41 && layout.descriptorBlockCount == 2)
+    #expect(layout.blockCount(of: layout.group(40)) == 151 && layout.firstDataBlock == BlockNumber(rawValue: 1))
+    #expect(superblock.incompatible.contains(.metaBlockGroups) == options.contains { $0.contains("meta_bg") })
+    #expect(superblock.revision == (options.contains("-r") ? 0 : 1))
+    for seed in 200..<202 as Range<UInt64> { check(1024, 600, image, seed: seed) }
+  }
 
   @Test("so they do on a volume that is full again and again", arguments: [1024, 4096, 65536])
   func nearlyFull(blockSize: Int) throws {
@@ -92,6 +113,19 @@ struct TreeRunTests {
     let why = Self.run(shortest, image, blockSize: blockSize, seed: seed) ?? failure
     let script = shortest.map(\.description).joined(separator: "\n")
     Issue.record("block size \(blockSize), seed \(seed): \(why)\nblkdev-run fs IMAGE - <<'END'\n\(script)\nEND")
+  }
+
+  @Test(
+    "the kernel is one of the judges, and notices a file that should be there",
+    .enabled(if: Kernel.obstacle == nil, "\(Kernel.obstacle ?? "")"))
+  func kernelJudges() throws {
+    let model = TreeModel(blockSize: 1024), image = try Images.empty(blockSize: 1024)
+    try Self.judge(image, model)
+    try model.apply(.makeFile(Array("/f".utf8), permissions: 0o644))
+    let comparison = HostTreeComparison(model: model, hasNanoseconds: true)
+    #expect(throws: TreeDifference.self) {
+      try Kernel.mounted(image, options: "loop,ro") { try comparison.compare(mountedAt: $0) }
+    }
   }
 
   @Test("so they do on a real device and thread", arguments: [1024, 4096, 16384])

@@ -30,6 +30,9 @@ extension Volume {
   /// What the indexes of large directories take in memory now, in bytes.
   package var nameIndexByteCount: Int { core.inodes.nameIndexes.byteCount }
 
+  /// Blocks of metadata in memory; the superblock's and the descriptors' among them.
+  package var metadataBlocksInMemory: Int { core.metadata.blocks.count }
+
   /// The inodes in memory, in ascending order.
   package var inodesInMemory: [InodeNumber] { core.inodes.all.map(\.number) }
 
