@@ -10,6 +10,13 @@ public enum TemporaryFile {
   /// The folder for them: memory where there is some.
   public static let folder = unsafe access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
 
+  /// Room for more of them.
+  public static var freeByteCount: UInt64 {
+    var information = unsafe statvfs()
+    guard unsafe statvfs(folder, &information) == 0 else { return 0 }
+    return UInt64(information.f_bavail) * UInt64(information.f_frsize)
+  }
+
   public static func with<R>(byteCount: Int, _ body: (String) throws -> R) throws -> R {
     try with(contents: []) { path in
       guard unsafe truncate(path, byteCount) == 0 else { throw Errno(rawValue: errno) }
