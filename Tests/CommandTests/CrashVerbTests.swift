@@ -1,0 +1,104 @@
+import Support
+import SystemPackage
+import Testing
+
+@Suite("blkdev-run crash", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
+struct CrashVerbTests {
+  private func run(_ arguments: [String]) throws -> (exitCode: Int32, output: String, errors: String) {
+    let command = try Command()
+    try command.start(["crash"] + arguments)
+    let exitCode = try command.exitCode()
+    return (exitCode, try command.output(), command.errors)
+  }
+
+  private func withScript<R>(_ lines: String, _ body: (String) throws -> R) throws -> R {
+    try TemporaryFile.with(contents: Array(lines.utf8), body)
+  }
+
+  /// The value of a key at the top level of a document, as text.
+  private func value(_ key: String, in document: String) -> String? {
+    document.split(separator: "\n").first { $0.hasPrefix("  \"\(key)\" : ") }.map {
+      String($0.dropFirst(key.utf8.count + 7)).trimmingSuffix(",")
+    }
+  }
+
+  @Test("says what is wrong with its arguments, and what would be right")
+  func usage() throws {
+    for (arguments, text) in [
+      (["--workload=seq4"], "--workload=seq4: there are seq1, seq2, seq3 and script:FILE"),
+      (["--workload=script:"], "there are seq1"), (["--subset=most"], "there are auto, exhaustive and sample:N"),
+      (["--subset=sample:0"], "sample:N"), (["--contract=ext3"], "there are ext2 and ordered"),
+      (["--frees=never"], "there are plain and ordered"), (["--block-size", "1000"], "a power of two"),
+      (["--budget", "soon"], "such as 60s"), (["--budget", "0"], "such as 60s"), (["--case", "100000"], "cases 0 to 197"),
+      (["--workload=seq3"], "--budget, --cases or --states is needed"), (["--mutant", "none"], "--list-mutants"),
+      (["--memory", "1k"], "from 1m on"),
+    ] {
+      let outcome = try run(arguments)
+      #expect(outcome.exitCode == 2 && outcome.output == "")
+      #expect(outcome.errors.contains(text), "\(arguments): \(outcome.errors)")
+    }
+    let missing = try run(["--workload=script:/none/there"])
+    #expect(missing.exitCode == 1 && missing.errors.contains("/none/there"))
+    for (line, text) in [("frobnicate /a", "no verb is named"), ("rm", "operand"), ("remount", "stays mounted")] {
+      try withScript("# a comment\n\(line)\n") { path in
+        let outcome = try run(["--workload=script:\(path)"])
+        #expect(outcome.exitCode == 2 && outcome.errors.contains("\(path):2: "), "\(outcome.errors)")
+        #expect(outcome.errors.contains(text), "\(outcome.errors)")
+      }
+    }
+  }
+
+  @Test("prints one JSON document, and of a broken state the command that shows it again")
+  func document() throws {
+    let sound = try run(["--cases", "3", "--output-format=json", "--seed", "7"])
+    #expect(sound.exitCode == 0 && sound.errors == "")
+    #expect(value("seed", in: sound.output) == "7" && value("violations", in: sound.output) == "[]")
+    for key in ["states_per_second", "ordered_violations", "elapsed_ns"] {
+      #expect(value(key, in: sound.output).flatMap(UInt64.init) != nil, "\(key)")
+    }
+    #expect(sound.output.contains("\"exhaustive\" : true") && sound.output.contains("\"distinct\" : "))
+    let mutant = "fsync that leaves the inode out"
+    let broken = try run(["--cases", "2", "--output-format=json", "--mutant", mutant])
+    #expect(broken.exitCode == 4)
+    #expect(broken.output.contains("\"command\" : \"blkdev-run crash --workload=seq1 --mutant '\(mutant)' --case 1\""))
+    let again = try run(["--workload=seq1", "--mutant", mutant, "--case", "1"])
+    #expect(again.exitCode == 4)
+    for text in ["promise: inode", "fill -o 5000 -l 2000", "the power is cut", "blocks 0 to", "Shorter:", "Repeat: "] {
+      #expect(again.output.contains(text), "\(text) in \(again.output)")
+    }
+    #expect(try run(["--list-mutants"]).output.split(separator: "\n").contains { $0 == mutant })
+  }
+
+  @Test("cuts the power of a script in the language of blkdev-run fs")
+  func script() throws {
+    try withScript("mkdir /C\nfill -l 3000 -s 5 /C/x\nfsync -d /C/x\nmv -T /C/x /A/bar\nfsync /A /B\nsync\n") { path in
+      let outcome = try run(["--workload=script:\(path)"])
+      #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")
+      #expect(outcome.output.contains("1 cases, ") && outcome.output.contains("0 states break the contract"))
+      let broken = try run(["--workload=script:\(path)", "--mutant", "fsync without a flush", "--show", "1"])
+      #expect(broken.exitCode == 4 && broken.output.contains("fsync -d /C/x"))
+    }
+  }
+
+  @Test("goes on where it stopped, and refuses another run's file")
+  func resume() throws {
+    let path = try TemporaryFile.make([])
+    TemporaryFile.remove(path)
+    defer { TemporaryFile.remove(path) }
+    let arguments = ["--workload=seq3", "--states", "100", "--resume", path]
+    let first = try run(arguments)
+    #expect(first.exitCode == 0 && first.output.contains("stopped: enough states; the next case is "))
+    let file = String(decoding: try TemporaryFile.read(path), as: UTF8.self)
+    #expect(file.hasPrefix("blkdev-run crash --workload=seq3\n"))
+    #expect(try run(arguments).exitCode == 0)
+    #expect(String(decoding: try TemporaryFile.read(path), as: UTF8.self) != file)
+    let other = try run(arguments + ["--seed", "2"])
+    #expect(other.exitCode == 2 && other.errors.contains("belongs to another run"))
+  }
+}
+
+extension String {
+  fileprivate func trimmingSuffix(_ suffix: String) -> String {
+    hasSuffix(suffix) ? String(dropLast(suffix.count)) : self
+  }
+}
