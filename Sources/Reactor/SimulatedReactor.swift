@@ -16,6 +16,8 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
     case uniform
     /// One in `oneIn` resumed tasks is held back for up to `steps` steps.
     case holding(oneIn: Int, steps: Int)
+    /// Somebody chooses: see `ScheduleChooser`.
+    case chosen(ScheduleChooser)
 
     /// The policy that belongs to a seed.
     public static func rotating(seed: UInt64) -> Policy {
@@ -149,6 +151,7 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
     for resumption in passing { resume(resumption) }
     passing.removeAll(keepingCapacity: true)
     releaseHeld { $0.until <= steps }
+    if case .chosen(let chooser) = policy { return chooseJob(chooser) }
     guard !ready.isEmpty else { return nil }
     // The end of the turn is one more choice; half as likely as a task, so that plugs fill at times.
     if sources.contains(where: \.awaitsEndOfTurn), random.below(2 * ready.count + 1) == 0 { return nil }
@@ -156,6 +159,27 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
     steps += 1
     note(UInt64(index) &+ UInt64(ready.count) << 16 &+ clock << 24)
     return ready.remove(at: index)
+  }
+
+  /// The tasks that are ready are the first choices, in the order in which they were resumed; then the end of the turn,
+  /// then the next timer, if it is due soon: a device that is quicker than whoever is ready.
+  private func chooseJob(_ chooser: ScheduleChooser) -> UnownedJob? {
+    guard !ready.isEmpty else { return nil }
+    let turnEnds = sources.contains(where: \.awaitsEndOfTurn)
+    let timerIsNear = timers.nextDeadline().map { $0.nanoseconds <= clock + chooser.horizon } ?? false
+    let count = ready.count + (turnEnds ? 1 : 0) + (timerIsNear ? 1 : 0)
+    let choice = chooser.choose(among: count)
+    steps += 1
+    note(UInt64(choice) &+ UInt64(count) << 16 &+ clock << 24)
+    if choice < ready.count { return ready.remove(at: choice) }
+    if choice == ready.count && turnEnds {
+      for source in sources where source.awaitsEndOfTurn { _ = source.endTurn() }
+    } else if let deadline = timers.nextDeadline() {
+      clock = max(clock, deadline.nanoseconds)
+      timers.popDue(at: now)?.fire()
+    }
+    // Firing makes tasks ready; what comes of it is chosen next.
+    return chooseJob(chooser)
   }
 
   private func releaseHeld(where isDue: ((job: UnownedJob, until: Int)) -> Bool) {

@@ -50,7 +50,8 @@ extension CrashScript {
     let text = Array(path.utf8)
     var bytes: [UInt8] = []
     do {
-      let file = path == "-" ? FileDescriptor.standardInput : try FileDescriptor.open(path, .readOnly)
+      let file =
+        path == "-" ? FileDescriptor.standardInput : try FileDescriptor.open(FilePath(path), .readOnly)
       defer { if path != "-" { try? file.close() } }
       var chunk = [UInt8](repeating: 0, count: 1 << 16)
       while case let count = try unsafe chunk.withUnsafeMutableBytes({ try unsafe file.read(into: $0) }), count > 0 {
@@ -66,7 +67,7 @@ extension CrashScript {
 enum CrashResume {
   /// The next case; 0 where there is no such file yet.
   static func read(_ path: String, for verb: CrashVerb) throws -> Int {
-    guard let descriptor = try? FileDescriptor.open(path, .readOnly) else { return 0 }
+    guard let descriptor = try? FileDescriptor.open(FilePath(path), .readOnly) else { return 0 }
     defer { try? descriptor.close() }
     var bytes = [UInt8](repeating: 0, count: 4096)
     let count = (try? unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }) ?? 0
@@ -83,7 +84,8 @@ enum CrashResume {
   static func write(_ path: String, _ next: Int, for verb: CrashVerb) throws {
     do {
       let file = try FileDescriptor.open(
-        path, .writeOnly, options: [.create, .truncate], permissions: .ownerReadWrite.union([.groupRead, .otherRead]))
+        FilePath(path), .writeOnly, options: [.create, .truncate],
+        permissions: .ownerReadWrite.union([.groupRead, .otherRead]))
       try file.closeAfter { _ = try file.writeAll(Array("\(verb.command)\n\(next)\n".utf8)) }
     } catch { throw ValidationError("--resume \(path): cannot be written: \(error)") }
   }

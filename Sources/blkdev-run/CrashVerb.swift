@@ -63,7 +63,7 @@ struct CrashVerb: ParsableCommand {
     let interruption = Interruption()
     var options = try options()
     if workload.hasPrefix("script:") {
-      do { options.workload = .steps(try CrashScript.read(String(workload.dropFirst(7)))) } catch let error as FSError {
+      do { options.workload = .steps(try CrashScript.read(String(workload.dropFirst(7)))) } catch {
         print("blkdev-run: crash: \("\(error)".withoutControls)", to: .standardError)
         throw ArgumentParser.ExitCode(error.exitCode)
       }

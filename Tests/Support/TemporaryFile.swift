@@ -12,7 +12,7 @@ public enum TemporaryFile {
 
   /// Room for more of them.
   public static var freeByteCount: UInt64 {
-    var information = unsafe statvfs()
+    var information = statvfs()
     guard unsafe statvfs(folder, &information) == 0 else { return 0 }
     return UInt64(information.f_bavail) * UInt64(information.f_frsize)
   }

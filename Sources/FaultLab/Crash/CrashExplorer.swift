@@ -1,5 +1,5 @@
 // Cuts the power of workloads everywhere, and has every state judged that the medium may then be in.
-public import DeviceLayers
+internal import DeviceLayers
 public import Ext2
 internal import Ext2Format
 internal import Ext2Tools

@@ -1,7 +1,7 @@
 // Judges one state of an ext2 volume: our checker, and what was promised, under two contracts.
 internal import Ext2
 package import Ext2Format
-public import Ext2Tools
+package import Ext2Tools
 
 #if canImport(Glibc)
   internal import Glibc

@@ -1,5 +1,5 @@
 internal import BlockDevice
-package import DeviceLayers
+internal import DeviceLayers
 
 extension CrashRecording {
   /// The last requests before a cut and what became of them, a line each.

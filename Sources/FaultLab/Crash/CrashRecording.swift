@@ -47,7 +47,7 @@ package struct CrashRecording: Sendable {
   ) async throws -> (DeviceHistory, CrashObservations, [Int: any Error & Sendable]) {
     let device = HistoryLayer(SimulatedDevice(reactor: reactor, image: image, keepsDurable: false))
     let volume = try await Volume.mount(device, on: reactor, options: options)
-    let blockSize = try await volume.statistics.blockSize
+    let blockSize = await volume.statistics.blockSize
     var observations = CrashObservations(start: try await ObservedTree(of: volume, blockSize: blockSize))
     var errors: [Int: any Error & Sendable] = [:]
     for (index, step) in steps.enumerated() {

@@ -1,7 +1,6 @@
 // Reads inodes, blocks and names straight from the bytes of a volume that is not mounted: what a cut has left, whatever it
 // is. Every pointer is checked before it is followed.
 package import Ext2Format
-package import Ext2Tools
 
 /// The geometry of a volume, and where its inode tables lie: neither changes while it is in use.
 package struct RawVolume: Sendable {
@@ -91,7 +90,7 @@ package struct RawVolume: Sendable {
       guard let block = block(index, of: inode, in: image), block != 0, let start = offset(of: block, in: image) else {
         return nil
       }
-      let bytes = unsafe image.extracting(start..<start + blockSize)
+      let bytes = image.extracting(start..<start + blockSize)
       var offset = 0
       while offset < blockSize {
         guard let entry = try? directoryBlock.entry(at: offset, in: bytes, block: BlockNumber(rawValue: block)) else {
@@ -119,13 +118,13 @@ package struct RawVolume: Sendable {
     do {
       if inode.attributeBlock != 0 {
         guard let start = offset(of: inode.attributeBlock, in: image) else { return nil }
-        let bytes = unsafe image.extracting(start..<start + blockSize)
+        let bytes = image.extracting(start..<start + blockSize)
         let region = AttributeRegion(blockSize: blockSize)
         try region.checkHeader(bytes, at: location)
         try add(bytes, region)
       }
       if layout.inodeSize > 128 {
-        let bytes = unsafe image.extracting(inode.start..<inode.start + layout.inodeSize)
+        let bytes = image.extracting(inode.start..<inode.start + layout.inodeSize)
         let extra = Int(bytes.integer(at: 128, as: UInt16.self))
         if let region = AttributeRegion(inodeAt: 0, inodeSize: layout.inodeSize, extraSize: extra),
           region.isPresent(in: bytes)
