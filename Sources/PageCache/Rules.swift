@@ -57,6 +57,11 @@ public struct SwitchedOffRules: OptionSet, Sendable {
   public static let syncFlushes = Self(rawValue: 1 << 23)
   /// The volume is marked not clean, durably, before its first change.
   public static let markedBeforeChange = Self(rawValue: 1 << 24)
+  /// Those that only a power cut shows.
+  public static let ofDurability: Self = [
+    .fsyncWritesInode, .fsyncWritesOwnBlocks, .fsyncWritesAttributes, .fsyncFlushes, .fdatasyncWritesShape,
+    .syncFlushes, .markedBeforeChange,
+  ]
 
   /// Every rule with its name, for tables.
   public static let all: [(name: String, rule: SwitchedOffRules)] = [

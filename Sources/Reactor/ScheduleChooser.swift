@@ -5,14 +5,22 @@
 /// Confined to the thread of the reactor that it is given to.
 public final class ScheduleChooser: @unchecked Sendable {
   /// A choice that is not the first one.
-  public struct Deviation: Equatable, Sendable {
+  public struct Deviation: Equatable, Sendable, CustomStringConvertible {
     /// The number of the choice, from 0 on, among those made while the chooser was on.
     public let point: Int
     /// Which of what there is to choose from, from 1 on.
     public let choice: Int
+    public var description: String { "\(point):\(choice)" }
     public init(point: Int, choice: Int) {
       self.point = point
       self.choice = choice
+    }
+
+    /// "point:choice", as `description` has it; nil for anything else.
+    public init?(_ text: some StringProtocol) {
+      let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
+      guard parts.count == 2, let point = parts[0], let choice = parts[1], point >= 0, choice >= 1 else { return nil }
+      self.init(point: point, choice: choice)
     }
   }
 

@@ -1,107 +1,213 @@
 internal import ArgumentParser
+internal import CLinux
 internal import Ext2
 internal import FaultLab
-internal import Glibc
 internal import PageCache
+internal import Reactor
 internal import SystemPackage
+internal import Workload
 
-/// `blkdev-run explore`: seeded runs of the whole volume on the simulated reactor and disk, judged by an oracle at the
-/// disk, a model of every byte, and e2fsck.
+/// `blkdev-run explore`: runs of the whole volume on the simulated reactor and disk, judged by an oracle at the disk, a
+/// model of every byte, our checker and e2fsck: every schedule of small races, or any number of seeds.
 struct ExploreVerb: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "explore", abstract: "Run a whole volume in simulation, seed by seed, and judge each run.",
+    commandName: "explore",
+    abstract: "Run a whole volume in simulation under every schedule, or by seed, and judge each run.",
     discussion: """
-      Each seed is one run: options, schedule, latencies and operations follow from it, so that a failing seed fails \
-      again, bit for bit. Ends with 4 when a run broke a rule, with 5 when e2fsck is missing, with 130 when it is \
-      interrupted.
+      With --bound, writeback of a file runs against each change of it, on a disk that completes, fails, hangs or is \
+      late, under every schedule with at most that many deviations from the straight one. With --seeds, each seed is one \
+      run of many tasks: options, schedule, latencies and operations follow from it. Without either: --bound 2. A failing \
+      run fails again, bit for bit.
+
+      Ends with 4 when a run broke a rule, with 5 when e2fsck is missing, with 130 when it is interrupted.
       """)
 
-  @Option(help: "How many seeds to run.") var seeds: UInt64 = 1000
-  @Option(help: "The first seed.") var first: UInt64 = 0
-  @Option(help: "Judge every Nth image with e2fsck as well; 0: none.") var e2fsckEvery: UInt64 = 20
-  @Option(help: "Switch a rule of the protocol off, by its name in the table of --mutants.") var switchOff: String?
-  @Flag(help: "Switch each rule off in turn and show which seed notices.") var mutants = false
+  enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case normal, json
+  }
+
+  @Option(help: ArgumentHelp("All schedules with at most that many deviations.", valueName: "number")) var bound: Int?
+  @Option(help: ArgumentHelp("Run that many seeds instead.", valueName: "number")) var seeds: UInt64?
+  @Option(help: "The first seed.") var seed: UInt64 = 0
+  @Option(help: ArgumentHelp("Stop after that time, such as 60s or 10m.", valueName: "time")) var budget: String?
+  @Option(help: ArgumentHelp("Only that race, such as truncate/completes/0.", valueName: "name")) var race: String?
+  @Option(help: ArgumentHelp("Only that schedule of --race: its deviations, such as 2:1,3:1.", valueName: "deviations"))
+  var schedule: String?
+  @Option(help: "Judge every Nth image of --seeds with e2fsck as well; 0: none.") var e2fsckEvery: UInt64 = 20
+  @Option(help: ArgumentHelp("Switch a rule off, by its name in --list-mutants.", valueName: "name")) var mutant:
+    String?
+  @Flag(help: "Print the mutants that --bound 2 has to catch, one a line.") var listMutants = false
+  @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = OutputFormat.normal
 
   func validate() throws {
-    if first.addingReportingOverflow(seeds).overflow {
-      throw ValidationError("--first and --seeds: there are no seeds beyond \(UInt64.max)")
+    if bound != nil && seeds != nil { throw ValidationError("--bound and --seeds exclude each other") }
+    if let bound, bound < 0 { throw ValidationError("--bound \(bound): less than nothing") }
+    if seed.addingReportingOverflow(seeds ?? 0).overflow {
+      throw ValidationError("--seed and --seeds: there are no seeds beyond \(UInt64.max)")
     }
+    if let race, RaceScenario(race) == nil {
+      throw ValidationError("--race \(race): there are " + RaceScenario.all.map(\.description).joined(separator: ", "))
+    }
+    if schedule != nil && race == nil { throw ValidationError("--schedule goes with --race") }
+    _ = try deviations()
+    _ = try rule()
+    _ = try deadline()
   }
 
   func run() throws {
-    // ⌃C ends it between two seeds, so that no scratch file is left behind.
+    if listMutants {
+      for name in ScheduleExplorer.mutants { print(name, to: .standardOutput) }
+      return
+    }
+    // ⌃C ends it between two runs, so that no scratch file is left behind.
     let interruption = Interruption()
-    let explorer: Explorer
-    do { explorer = try Explorer() } catch {
-      print("blkdev-run: \(error)", to: .standardError)
-      throw ExitCode(5)
+    let began = cl_monotonic_ns()
+    let deadline = try deadline()
+    var outcome = ExploreOutcome()
+    var isInterrupted = false
+    func mustStop() -> Bool {
+      if interruption.hasCome { isInterrupted = true }
+      return isInterrupted || deadline.map { cl_monotonic_ns() >= $0 } == true
     }
-    if mutants { return try showMutants(explorer, interruption) }
-    let rule = try rule(named: switchOff)
-    var failed: UInt64 = 0
-    var stale: UInt64 = 0, staleAfterFree: UInt64 = 0, batches: UInt64 = 0
-    var done: UInt64 = 0
-    for seed in first..<first + seeds {
-      if interruption.hasCome { break }
-      showProgress(done, failed)
-      done += 1
-      let outcome = explorer.run(Scenario(seed: seed, switchedOff: rule))
-      batches += outcome.counters.writeback.batches
-      stale += outcome.counters.writeback.staleBatches
-      staleAfterFree += outcome.counters.writeback.staleAfterFree
-      if let finding = try finding(in: outcome) {
-        failed += 1
-        clearProgress()
-        print("seed \(seed): \(finding)", to: .standardOutput)
-        print(
-          "  repeat: blkdev-run explore --first \(seed) --seeds 1 --e2fsck-every 1\(repeatedRule)", to: .standardOutput)
+    let progress = WorkProgress(isShown: true)
+    do {
+      if let seeds {
+        try run(seeds: seeds, &outcome, progress, mustStop)
+      } else {
+        try runRaces(&outcome, progress, mustStop)
       }
+    } catch let error as ExplorerError {
+      progress.clear()
+      print("blkdev-run: \(error)", to: .standardError)
+      throw ArgumentParser.ExitCode(5)
     }
-    clearProgress()
-    print(
-      "\(done) seeds, \(failed) failed; \(batches) batches, \(stale) stale discarded, \(staleAfterFree) after a free",
-      to: .standardOutput)
-    if failed > 0 { throw ExitCode(4) }
-    if done < seeds { throw ExitCode(130) }
+    progress.clear()
+    outcome.elapsed = cl_monotonic_ns() - began
+    show(outcome)
+    if !outcome.findings.isEmpty { throw ArgumentParser.ExitCode(4) }
+    if isInterrupted { throw ArgumentParser.ExitCode(130) }
   }
 
-  private var repeatedRule: String { switchOff.map { " --switch-off '\($0)'" } ?? "" }
+  // MARK: Runs
 
-  private func rule(named name: String?) throws -> SwitchedOffRules {
-    guard let name else { return [] }
-    guard let found = SwitchedOffRules.all.first(where: { $0.name == name }) else {
+  private func runRaces(_ outcome: inout ExploreOutcome, _ progress: WorkProgress, _ mustStop: () -> Bool) throws {
+    let explorer = try ScheduleExplorer()
+    let rule = try rule(), only = try deviations()
+    for scenario in race.flatMap({ RaceScenario($0) }).map({ [$0] }) ?? RaceScenario.all {
+      var schedules = ScheduleEnumerator(bound: only == nil ? bound ?? 2 : 0)
+      while !mustStop(), let next = schedules.next() {
+        progress.show("explore: \(scenario), \(outcome.count) schedules, \(outcome.failureCount) failed")
+        let deviations = only ?? next
+        let run = explorer.run(scenario, deviations, switchedOff: rule)
+        schedules.note(run.counts, of: deviations)
+        outcome.count += 1
+        if let first = run.findings.first {
+          let list = deviations.map(\.description).joined(separator: ",")
+          outcome.note(
+            "\(scenario), schedule [\(list)]: \(first)",
+            "blkdev-run explore --race \(scenario) --schedule '\(list)'\(repeatedRule)")
+        }
+      }
+    }
+  }
+
+  private func run(
+    seeds: UInt64, _ outcome: inout ExploreOutcome, _ progress: WorkProgress, _ mustStop: () -> Bool
+  ) throws {
+    let explorer = try Explorer()
+    let rule = try rule()
+    for seed in self.seed..<self.seed + seeds {
+      if mustStop() { break }
+      progress.show("explore: \(outcome.count) of \(seeds) seeds, \(outcome.failureCount) failed")
+      outcome.count += 1
+      let run = explorer.run(Scenario(seed: seed, switchedOff: rule))
+      outcome.batches += run.counters.writeback.batches
+      outcome.stale += run.counters.writeback.staleBatches
+      outcome.staleAfterFree += run.counters.writeback.staleAfterFree
+      var finding = run.findings.first
+      if finding == nil, e2fsckEvery > 0, seed % e2fsckEvery == 0, !run.image.isEmpty {
+        finding = try Explorer.check(run).map { "e2fsck: \($0)" }
+      }
+      if let finding {
+        outcome.note(
+          "seed \(seed): \(finding)",
+          "blkdev-run explore --seed \(seed) --seeds 1 --e2fsck-every 1\(repeatedRule)")
+      }
+    }
+  }
+
+  private var repeatedRule: String { mutant.map { " --mutant '\($0)'" } ?? "" }
+
+  private func rule() throws -> SwitchedOffRules {
+    guard let mutant else { return [] }
+    guard let found = SwitchedOffRules.all.first(where: { $0.name == mutant }) else {
       throw ValidationError(
-        "no rule is named '\(name)'; there are: " + SwitchedOffRules.all.map(\.name).joined(separator: ", "))
+        "no rule is named '\(mutant)'; there are: " + SwitchedOffRules.all.map(\.name).joined(separator: ", "))
     }
     return found.rule
   }
 
-  private func finding(in outcome: ScenarioOutcome) throws -> String? {
-    if let first = outcome.findings.first { return first }
-    guard e2fsckEvery > 0, outcome.seed % e2fsckEvery == 0, !outcome.image.isEmpty else { return nil }
-    do { return try Explorer.check(outcome).map { "e2fsck: \($0)" } } catch {
-      print("blkdev-run: \(error)", to: .standardError)
-      throw ExitCode(5)
-    }
-  }
-
-  private func showMutants(_ explorer: Explorer, _ interruption: Interruption) throws {
-    for (name, rule) in SwitchedOffRules.all {
-      var killer: String?
-      for seed in first..<first + seeds where killer == nil {
-        if interruption.hasCome { throw ExitCode(130) }
-        let outcome = explorer.run(Scenario(seed: seed, switchedOff: rule))
-        killer = try finding(in: outcome).map { "seed \(seed): \($0.prefix(120))" }
+  private func deviations() throws -> [ScheduleChooser.Deviation]? {
+    guard let schedule else { return nil }
+    return try schedule.split(separator: ",").map { text in
+      guard let deviation = ScheduleChooser.Deviation(text) else {
+        throw ValidationError("--schedule \(schedule): deviations are wanted, such as 2:1,3:1")
       }
-      print("\(killer == nil ? "survived" : "killed  ") | \(name) | \(killer ?? "")", to: .standardOutput)
+      return deviation
     }
   }
 
-  private func showProgress(_ done: UInt64, _ failed: UInt64) {
-    guard done % 16 == 0, isatty(FileDescriptor.standardError.rawValue) != 0 else { return }
-    print("\rexplore: \(done) of \(seeds) seeds, \(failed) failed\u{1B}[K", to: .standardError, terminator: "")
+  private func deadline() throws -> UInt64? {
+    guard let budget else { return nil }
+    guard case .number(let value) = try? JobOption.Kind.duration.parse(budget), value > 0 else {
+      throw ValidationError("--budget \(budget): a time is wanted, such as 60s or 10m")
+    }
+    return cl_monotonic_ns() + value
   }
-  private func clearProgress() {
-    if isatty(FileDescriptor.standardError.rawValue) != 0 { print("\r\u{1B}[K", to: .standardError, terminator: "") }
+
+  // MARK: Printing
+
+  private func show(_ outcome: ExploreOutcome) {
+    let isBySeed = seeds != nil
+    let rate = ReportNumber.perSecond(outcome.count, nanoseconds: max(1, outcome.elapsed))
+    if outputFormat == .json {
+      let document = JSONValue.members([
+        "seed": .unsigned(seed), "schedules": .unsigned(outcome.count), "schedules_per_second": .unsigned(rate),
+        "bound": isBySeed ? nil : .unsigned(UInt64(bound ?? 2)),
+        "violations": .array(
+          outcome.findings.map {
+            .members(["kind": .string("schedule"), "text": .string($0.text), "command": .string($0.command)])
+          }),
+        "failed": .unsigned(outcome.failureCount),
+        "elapsed_ns": .unsigned(outcome.elapsed),
+      ])
+      print(document.text(), to: .standardOutput)
+      return
+    }
+    for finding in outcome.findings {
+      print("\(finding.text)\n  repeat: \(finding.command)", to: .standardOutput)
+    }
+    if isBySeed {
+      print(
+        "\(outcome.count) seeds, \(outcome.failureCount) failed; \(outcome.batches) batches, \(outcome.stale) stale"
+          + " discarded, \(outcome.staleAfterFree) after a free", to: .standardOutput)
+    } else {
+      print("\(outcome.count) schedules, \(outcome.failureCount) failed; \(rate) a second", to: .standardOutput)
+    }
+  }
+}
+
+/// What an exploration has done.
+private struct ExploreOutcome {
+  var count: UInt64 = 0
+  var failureCount: UInt64 = 0
+  var batches: UInt64 = 0, stale: UInt64 = 0, staleAfterFree: UInt64 = 0
+  var elapsed: UInt64 = 0
+  /// The first hundred.
+  private(set) var findings: [(text: String, command: String)] = []
+
+  mutating func note(_ text: String, _ command: String) {
+    failureCount += 1
+    if findings.count < 100 { findings.append((text, command)) }
   }
 }

@@ -57,7 +57,7 @@ struct CommandTests {
   func explores() throws {
     let command = try Command()
     try command.start(["explore", "--seeds", "1000000000"], errors: .terminal(columns: 80))
-    try command.wait(for: "explore: 16 of")
+    try command.wait(for: " of 1000000000 seeds, 0 failed")
     command.signal(SIGINT)
     #expect(try command.exitCode() == 130)
     #expect(try command.output().contains(" seeds, 0 failed;"))
@@ -66,22 +66,26 @@ struct CommandTests {
   @Test("runs the truncate storm, which races and loses nothing, and loses data when cookies are ignored")
   func truncateStorm() throws {
     let path = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined() + "/tools/jobs/truncate-storm.fio"
-    for ignoresCookie in [false, true] {
+    func run(_ arguments: String...) throws -> (code: Int32, report: String) {
       let command = try Command()
-      try command.start(
-        [path, "--randseed=1", "--output-format=json"] + (ignoresCookie ? ["--unsafe-ignore-cookie"] : []))
+      try command.start([path, "--output-format=json"] + arguments)
       let code = try command.exitCode()
       let report = try command.output()
       #expect(command.leavesNothing())
-      if ignoresCookie {
-        #expect(code == 3 || code == 4)
-        #expect(report.contains(#""stale_batches" : 0,"#))
-      } else {
-        #expect(code == 0)
-        #expect(report.contains(#""stale_after_free" : "#) && !report.contains(#""stale_after_free" : 0,"#))
-        #expect(report.contains(#""mismatches" : 0"#) && report.contains(#""exit" : 0"#))
-      }
+      return (code, report)
     }
+    let (code, report) = try run("--randseed=1")
+    #expect(code == 0)
+    #expect(report.contains(#""stale_after_free" : "#) && !report.contains(#""stale_after_free" : 0,"#))
+    #expect(report.contains(#""mismatches" : 0"#) && report.contains(#""exit" : 0"#))
+    // Whether a race is lost depends on what else the machine does.
+    var codes: [Int32] = []
+    for seed in 1...5 where !codes.contains(where: { $0 == 3 || $0 == 4 }) {
+      let (code, report) = try run("--randseed=\(seed)", "--unsafe-ignore-cookie")
+      #expect(report.contains(#""stale_batches" : 0,"#))
+      codes.append(code)
+    }
+    #expect(codes.contains { $0 == 3 || $0 == 4 }, "\(codes)")
   }
 
   @Test("gives the same report for the same seed in every process, bit for bit")

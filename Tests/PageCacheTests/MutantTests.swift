@@ -8,9 +8,11 @@ struct Mutant: Sendable, CustomTestStringConvertible {
   let rule: SwitchedOffRules
   var testDescription: String { name }
 
-  /// The rules that the page cache and the toy volume apply. Walks, metadata and eviction belong to the file system.
+  /// The rules that the page cache and the toy volume apply. Walks, metadata, eviction and what is durable when belong to the
+  /// file system.
   static let all: [Mutant] = SwitchedOffRules.all
     .filter { ![.walkComparison, .lateMetadataCopy, .evictorFrees].contains($0.rule) }
+    .filter { !SwitchedOffRules.ofDurability.contains($0.rule) }
     .map { Mutant(name: $0.name, rule: $0.rule) }
 }
 

@@ -22,13 +22,13 @@ public enum ExplorerError: Error, Sendable, CustomStringConvertible {
 
 /// Small images; the judge sees them through temporary files, because that is what e2fsprogs reads.
 enum ScratchImage {
-  /// A volume of 512 blocks, or 1,024 of the smallest.
-  static func make(blockSize: Int) throws(ExplorerError) -> [UInt8] {
+  /// A volume of that many blocks; without a number 512, or 1,024 of the smallest.
+  static func make(blockSize: Int, blockCount: Int? = nil) throws(ExplorerError) -> [UInt8] {
     guard ExternalTool("e2fsck") != nil else { throw .missingTool("e2fsck") }
     guard let uuid = VolumeUUID("6f1c9c1e-0000-4000-8000-000000000001"),
       let hashSeed = VolumeUUID("6f1c9c1e-0000-4000-8000-000000000002")
     else { preconditionFailure("a UUID that cannot be read") }
-    let byteCount = (blockSize == 1024 ? 1024 : 512) * blockSize
+    let byteCount = (blockCount ?? (blockSize == 1024 ? 1024 : 512)) * blockSize
     // When the calendar clock of simulated runs begins.
     var options = MakeOptions(
       byteCount: UInt64(byteCount), uuid: uuid, hashSeed: hashSeed, seconds: 1_767_225_600)

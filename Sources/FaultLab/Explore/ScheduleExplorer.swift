@@ -1,0 +1,115 @@
+// All schedules of the races, up to a number of deviations from the straight one.
+internal import BlockDevice
+internal import Ext2
+internal import Ext2Tools
+internal import Logging
+public import PageCache
+public import Reactor
+internal import SystemPackage
+
+/// Runs races under chosen schedules. Makes the volume they begin with once.
+public struct ScheduleExplorer: Sendable {
+  private let image: [UInt8]
+
+  /// Throws `missingTool` when e2fsck is missing.
+  public init() throws(ExplorerError) { image = try ScratchImage.make(blockSize: Race.blockSize, blockCount: 200) }
+
+  /// Rules whose absence a run with two deviations has to notice, by name.
+  public static var mutants: [String] { SwitchedOffRules.all.filter { rules.contains($0.rule) }.map(\.name) }
+  private static let rules: SwitchedOffRules = [
+    .cookieComparison, .oldCookieOfCachedExtent, .pendingFrees, .lateMetadataCopy, .retryOnNormalPath,
+    .staleIsPlannedAgain,
+  ]
+
+  /// Runs one schedule of a scenario. Returns what was wrong, and how many choices there were at each point.
+  public func run(
+    _ scenario: RaceScenario, _ deviations: [ScheduleChooser.Deviation], switchedOff: SwitchedOffRules = []
+  ) -> (findings: [String], counts: [Int]) {
+    let chooser = ScheduleChooser(deviations)
+    let reactor = SimulatedReactor(seed: 1, policy: .chosen(chooser))
+    reactor.stepLimit = 200_000
+    let image = image
+    do {
+      let findings = try reactor.run { try await Self.run(scenario, image, reactor, chooser, switchedOff) }
+      return (findings, chooser.counts)
+    } catch { return (["\(error)"], chooser.counts) }
+  }
+
+  private static func options(_ switchedOff: SwitchedOffRules) -> VolumeOptions {
+    var options = VolumeOptions()
+    options.cache.cacheByteCount = 64 << 10
+    options.cache.batchByteCount = 4 << 10
+    options.cache.switchedOff = switchedOff
+    options.queue.tagCount = 2
+    options.queue.placeCount = 4
+    options.queue.writebackReserve = 2
+    options.queue.timeoutNanoseconds = 10_000_000
+    options.metadataSlotCount = 64
+    options.accessTimes = .none
+    options.logger.logLevel = .critical
+    return options
+  }
+
+  private static func run(
+    _ scenario: RaceScenario, _ image: [UInt8], _ reactor: SimulatedReactor, _ chooser: ScheduleChooser,
+    _ switchedOff: SwitchedOffRules
+  ) async throws -> [String] {
+    let disk = SimulatedDevice(reactor: reactor, image: image)
+    disk.latency = 20_000...20_000
+    let volume = try await Volume.mount(disk, on: reactor, options: options(switchedOff))
+    let race = Race(scenario, volume, reactor)
+    try await race.prepare()
+    await volume.watchOwnership()
+    await volume.withDevice { device in
+      (device as? SimulatedDevice)?.script = FirstDataWrite(scenario.disk).treatment
+    }
+    chooser.isOn = true
+    await race.run()
+    chooser.isOn = false
+    await volume.withDevice { device in
+      (device as? SimulatedDevice)?.script = nil
+      (device as? SimulatedDevice)?.release()
+    }
+    // What failed or hung is tried again, and told once.
+    await reactor.sleep(until: reactor.now.advanced(byNanoseconds: 1_000_000))
+    do { try await volume.synchronize() } catch { try? await volume.synchronize() }
+    await race.compare(volume, "before unmount")
+    do { try await volume.unmount() } catch {
+      if scenario.disk == .completes || scenario.disk == .late { await race.note("unmount: \(error)") }
+    }
+    let left = await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
+    for violation in await volume.ownershipViolations { await race.note("\(violation)") }
+    do {
+      let report = try VolumeChecker().check(MemoryBytes(left))
+      if let finding = report.findings.first(where: { $0.kind.weight != .note }) {
+        await race.note("the volume that is left: \(finding)")
+      }
+    } catch { await race.note("the volume that is left: \(error)") }
+    var cold = VolumeOptions()
+    cold.isReadOnly = true
+    cold.logger.logLevel = .critical
+    let reader = try await Volume.mount(
+      SimulatedDevice(reactor: reactor, image: left, keepsDurable: false), on: reactor, options: cold)
+    await race.compare(reader, "after a cold mount")
+    try await reader.unmount()
+    return await race.findings
+  }
+}
+
+/// What the disk does with the first write of data. Confined to the simulation's thread.
+private final class FirstDataWrite: @unchecked Sendable {
+  private let disk: RaceScenario.Disk
+  private var hasCome = false
+  init(_ disk: RaceScenario.Disk) { self.disk = disk }
+
+  func treatment(_ request: Request) -> SimulatedDevice.Treatment {
+    guard request.operation == .write, request.isFileData, !hasCome else { return .proceed }
+    hasCome = true
+    switch disk {
+    case .completes: return .proceed
+    case .fails: return .fail(.ioError)
+    case .hangs: return .hold
+    case .late: return .delay(5_000_000)
+    }
+  }
+}
