@@ -16,6 +16,11 @@ struct FaultRecoveryTests {
     }
   }
 
+  /// s_state of the superblock.
+  private static func isMarkedClean(_ rig: VolumeRig) async -> Bool {
+    await rig.disk { $0.bytes(in: 1082..<1084) } == [1, 0]
+  }
+
   @Test("a read of a device that fails every read ends, also where the pointer blocks cannot be read either")
   func deadDevice() throws {
     try script(try Self.image(), seeds: 0..<2) { rig in
@@ -26,6 +31,45 @@ struct FaultRecoveryTests {
       await #expect(throws: Ext2Error.self) { _ = try await file.read(at: 0, count: 30_000) }
       await rig.serve()
       #expect(try await file.read(at: 0, count: 30_000) == stamped(1, count: 30_000))
+    }
+  }
+
+  @Test("after a freeze or remount that failed nothing changes before the volume is marked not clean again")
+  func failedFreeze() throws {
+    for isFreeze in [true, false] {
+      try script(try Self.image(), seeds: 0..<4) { rig in
+        try await rig.volume.makeDirectory("new")
+        let flushes = Tally()
+        await rig.treat { request in
+          guard request.operation == .flush else { return .proceed }
+          flushes.count += 1
+          return flushes.count == 2 ? .fail(.ioError) : .proceed
+        }
+        await #expect(throws: Ext2Error.self) {
+          if isFreeze { try await rig.volume.freeze() } else { try await rig.volume.remount(isReadOnly: true) }
+        }
+        await rig.serve()
+        let file = try await rig.volume.open("file")
+        try await file.append([1])
+        #expect(await !Self.isMarkedClean(rig))
+        await file.close()
+        try await rig.volume.unmount()
+        #expect(await Self.isMarkedClean(rig))
+      }
+    }
+  }
+
+  @Test("after a thaw that failed nothing changes before the volume is marked not clean")
+  func failedThaw() throws {
+    try script(try Self.image(), seeds: 0..<4) { rig in
+      try await rig.volume.freeze()
+      #expect(await Self.isMarkedClean(rig))
+      await rig.fail { $0.operation == .write }
+      await #expect(throws: Ext2Error.self) { try await rig.volume.thaw() }
+      await #expect(throws: Ext2Error.self) { try await rig.volume.makeDirectory("new") }
+      await rig.serve()
+      try await rig.volume.makeDirectory("new")
+      #expect(await !Self.isMarkedClean(rig))
     }
   }
 }

@@ -121,6 +121,7 @@ extension Volume {
     if !core.gate.tryEnter() { await core.gate.enter() }
     defer { core.gate.leave() }
     try checkWritable()
+    try await core.beginChange()
     return try await body(inode)
   }
 

@@ -44,6 +44,8 @@ final class VolumeCore {
     case .panic: return .abort
     }
   }
+  /// Whether the superblock on the disk may say *clean*: then nothing may change.
+  var mayBeMarkedClean = false
   /// Whether the volume was clean and without errors when it was mounted.
   let wasClean: Bool
   private(set) var generations: SeededGenerator
