@@ -72,4 +72,18 @@ struct FaultRecoveryTests {
       #expect(await !Self.isMarkedClean(rig))
     }
   }
+
+  @Test("a removed file that could not be freed is freed by unmount when its inode can be read again")
+  func failedEviction() throws {
+    try script(try Self.image(), seeds: 0..<10) { rig in
+      let free = await rig.volume.statistics.freeInodeCount
+      try await rig.volume.unlink("file")
+      await rig.fail { $0.operation == .read }
+      await rig.settle()
+      await rig.serve()
+      try await rig.volume.unmount()
+      #expect(await Self.isMarkedClean(rig))
+      #expect(await rig.volume.statistics.freeInodeCount == free + 1)
+    }
+  }
 }

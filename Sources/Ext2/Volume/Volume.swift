@@ -98,6 +98,8 @@ public actor Volume {
     await core.accessTimes.stop()
     for handle in handles.keys.sorted() { closeHandle(handle) }
     await core.evictor.drain()
+    core.evictor.retryFailed()
+    await core.evictor.drain()
     await core.gate.close()
     await core.accessTimes.writeAll()
     var firstError = core.isReadOnly && core.corruption == nil ? nil : await sync()
@@ -121,13 +123,16 @@ public actor Volume {
   /// Waits until nothing is at the device, a read ahead for example, or everything there is past its deadline.
   private func waitForDevice() async -> Ext2Error? {
     let start = reactor.now
+    var pause: UInt64 = 100_000
     while core.queue.outstandingCount > 0 {
       if let timeout = core.queue.configuration.timeoutNanoseconds,
         start.advanced(byNanoseconds: timeout) <= reactor.now
       {
         return .device(.timedOut(.write, offset: 0))
       }
-      await reactor.sleep(until: reactor.now.advanced(byNanoseconds: 100_000))
+      await reactor.sleep(until: reactor.now.advanced(byNanoseconds: pause))
+      // What is not back soon hangs, and is not worth ten thousand looks a second.
+      pause = min(2 * pause, 100_000_000)
     }
     return nil
   }
