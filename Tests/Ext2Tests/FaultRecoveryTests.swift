@@ -73,6 +73,23 @@ struct FaultRecoveryTests {
     }
   }
 
+  @Test("sync reports a flush that failed, also the first of the two that it needs with frees=ordered")
+  func failedCommit() throws {
+    try script(try Self.image(), .quiet.with { $0.frees = .ordered }, seeds: 0..<4) { rig in
+      let file = try await rig.volume.open("file")
+      try await file.truncate(to: 1000)
+      let flushes = Tally()
+      await rig.treat { request in
+        guard request.operation == .flush else { return .proceed }
+        flushes.count += 1
+        return flushes.count == 1 ? .fail(.ioError) : .proceed
+      }
+      await #expect(throws: Ext2Error.self) { try await rig.volume.synchronize() }
+      await rig.serve()
+      await file.close()
+    }
+  }
+
   @Test("a removed file that could not be freed is freed by unmount when its inode can be read again")
   func failedEviction() throws {
     try script(try Self.image(), seeds: 0..<10) { rig in
