@@ -187,6 +187,10 @@ extension Volume {
     defer { core.inodes.release(inode) }
     if !dataOnly { await core.accessTimes.writeUnlessFrozen(inode) }
     let own = await core.synchronise(inode, dataOnly: dataOnly)
+    let cursors = (file.fileErrors, file.volumeErrors)
+    defer {
+      if core.options.cache.switchedOff.contains(.errorIsToldOnce) { (file.fileErrors, file.volumeErrors) = cursors }
+    }
     let earlier = inode.space.errors.check(&file.fileErrors)
     let shared = core.errors.check(&file.volumeErrors)
     if let error = own ?? (earlier ?? shared).map(Ext2Error.init) { throw error }

@@ -6,7 +6,9 @@ internal import Reactor
 extension VolumeCore {
   /// What begins every change: a freeze, a thaw or a remount that failed may have left *clean* on the disk.
   func beginChange() async throws(Ext2Error) {
-    if mayBeMarkedClean { try await markNotClean(isMount: false) }
+    if mayBeMarkedClean && !options.cache.switchedOff.contains(.changeMarksAgain) {
+      try await markNotClean(isMount: false)
+    }
   }
 
   /// *Not clean* is durable before the first change. A mount is counted.
