@@ -19,15 +19,21 @@ extension AddressSpace {
         await page.waitForChange(cache.reactor)
         if let error = page.fillError { throw error }
       } else {
-        try await fill(from: index, count: 1 + ahead)
+        // It may have failed before all reads were queued.
+        if let error = try await fill(from: index, count: 1 + ahead)?.fillError { throw error }
       }
     }
     return nil
   }
 
-  /// Starts reading up to `count` missing pages from `index` on. Returns when the reads are queued, not when they end.
-  public func fill(from index: PageIndex, count: Int, isReadAhead: Bool = false) async throws(PageCacheError) {
+  /// Starts reading up to `count` missing pages from `index` on. Returns when the reads are queued, not when they end: the
+  /// first of the pages, if any is missing.
+  @discardableResult
+  public func fill(
+    from index: PageIndex, count: Int, isReadAhead: Bool = false
+  ) async throws(PageCacheError) -> Page? {
     var filling = try await enterFilling(from: index, count: count, isReadAhead: isReadAhead)[...]
+    let entered = filling.first
     while let first = filling.first {
       do {
         switch try await mapper.lookUp(first.index, limit: filling.count) {
@@ -42,7 +48,7 @@ extension AddressSpace {
           } else {
             // No place for reading ahead: whoever wants these pages reads them then.
             for page in filling { abandon(page) }
-            return
+            return entered
           }
         }
       } catch {
@@ -50,9 +56,10 @@ extension AddressSpace {
         for page in filling.dropFirst() { abandon(page) }
         fail(first, error)
         if first.index == index && !isReadAhead { throw error }
-        return
+        return entered
       }
     }
+    return entered
   }
 
   /// Enters missing, contiguous pages inside the file as filling.

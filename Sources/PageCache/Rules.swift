@@ -63,6 +63,21 @@ public struct SwitchedOffRules: OptionSet, Sendable {
     .syncFlushes, .markedBeforeChange,
   ]
 
+  /// A page or a metadata block whose write failed stays dirty.
+  public static let failedPageStaysDirty = Self(rawValue: 1 << 25)
+  public static let failedMetadataStaysDirty = Self(rawValue: 1 << 26)
+  /// An error of writeback is told to those who have the file open; once to each.
+  public static let errorIsTold = Self(rawValue: 1 << 27)
+  public static let errorIsToldOnce = Self(rawValue: 1 << 28)
+  /// An operation that fails gives back the blocks and the inode that it has taken.
+  public static let failureGivesBack = Self(rawValue: 1 << 29)
+  /// Unmount marks the volume clean only when everything was written.
+  public static let cleanOnlyWhenWritten = Self(rawValue: 1 << 30)
+  /// A change after a freeze or a thaw that failed marks the volume not clean again.
+  public static let changeMarksAgain = Self(rawValue: 1 << 31)
+  /// Unmount tries once more to free what could not be freed.
+  public static let evictionIsTriedAgain = Self(rawValue: 1 << 32)
+
   /// Every rule with its name, for tables.
   public static let all: [(name: String, rule: SwitchedOffRules)] = [
     ("no cookie comparison", .cookieComparison),
@@ -90,5 +105,13 @@ public struct SwitchedOffRules: OptionSet, Sendable {
     ("fdatasync that leaves a new size out", .fdatasyncWritesShape),
     ("sync without a flush", .syncFlushes),
     ("a change before the volume is marked not clean", .markedBeforeChange),
+    ("a failed page dropped", .failedPageStaysDirty),
+    ("failed metadata dropped", .failedMetadataStaysDirty),
+    ("an error of writeback told to nobody", .errorIsTold),
+    ("an error of writeback told again and again", .errorIsToldOnce),
+    ("what a failed operation took not given back", .failureGivesBack),
+    ("a volume marked clean although something was not written", .cleanOnlyWhenWritten),
+    ("a change after a failed freeze on a volume marked clean", .changeMarksAgain),
+    ("a removed file that could not be freed given up", .evictionIsTriedAgain),
   ]
 }

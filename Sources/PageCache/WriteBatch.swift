@@ -96,6 +96,10 @@ final class WriteBatch: RequestHandler {
       cache.writeback.retryOutsideThePlan(page, of: space, near: pages[0].index)
       return 0
     }
+    if cache.configuration.switchedOff.contains(.failedPageStaysDirty), pages.count == 1 {
+      report(page, error)
+      return settle(page)
+    }
     // It answers for whatever was dirty when it was dispatched, also when newer bytes came since.
     let dirtiedAt = page.dispatchedDirtiedAt
     _ = space.markDirty(page)
@@ -117,7 +121,7 @@ extension AddressSpace {
   func report(_ page: Page, _ error: PageCacheError, dirtiedAt: UInt64) {
     if !page.hasReportedError {
       page.hasReportedError = true
-      errors.record(error)
+      if !cache.configuration.switchedOff.contains(.errorIsTold) { errors.record(error) }
     }
     for call in activeFlushes where dirtiedAt < call.horizon { call.note(error) }
   }

@@ -7,7 +7,9 @@ struct BlkdevRun: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "blkdev-run",
     abstract: "Runs workloads on block devices and on ext2 volumes, and judges what is left.",
-    subcommands: [RunVerb.self, MkfsVerb.self, CheckVerb.self, FSVerb.self, ExploreVerb.self, CrashVerb.self],
+    subcommands: [
+      RunVerb.self, MkfsVerb.self, CheckVerb.self, FSVerb.self, ExploreVerb.self, CrashVerb.self, SweepVerb.self,
+    ],
     defaultSubcommand: RunVerb.self)
 
   /// Runs the command with these arguments, without the program's name, and returns its exit status.

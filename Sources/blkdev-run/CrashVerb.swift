@@ -69,7 +69,7 @@ struct CrashVerb: ParsableCommand {
       }
     }
     if let resume { options.firstCase = try CrashResume.read(resume, for: self) }
-    let deadline = try budget.map { cl_monotonic_ns() + (try Self.nanoseconds($0)) }
+    let deadline = try budget.map { cl_monotonic_ns() + (try budgetNanoseconds($0)) }
     let progress = WorkProgress(isShown: true)
     let report: CrashReport, explorer: CrashExplorer
     do {
@@ -153,20 +153,8 @@ struct CrashVerb: ParsableCommand {
       throw ValidationError("--memory \(memory): a size from 1m on is wanted")
     }
     options.memoryLimit = Int(clamping: memory)
-    if let budget { _ = try Self.nanoseconds(budget) }
-    if let mutant {
-      guard let rule = SwitchedOffRules.all.first(where: { $0.name == mutant }) else {
-        throw ValidationError("--mutant '\(mutant)': not one of --list-mutants")
-      }
-      options.switchedOff = rule.rule
-    }
+    if let budget { _ = try budgetNanoseconds(budget) }
+    if let mutant { options.switchedOff = try switchedOffRule(named: mutant) }
     return options
-  }
-
-  private static func nanoseconds(_ text: String) throws -> UInt64 {
-    guard case .number(let value) = try? JobOption.Kind.duration.parse(text), value > 0 else {
-      throw ValidationError("--budget \(text): a time is wanted, such as 60s or 10m")
-    }
-    return value
   }
 }

@@ -8,11 +8,14 @@ struct Mutant: Sendable, CustomTestStringConvertible {
   let rule: SwitchedOffRules
   var testDescription: String { name }
 
-  /// The rules that the page cache and the toy volume apply. Walks, metadata, eviction and what is durable when belong to the
-  /// file system.
+  /// The rules that the page cache and the toy volume apply. Walks, metadata, eviction and what is told of errors belong to
+  /// the file system; power cuts and failing requests show those (`CrashTests`, `SweepTests`).
+  private static let others: SwitchedOffRules = [
+    .walkComparison, .lateMetadataCopy, .evictorFrees, .ofDurability, .failedMetadataStaysDirty, .errorIsTold,
+    .errorIsToldOnce, .failureGivesBack, .cleanOnlyWhenWritten, .changeMarksAgain, .evictionIsTriedAgain,
+  ]
   static let all: [Mutant] = SwitchedOffRules.all
-    .filter { ![.walkComparison, .lateMetadataCopy, .evictorFrees].contains($0.rule) }
-    .filter { !SwitchedOffRules.ofDurability.contains($0.rule) }
+    .filter { !others.contains($0.rule) }
     .map { Mutant(name: $0.name, rule: $0.rule) }
 }
 

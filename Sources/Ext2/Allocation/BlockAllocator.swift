@@ -300,6 +300,6 @@ final class BlockAllocator {
 
   /// Gives back blocks that were taken but never linked. Reads nothing: their bitmap is pinned by the ticket.
   func giveBack(_ first: BlockNumber, count: Int) {
-    pendingFrees.add(first, count: count)
+    if !metadata.switchedOff.contains(.failureGivesBack) { pendingFrees.add(first, count: count) }
   }
 }

@@ -164,7 +164,9 @@ final class InodeAllocator {
 
   /// Gives back an inode that was taken and not used. Reads nothing: its bitmap is pinned by the ticket.
   func giveBack(_ inode: InodeNumber, isDirectory: Bool) {
-    guard let bitmap = metadata.cached(groups[layout.group(of: inode)].inodeBitmap) else { return }
+    guard let bitmap = metadata.cached(groups[layout.group(of: inode)].inodeBitmap),
+      !metadata.switchedOff.contains(.failureGivesBack)
+    else { return }
     _ = free(inode, isDirectory: isDirectory, bitmap)
   }
 }

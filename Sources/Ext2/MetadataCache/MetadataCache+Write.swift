@@ -143,10 +143,12 @@ extension MetadataCache {
     block.isTimedOut = false
     guard block.isLive else { return }
     if let error {
-      let dirtiedAt = block.dispatchedDirtiedAt
-      markDirty(block)
-      block.dirtiedAt = min(block.dirtiedAt, dirtiedAt)
-      block.isFailed = true
+      if !switchedOff.contains(.failedMetadataStaysDirty) {
+        let dirtiedAt = block.dispatchedDirtiedAt
+        markDirty(block)
+        block.dirtiedAt = min(block.dirtiedAt, dirtiedAt)
+        block.isFailed = true
+      }
       report(block, .device(error))
     } else {
       block.hasReportedError = false

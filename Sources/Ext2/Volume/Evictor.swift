@@ -17,6 +17,8 @@ final class Evictor {
   private var isBusy = false
   private var isStopping = false
   private var isRunning = false
+  /// Inodes that could not be freed.
+  private var failed: [Inode] = []
   /// Why an inode could not be freed: it stays on the disk, in use and without a name, until a check.
   private(set) var firstError: Ext2Error?
 
@@ -56,11 +58,22 @@ final class Evictor {
 
   private func evictNext() async {
     guard let inode = queue.popFirst() else { return }
-    do throws(Ext2Error) { try await evict(inode) } catch { firstError = firstError ?? error }
+    do throws(Ext2Error) { try await evict(inode) } catch {
+      firstError = firstError ?? error
+      failed.append(inode)
+    }
   }
 
   /// Evicts all that is queued, for whoever has closed the gate: what nobody has open any more is gone when it is frozen.
   func evictAll() async { while !queue.isEmpty { await evictNext() } }
+
+  /// Tries once more what could not be freed: for unmount, after which only a check could.
+  func retryFailed() {
+    firstError = nil
+    let inodes = failed
+    failed = []
+    for inode in inodes { add(inode) }
+  }
 
   /// Waits until nothing is queued. Not to be called inside the gate.
   func drain() async {

@@ -121,6 +121,7 @@ extension Volume {
     if !core.gate.tryEnter() { await core.gate.enter() }
     defer { core.gate.leave() }
     try checkWritable()
+    try await core.beginChange()
     return try await body(inode)
   }
 
@@ -186,6 +187,10 @@ extension Volume {
     defer { core.inodes.release(inode) }
     if !dataOnly { await core.accessTimes.writeUnlessFrozen(inode) }
     let own = await core.synchronise(inode, dataOnly: dataOnly)
+    let cursors = (file.fileErrors, file.volumeErrors)
+    defer {
+      if core.options.cache.switchedOff.contains(.errorIsToldOnce) { (file.fileErrors, file.volumeErrors) = cursors }
+    }
     let earlier = inode.space.errors.check(&file.fileErrors)
     let shared = core.errors.check(&file.volumeErrors)
     if let error = own ?? (earlier ?? shared).map(Ext2Error.init) { throw error }

@@ -67,6 +67,7 @@ extension Volume {
     if !core.gate.tryEnter() { await core.gate.enter() }
     defer { core.gate.leave() }
     try checkWritable()
+    try await core.beginChange()
     let ticket = try await ticket(slots)
     defer { ticket.end() }
     ticket.mayUseReservedBlocks = core.mayUseReservedBlocks(credentials)

@@ -36,6 +36,9 @@ extension Volume {
   /// The inodes in memory, in ascending order.
   package var inodesInMemory: [InodeNumber] { core.inodes.all.map(\.number) }
 
+  /// Pages that are dirty or under writeback.
+  package var dirtyPageCount: Int { core.cache.dirtyCount }
+
   /// The superblock as it is in memory, with the sums of the descriptors as its free counts, and the layout it describes.
   package nonisolated func superblock() async throws(Ext2Error) -> (Superblock, VolumeLayout) {
     try await reactor.run { () async throws(Ext2Error) in try await self.superblockHere() }

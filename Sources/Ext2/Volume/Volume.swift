@@ -36,7 +36,7 @@ public actor Volume {
   // MARK: Mount and unmount
 
   /// Opens the device's queue on `reactor`, reads and checks the volume and mounts it. For writing it is marked not clean
-  /// first. When it cannot be mounted nothing was written, and the device is closed again.
+  /// first. When it cannot be mounted nothing else was written, and the device is closed again.
   public static func mount(
     _ device: sending any BlockDevice, on reactor: Reactor, options: VolumeOptions = VolumeOptions()
   ) async throws(Ext2Error) -> Volume {
@@ -98,6 +98,8 @@ public actor Volume {
     await core.accessTimes.stop()
     for handle in handles.keys.sorted() { closeHandle(handle) }
     await core.evictor.drain()
+    if !core.options.cache.switchedOff.contains(.evictionIsTriedAgain) { core.evictor.retryFailed() }
+    await core.evictor.drain()
     await core.gate.close()
     await core.accessTimes.writeAll()
     var firstError = core.isReadOnly && core.corruption == nil ? nil : await sync()
@@ -112,7 +114,8 @@ public actor Volume {
       core.options.logger.error("\(dropped)")
       firstError = .dropped(dropped)
     }
-    if !core.isReadOnly && firstError == nil { firstError = await core.markClean() }
+    let isWritten = firstError == nil || core.options.cache.switchedOff.contains(.cleanOnlyWhenWritten)
+    if !core.isReadOnly && isWritten { firstError = await core.markClean() }
     // A request past its deadline keeps its tag and memory until the device lets go: the queue stays open then.
     core.queue.closeWhenIdle()
     if let firstError { throw firstError }
@@ -121,13 +124,16 @@ public actor Volume {
   /// Waits until nothing is at the device, a read ahead for example, or everything there is past its deadline.
   private func waitForDevice() async -> Ext2Error? {
     let start = reactor.now
+    var pause: UInt64 = 100_000
     while core.queue.outstandingCount > 0 {
       if let timeout = core.queue.configuration.timeoutNanoseconds,
         start.advanced(byNanoseconds: timeout) <= reactor.now
       {
         return .device(.timedOut(.write, offset: 0))
       }
-      await reactor.sleep(until: reactor.now.advanced(byNanoseconds: 100_000))
+      await reactor.sleep(until: reactor.now.advanced(byNanoseconds: pause))
+      // What is not back soon hangs, and is not worth ten thousand looks a second.
+      pause = min(2 * pause, 100_000_000)
     }
     return nil
   }

@@ -4,6 +4,13 @@ internal import PageCache
 internal import Reactor
 
 extension VolumeCore {
+  /// What begins every change: a freeze, a thaw or a remount that failed may have left *clean* on the disk.
+  func beginChange() async throws(Ext2Error) {
+    if mayBeMarkedClean && !options.cache.switchedOff.contains(.changeMarksAgain) {
+      try await markNotClean(isMount: false)
+    }
+  }
+
   /// *Not clean* is durable before the first change. A mount is counted.
   func markNotClean(isMount: Bool) async throws(Ext2Error) {
     groups.superblock.state.remove(.valid)
@@ -15,6 +22,7 @@ extension VolumeCore {
     if options.cache.switchedOff.contains(.markedBeforeChange) { return }
     if let error = await metadata.writeAll() { throw error }
     try await flushes.flush()
+    mayBeMarkedClean = false
   }
 
   /// *Clean* is written after everything else has been flushed, then flushed itself. A volume that was not clean when it
@@ -23,6 +31,7 @@ extension VolumeCore {
     if wasClean { groups.superblock.state.insert(.valid) }
     groups.superblock.writeTime = UInt32(clamping: inodes.now.seconds)
     groups.encode(into: metadata)
+    mayBeMarkedClean = true
     if let error = await metadata.writeAll() { return error }
     do { try await flushes.flush() } catch { return error }
     return nil

@@ -44,6 +44,8 @@ final class VolumeCore {
     case .panic: return .abort
     }
   }
+  /// Whether the superblock on the disk may say *clean*: then nothing may change.
+  var mayBeMarkedClean = false
   /// Whether the volume was clean and without errors when it was mounted.
   let wasClean: Bool
   private(set) var generations: SeededGenerator
@@ -146,7 +148,10 @@ final class VolumeCore {
   func sync(afterData writeData: () async -> Ext2Error?) async -> Ext2Error? {
     let shapes = inodes.all.map { (inode: $0, changes: $0.shapeChanges) }
     var firstError = await writeData()
-    if options.frees == .ordered && !pendingFrees.isEmpty { _ = await commit() }
+    // Where its flush fails, what was written before it may be lost, whatever a later one says.
+    if options.frees == .ordered && !pendingFrees.isEmpty, let error = await commit() {
+      firstError = firstError ?? error
+    }
     if let error = await pendingFrees.drain() { firstError = firstError ?? error }
     groups.encode(into: metadata)
     if let error = await metadata.writeAll() { firstError = firstError ?? error }

@@ -82,19 +82,20 @@ package struct RawVolume: Sendable {
     return start + blockSize <= image.byteCount ? start : nil
   }
 
-  /// The names of a directory without "." and "..", and what each refers to; nil where it cannot be read.
+  /// The names of a directory without "." and "..", and what each refers to; nil where it is none. Where a block cannot be
+  /// made out, one that a directory has just got for example, its names are missing.
   package func entries(of inode: RawInode, in image: RawSpan) -> [[UInt8]: UInt32]? {
     guard inode.type == .directory, inode.byteCount <= layout.byteCount else { return nil }
     var entries: [[UInt8]: UInt32] = [:]
     for index in 0..<Int(inode.byteCount) / blockSize {
       guard let block = block(index, of: inode, in: image), block != 0, let start = offset(of: block, in: image) else {
-        return nil
+        continue
       }
       let bytes = image.extracting(start..<start + blockSize)
       var offset = 0
       while offset < blockSize {
         guard let entry = try? directoryBlock.entry(at: offset, in: bytes, block: BlockNumber(rawValue: block)) else {
-          return nil
+          break
         }
         if entry.isUsed {
           let name = entry.name(in: bytes)
@@ -106,13 +107,17 @@ package struct RawVolume: Sendable {
     return entries
   }
 
-  /// The attributes in a file's attribute block and inode, by name; nil where they cannot be read.
+  /// The attributes in a file's attribute block and inode, by name, as getxattr(2) has them; nil where they cannot be read.
   package func attributes(of inode: RawInode, in image: RawSpan) -> [[UInt8]: [UInt8]]? {
     var found: [[UInt8]: [UInt8]] = [:]
     let location = FormatError.Location.block(BlockNumber(rawValue: inode.attributeBlock))
     func add(_ bytes: RawSpan, _ region: AttributeRegion) throws(FormatError) {
       for attribute in try AttributeSet(decoding: bytes, region, at: location).attributes {
-        if let name = attribute.name.text { found[name] = attribute.value }
+        guard let name = attribute.name.text else { continue }
+        let isList = attribute.name == .accessACL || attribute.name == .defaultACL
+        found[name] =
+          isList
+          ? try AccessControlList.decode(diskBytes: attribute.value, at: location)?.transferBytes : attribute.value
       }
     }
     do {
