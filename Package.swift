@@ -87,6 +87,8 @@ let package = Package(
       path: "Tests/Support",
       swiftSettings: settings),
     .target(name: "LeakCheck", path: "Tests/LeakCheck"),
+    .target(
+      name: "LogStore", dependencies: ["BlockDevice", "Reactor"], path: "Tests/LogStore", swiftSettings: settings),
     tests("ReactorTests", ["Reactor", "Support"]),
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     tests("BlockDeviceTests", ["BlockDevice", "Reactor", "Support", "CLinux", "AllocationCounter", system]),
@@ -104,7 +106,7 @@ let package = Package(
       "FaultLabTests",
       [
         "FaultLab", "Ext2", "Ext2Format", "Ext2Tools", "PageCache", "DeviceLayers", "BlockDevice", "Reactor", "Support",
-        "Workload", system,
+        "Workload", "LogStore", system,
       ]),
     tests("HostTreeTests", ["HostTree", "Ext2", "Support", "Workload", system]),
     tests("WorkloadTests", ["Workload", "Ext2Tools", "Reactor", "Support", system, logging]),
