@@ -261,9 +261,9 @@ public final class CrashExplorer {
       return findings
     }
     var states = MediumStates(of: recorded.history, on: image, rule: .automatic, seed: options.seed)
-    let medium = MemoryBytes(image)
+    let medium = MemoryBytes(image), base = StableHash(image: image).value
     states.forEach(on: medium) { state in
-      guard seen.insert(state.hash ^ StableHash(image: image).value) else { return true }
+      guard seen.insert(state.hash ^ base) else { return true }
       report.distinctStates += 1
       report.judgedStates += 1
       let verdict = judge.judge(medium, expected, isRepaired: true)
