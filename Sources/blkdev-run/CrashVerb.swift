@@ -49,6 +49,7 @@ struct CrashVerb: ParsableCommand {
   @Flag(help: "Print the mutants that this verb has to catch, one a line.") var listMutants = false
   @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = OutputFormat.normal
   @Option(help: ArgumentHelp("How many violations to show in full.", valueName: "number")) var show = 3
+  @Option(help: ArgumentHelp("Stop after that many violations.", valueName: "number")) var stopAfter: Int?
 
   func validate() throws {
     _ = try options()
@@ -149,6 +150,7 @@ struct CrashVerb: ParsableCommand {
     options.seed = seed
     options.caseLimit = cases
     options.stateLimit = states
+    options.violationLimit = stopAfter
     guard let memory = parseByteCount(memory), memory >= 1 << 20 else {
       throw ValidationError("--memory \(memory): a size from 1m on is wanted")
     }

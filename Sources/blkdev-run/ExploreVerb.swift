@@ -36,6 +36,7 @@ struct ExploreVerb: ParsableCommand {
   @Option(help: "Judge every Nth image of --seeds with e2fsck as well; 0: none.") var e2fsckEvery: UInt64 = 20
   @Option(help: ArgumentHelp("Switch a rule off, by its name in --list-mutants.", valueName: "name")) var mutant:
     String?
+  @Option(help: ArgumentHelp("Stop after that many failing runs.", valueName: "number")) var stopAfter: UInt64?
   @Flag(help: "Print the mutants that --bound 2 has to catch, one a line.") var listMutants = false
   @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = OutputFormat.normal
 
@@ -95,7 +96,7 @@ struct ExploreVerb: ParsableCommand {
     let rule = try rule(), only = try deviations()
     for scenario in race.flatMap({ RaceScenario($0) }).map({ [$0] }) ?? RaceScenario.all {
       var schedules = ScheduleEnumerator(bound: only == nil ? bound ?? 2 : 0)
-      while !mustStop(), let next = schedules.next() {
+      while !mustStop(), outcome.failureCount < stopAfter ?? .max, let next = schedules.next() {
         progress.show("explore: \(scenario), \(outcome.count) schedules, \(outcome.failureCount) failed")
         let deviations = only ?? next
         let run = explorer.run(scenario, deviations, switchedOff: rule)
@@ -117,7 +118,7 @@ struct ExploreVerb: ParsableCommand {
     let explorer = try Explorer()
     let rule = try rule()
     for seed in self.seed..<self.seed + seeds {
-      if mustStop() { break }
+      if mustStop() || outcome.failureCount >= stopAfter ?? .max { break }
       progress.show("explore: \(outcome.count) of \(seeds) seeds, \(outcome.failureCount) failed")
       outcome.count += 1
       let run = explorer.run(Scenario(seed: seed, switchedOff: rule))
