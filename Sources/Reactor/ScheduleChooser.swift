@@ -2,7 +2,8 @@
 /// experiment can be enumerated by the number of their deviations (Musuvathi and Qadeer, "Iterative Context Bounding for
 /// Systematic Testing of Multithreaded Programs", PLDI 2007).
 ///
-/// Confined to the thread of the reactor that it is given to.
+/// Sendable because it is one reactor's, whose thread alone makes choices; who made it reads `counts` when the run has
+/// ended, and turns it on and off from a task of that run.
 public final class ScheduleChooser: @unchecked Sendable {
   /// A choice that is not the first one.
   public struct Deviation: Equatable, Sendable, CustomStringConvertible {

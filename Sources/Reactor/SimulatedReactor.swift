@@ -173,12 +173,11 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
     note(UInt64(choice) &+ UInt64(count) << 16 &+ clock << 24)
     if choice < ready.count { return ready.remove(at: choice) }
     if choice == ready.count && turnEnds {
-      for source in sources where source.awaitsEndOfTurn { _ = source.endTurn() }
+      _ = endTurn()
     } else if let deadline = timers.nextDeadline() {
-      clock = max(clock, deadline.nanoseconds)
-      timers.popDue(at: now)?.fire()
+      fireTimer(at: deadline)
     }
-    // Firing makes tasks ready; what comes of it is chosen next.
+    // What becomes ready of it is among the next choices.
     return chooseJob(chooser)
   }
 
@@ -191,12 +190,7 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
 
   /// Ends the turn, or lets a held task go, or moves the clock. Returns false when nothing of that is left.
   private func moveOn() -> Bool {
-    var moved = false
-    for source in sources where source.awaitsEndOfTurn {
-      note(0xE0)
-      if source.endTurn() { moved = true }
-    }
-    if moved { return true }
+    if endTurn() { return true }
     let deadline = timers.nextDeadline()
     // A held task may outlive timers: the clock passes it half of the time.
     if !held.isEmpty, deadline == nil || random.below(2) == 0 {
@@ -204,12 +198,26 @@ public final class SimulatedReactor: Reactor, @unchecked Sendable {
       return true
     }
     guard let deadline else { return false }
+    fireTimer(at: deadline)
+    return true
+  }
+
+  /// Dispatches what is plugged. Returns whether anything was.
+  private func endTurn() -> Bool {
+    var moved = false
+    for source in sources where source.awaitsEndOfTurn {
+      note(0xE0)
+      if source.endTurn() { moved = true }
+    }
+    return moved
+  }
+
+  private func fireTimer(at deadline: Instant) {
     clock = max(clock, deadline.nanoseconds)
     if let timer = timers.popDue(at: now) {
       steps += 1
       note(clock)
       timer.fire()
     }
-    return true
   }
 }

@@ -93,7 +93,6 @@ struct CheckVerb: ParsableCommand {
     if repair {
       let outcome = try checker.repair(
         file, options: options, time: UInt32(clamping: GivenTime.secondsOrNow()), progress: show)
-      if outcome.isChanged { try file.synchronize() }
       progress.clear()
       try report.end(outcome)
     } else {

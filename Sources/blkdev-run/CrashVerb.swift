@@ -21,10 +21,6 @@ struct CrashVerb: ParsableCommand {
       broke the contract, with 2 on wrong usage, with 5 when e2fsck is missing, with 130 when it is interrupted.
       """)
 
-  enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
-    case normal, json
-  }
-
   @Option(help: ArgumentHelp("seq1, seq2, seq3 or script:FILE.", valueName: "workload")) var workload = "seq1"
   @Option(
     help: ArgumentHelp("Which subsets of unflushed writes are tried: auto, exhaustive or sample:N.", valueName: "rule"))
@@ -47,7 +43,7 @@ struct CrashVerb: ParsableCommand {
   @Option(help: ArgumentHelp("Switch a rule off, by its name in --list-mutants.", valueName: "name")) var mutant:
     String?
   @Flag(help: "Print the mutants that this verb has to catch, one a line.") var listMutants = false
-  @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = OutputFormat.normal
+  @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = LabFormat.normal
   @Option(help: ArgumentHelp("How many violations to show in full.", valueName: "number")) var show = 3
   @Option(help: ArgumentHelp("Stop after that many violations.", valueName: "number")) var stopAfter: Int?
 
@@ -61,7 +57,7 @@ struct CrashVerb: ParsableCommand {
       return
     }
     cl_ignore_pipe_signal()
-    let interruption = Interruption()
+    let end = try LabEnd(budget: budget)
     var options = try options()
     if workload.hasPrefix("script:") {
       do { options.workload = .steps(try CrashScript.read(String(workload.dropFirst(7)))) } catch {
@@ -70,15 +66,10 @@ struct CrashVerb: ParsableCommand {
       }
     }
     if let resume { options.firstCase = try CrashResume.read(resume, for: self) }
-    let deadline = try budget.map { cl_monotonic_ns() + (try budgetNanoseconds($0)) }
     let progress = WorkProgress(isShown: true)
     let report: CrashReport, explorer: CrashExplorer
     do {
-      explorer = try CrashExplorer(options, now: { cl_monotonic_ns() }) {
-        if interruption.hasCome { return "interrupted" }
-        if let deadline, cl_monotonic_ns() >= deadline { return "the budget is spent" }
-        return nil
-      }
+      explorer = try CrashExplorer(options, now: { cl_monotonic_ns() }, stopReason: { end.reason })
       report = try explorer.run { report in
         progress.show(
           "crash: \(report.caseCount) cases, \(report.distinctStates) states, \(report.violatingStates) broken")
@@ -92,7 +83,7 @@ struct CrashVerb: ParsableCommand {
     if let resume, let next = report.nextCase { try CrashResume.write(resume, next, for: self) }
     try CrashPrinter(self, report, explorer).print()
     if !report.violations.isEmpty { throw ArgumentParser.ExitCode(4) }
-    if report.stopReason == "interrupted" { throw ArgumentParser.ExitCode(130) }
+    if report.stopReason == LabEnd.interrupted { throw ArgumentParser.ExitCode(130) }
   }
 
   /// What repeats this run, but for the case.
@@ -139,10 +130,7 @@ struct CrashVerb: ParsableCommand {
       throw ValidationError("--contract=\(contract): there are ext2 and ordered")
     }
     options.contract = contract
-    guard let frees = FreesName(rawValue: frees) else {
-      throw ValidationError("--frees=\(frees): there are plain and ordered")
-    }
-    options.frees = frees
+    options.frees = try freesName(frees)
     guard (1024...65536).contains(blockSize), blockSize.nonzeroBitCount == 1 else {
       throw ValidationError("--block-size \(blockSize): a power of two from 1k to 64k is wanted")
     }

@@ -22,10 +22,6 @@ struct ExploreVerb: ParsableCommand {
       Ends with 4 when a run broke a rule, with 5 when e2fsck is missing, with 130 when it is interrupted.
       """)
 
-  enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
-    case normal, json
-  }
-
   @Option(help: ArgumentHelp("All schedules with at most that many deviations.", valueName: "number")) var bound: Int?
   @Option(help: ArgumentHelp("Run that many seeds instead.", valueName: "number")) var seeds: UInt64?
   @Option(help: "The first seed.") var seed: UInt64 = 0
@@ -37,8 +33,9 @@ struct ExploreVerb: ParsableCommand {
   @Option(help: ArgumentHelp("Switch a rule off, by its name in --list-mutants.", valueName: "name")) var mutant:
     String?
   @Option(help: ArgumentHelp("Stop after that many failing runs.", valueName: "number")) var stopAfter: UInt64?
+  @Flag(help: "Print the races, one a line.") var listRaces = false
   @Flag(help: "Print the mutants that --bound 2 has to catch, one a line.") var listMutants = false
-  @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = OutputFormat.normal
+  @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = LabFormat.normal
 
   func validate() throws {
     if bound != nil && seeds != nil { throw ValidationError("--bound and --seeds exclude each other") }
@@ -47,35 +44,31 @@ struct ExploreVerb: ParsableCommand {
       throw ValidationError("--seed and --seeds: there are no seeds beyond \(UInt64.max)")
     }
     if let race, RaceScenario(race) == nil {
-      throw ValidationError("--race \(race): there are " + RaceScenario.all.map(\.description).joined(separator: ", "))
+      throw ValidationError("--race \(race): not one of --list-races")
     }
     if schedule != nil && race == nil { throw ValidationError("--schedule goes with --race") }
     _ = try deviations()
     _ = try rule()
-    _ = try deadline()
+    if let budget { _ = try budgetNanoseconds(budget) }
   }
 
   func run() throws {
-    if listMutants {
-      for name in ScheduleExplorer.mutants { print(name, to: .standardOutput) }
+    if listMutants || listRaces {
+      let names = listMutants ? ScheduleExplorer.mutants : RaceScenario.all.map(\.description)
+      for name in names { print(name, to: .standardOutput) }
       return
     }
+    cl_ignore_pipe_signal()
     // ⌃C ends it between two runs, so that no scratch file is left behind.
-    let interruption = Interruption()
+    let end = try LabEnd(budget: budget)
     let began = cl_monotonic_ns()
-    let deadline = try deadline()
     var outcome = ExploreOutcome()
-    var isInterrupted = false
-    func mustStop() -> Bool {
-      if interruption.hasCome { isInterrupted = true }
-      return isInterrupted || deadline.map { cl_monotonic_ns() >= $0 } == true
-    }
     let progress = WorkProgress(isShown: true)
     do {
       if let seeds {
-        try run(seeds: seeds, &outcome, progress, mustStop)
+        try run(seeds: seeds, &outcome, progress, end)
       } else {
-        try runRaces(&outcome, progress, mustStop)
+        try runRaces(&outcome, progress, end)
       }
     } catch let error as ExplorerError {
       progress.clear()
@@ -86,17 +79,17 @@ struct ExploreVerb: ParsableCommand {
     outcome.elapsed = cl_monotonic_ns() - began
     show(outcome)
     if !outcome.findings.isEmpty { throw ArgumentParser.ExitCode(4) }
-    if isInterrupted { throw ArgumentParser.ExitCode(130) }
+    if outcome.stopReason == LabEnd.interrupted { throw ArgumentParser.ExitCode(130) }
   }
 
   // MARK: Runs
 
-  private func runRaces(_ outcome: inout ExploreOutcome, _ progress: WorkProgress, _ mustStop: () -> Bool) throws {
+  private func runRaces(_ outcome: inout ExploreOutcome, _ progress: WorkProgress, _ end: LabEnd) throws {
     let explorer = try ScheduleExplorer()
     let rule = try rule(), only = try deviations()
     for scenario in race.flatMap({ RaceScenario($0) }).map({ [$0] }) ?? RaceScenario.all {
       var schedules = ScheduleEnumerator(bound: only == nil ? bound ?? 2 : 0)
-      while !mustStop(), outcome.failureCount < stopAfter ?? .max, let next = schedules.next() {
+      while !outcome.mustStop(end, stopAfter), let next = schedules.next() {
         progress.show("explore: \(scenario), \(outcome.count) schedules, \(outcome.failureCount) failed")
         let deviations = only ?? next
         let run = explorer.run(scenario, deviations, switchedOff: rule)
@@ -113,12 +106,12 @@ struct ExploreVerb: ParsableCommand {
   }
 
   private func run(
-    seeds: UInt64, _ outcome: inout ExploreOutcome, _ progress: WorkProgress, _ mustStop: () -> Bool
+    seeds: UInt64, _ outcome: inout ExploreOutcome, _ progress: WorkProgress, _ end: LabEnd
   ) throws {
     let explorer = try Explorer()
     let rule = try rule()
     for seed in self.seed..<self.seed + seeds {
-      if mustStop() || outcome.failureCount >= stopAfter ?? .max { break }
+      if outcome.mustStop(end, stopAfter) { break }
       progress.show("explore: \(outcome.count) of \(seeds) seeds, \(outcome.failureCount) failed")
       outcome.count += 1
       let run = explorer.run(Scenario(seed: seed, switchedOff: rule))
@@ -139,14 +132,7 @@ struct ExploreVerb: ParsableCommand {
 
   private var repeatedRule: String { mutant.map { " --mutant '\($0)'" } ?? "" }
 
-  private func rule() throws -> SwitchedOffRules {
-    guard let mutant else { return [] }
-    guard let found = SwitchedOffRules.all.first(where: { $0.name == mutant }) else {
-      throw ValidationError(
-        "no rule is named '\(mutant)'; there are: " + SwitchedOffRules.all.map(\.name).joined(separator: ", "))
-    }
-    return found.rule
-  }
+  private func rule() throws -> SwitchedOffRules { try mutant.map(switchedOffRule) ?? [] }
 
   private func deviations() throws -> [ScheduleChooser.Deviation]? {
     guard let schedule else { return nil }
@@ -156,14 +142,6 @@ struct ExploreVerb: ParsableCommand {
       }
       return deviation
     }
-  }
-
-  private func deadline() throws -> UInt64? {
-    guard let budget else { return nil }
-    guard case .number(let value) = try? JobOption.Kind.duration.parse(budget), value > 0 else {
-      throw ValidationError("--budget \(budget): a time is wanted, such as 60s or 10m")
-    }
-    return cl_monotonic_ns() + value
   }
 
   // MARK: Printing
@@ -180,6 +158,7 @@ struct ExploreVerb: ParsableCommand {
             .members(["kind": .string("schedule"), "text": .string($0.text), "command": .string($0.command)])
           }),
         "failed": .unsigned(outcome.failureCount),
+        "stopped": outcome.stopReason.map(JSONValue.string),
         "elapsed_ns": .unsigned(outcome.elapsed),
       ])
       print(document.text(), to: .standardOutput)
@@ -195,6 +174,7 @@ struct ExploreVerb: ParsableCommand {
     } else {
       print("\(outcome.count) schedules, \(outcome.failureCount) failed; \(rate) a second", to: .standardOutput)
     }
+    if let reason = outcome.stopReason { print("stopped: \(reason)", to: .standardOutput) }
   }
 }
 
@@ -204,8 +184,16 @@ private struct ExploreOutcome {
   var failureCount: UInt64 = 0
   var batches: UInt64 = 0, stale: UInt64 = 0, staleAfterFree: UInt64 = 0
   var elapsed: UInt64 = 0
+  /// Why not all was run.
+  private(set) var stopReason: String?
   /// The first hundred.
   private(set) var findings: [(text: String, command: String)] = []
+
+  mutating func mustStop(_ end: LabEnd, _ limit: UInt64?) -> Bool {
+    stopReason = stopReason ?? end.reason
+    if let limit, failureCount >= limit { stopReason = stopReason ?? "enough failed" }
+    return stopReason != nil
+  }
 
   mutating func note(_ text: String, _ command: String) {
     failureCount += 1

@@ -1,7 +1,31 @@
 // What the verbs of the fault laboratory have in common.
 internal import ArgumentParser
+internal import CLinux
+internal import Ext2
 internal import PageCache
 internal import Workload
+
+/// What is printed.
+enum LabFormat: String, ExpressibleByArgument, CaseIterable {
+  case normal, json
+}
+
+/// When a run ends before it has done everything: at ⌃C, or when its time is over.
+struct LabEnd {
+  static let interrupted = "interrupted"
+  private let interruption = Interruption()
+  private let deadline: UInt64?
+
+  /// `budget`: a time such as 60s, from now on.
+  init(budget: String?) throws { deadline = try budget.map { cl_monotonic_ns() + (try budgetNanoseconds($0)) } }
+
+  /// Why it ends now; nil: it goes on.
+  var reason: String? {
+    if interruption.hasCome { return Self.interrupted }
+    if let deadline, cl_monotonic_ns() >= deadline { return "the budget is spent" }
+    return nil
+  }
+}
 
 /// The time of `--budget`.
 func budgetNanoseconds(_ text: String) throws -> UInt64 {
@@ -17,4 +41,12 @@ func switchedOffRule(named name: String) throws -> SwitchedOffRules {
     throw ValidationError("--mutant '\(name)': not one of --list-mutants")
   }
   return rule.rule
+}
+
+/// The word of `--frees`.
+func freesName(_ text: String) throws -> FreesName {
+  guard let frees = FreesName(rawValue: text) else {
+    throw ValidationError("--frees=\(text): there are plain and ordered")
+  }
+  return frees
 }

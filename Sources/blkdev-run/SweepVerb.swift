@@ -22,10 +22,6 @@ struct SweepVerb: ParsableCommand {
       missing, with 130 when it is interrupted.
       """)
 
-  enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
-    case normal, json
-  }
-
   @Option(help: ArgumentHelp("Only this operation, by its name in --list-operations.", valueName: "name"))
   var operation: String?
   @Option(
@@ -40,7 +36,7 @@ struct SweepVerb: ParsableCommand {
     String?
   @Flag(help: "Print the mutants that this verb has to catch, one a line.") var listMutants = false
   @Flag(help: "Print the operations, one a line.") var listOperations = false
-  @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = OutputFormat.normal
+  @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = LabFormat.normal
   @Option(help: ArgumentHelp("Stop when so many violations were found.", valueName: "number")) var stopAfter: Int?
   @Option(help: ArgumentHelp("How many violations to show.", valueName: "number")) var show = 10
 
@@ -54,16 +50,11 @@ struct SweepVerb: ParsableCommand {
       return
     }
     cl_ignore_pipe_signal()
-    let interruption = Interruption()
-    let deadline = try budget.map { cl_monotonic_ns() + (try budgetNanoseconds($0)) }
+    let end = try LabEnd(budget: budget)
     let progress = WorkProgress(isShown: true)
     let report: SweepReport
     do {
-      let sweeper = try Sweeper(try options(), now: { cl_monotonic_ns() }) {
-        if interruption.hasCome { return "interrupted" }
-        if let deadline, cl_monotonic_ns() >= deadline { return "the budget is spent" }
-        return nil
-      }
+      let sweeper = try Sweeper(try options(), now: { cl_monotonic_ns() }, stopReason: { end.reason })
       report = try sweeper.run { report, operation in
         progress.show("sweep: \(operation), \(report.points) points, \(report.violatingPoints) broken")
       }
@@ -78,7 +69,7 @@ struct SweepVerb: ParsableCommand {
     case .normal: printForPeople(report)
     }
     if !report.violations.isEmpty { throw ArgumentParser.ExitCode(4) }
-    if report.stopReason == "interrupted" { throw ArgumentParser.ExitCode(130) }
+    if report.stopReason == LabEnd.interrupted { throw ArgumentParser.ExitCode(130) }
   }
 
   private func options() throws -> SweepOptions {
@@ -94,10 +85,7 @@ struct SweepVerb: ParsableCommand {
       }
     }
     options.point = point
-    guard let frees = FreesName(rawValue: frees) else {
-      throw ValidationError("--frees=\(frees): there are plain and ordered")
-    }
-    options.frees = frees
+    options.frees = try freesName(frees)
     options.seed = seed
     if let budget { _ = try budgetNanoseconds(budget) }
     if let mutant { options.switchedOff = try switchedOffRule(named: mutant) }

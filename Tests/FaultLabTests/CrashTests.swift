@@ -1,6 +1,7 @@
 import Ext2
 import FaultLab
 import PageCache
+import Reactor
 import Support
 import Testing
 import Workload
@@ -28,6 +29,7 @@ struct CrashTests {
     #expect(report.caseCount == 98 && report.distinctStates > 500 && report.isExhaustive && report.nextCase == nil)
     #expect(report.repairedStates > 0 && report.mountedStates > 0 && report.recoveredStates > 0)
     #expect(report.cleanStates > 0 && report.orderedViolations > 0)
+    #expect(report.orderedViolations <= report.distinctStates)
   }
 
   @Test("operations one after the other do as well", arguments: [FreesName.plain, .ordered])
@@ -75,6 +77,19 @@ struct CrashTests {
     let explorer = try CrashExplorer(options, now: { 0 }, stopReason: { nil })
     let violation = try #require(try explorer.run().violations.first)
     #expect(explorer.shrunk(violation) == ["mkdir /7", "fsync /7"])
+  }
+
+  @Test("a workload that never ends is a violation, not an error of the machine")
+  func endless() throws {
+    let steps = [
+      CrashStep("mkdir /x") { try await $0.makeDirectory("/x") },
+      CrashStep("wait") { await WaitQueue($0.reactor, "what never comes").wait() },
+    ]
+    let options = CrashOptions(workload: .steps(CrashScript(steps)))
+    let explorer = try CrashExplorer(options, now: { 0 }, stopReason: { nil })
+    let violation = try #require(try explorer.run().violations.first)
+    #expect(violation.finding.kind == "run" && violation.finding.text.contains("what never comes"))
+    #expect(explorer.shrunk(violation) == ["wait"])
   }
 
   @Test("a run that is stopped says where it was, and goes on there")

@@ -1,7 +1,7 @@
 # tools/bench lab: how much the fault laboratory judges a second, on one core, beside e2fsck as a process.
 #
 #   states    power cuts of sequences of three operations: distinct states a second, and how many e2fsck -fn judges
-#   schedules of the races, with two deviations; seeds of the whole volume
+#   schedules of the races, with one deviation; seeds of the whole volume
 #
 # Options: --rounds N (3)
 # Sourced by tools/bench.

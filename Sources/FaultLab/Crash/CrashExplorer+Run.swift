@@ -14,7 +14,10 @@ public final class CrashExplorer {
   private let now: () -> UInt64
   private let stopReason: () -> String?
   private var seen = SeenHashes()
+  /// States, each with what was expected of it.
   private var judged = SeenHashes()
+  /// States that broke the contract, and the ordered one.
+  private var broken = SeenHashes(), unordered = SeenHashes()
   private var report = CrashReport()
   private var failure: (any Error)?
 
@@ -28,21 +31,10 @@ public final class CrashExplorer {
     self.options = options
     self.now = now
     self.stopReason = stopReason
-    let empty = try ScratchImage.make(blockSize: options.blockSize)
-    image = try Self.prepared(empty, seed: options.seed)
-    do { judge = try CrashJudge(image) } catch { throw ExplorerError.failed("\(error)") }
-  }
-
-  private static func prepared(_ empty: [UInt8], seed: UInt64) throws -> [UInt8] {
-    let reactor = SimulatedReactor(seed: seed, policy: .uniform)
-    return try reactor.run {
-      let volume = try await Volume.mount(
-        SimulatedDevice(reactor: reactor, image: empty), on: reactor,
-        options: CrashRecording.options(frees: .plain, seed: seed))
+    image = try ScratchImage.prepared(blockSize: options.blockSize, seed: options.seed) { volume in
       for step in Sequences.preparation { try await step.run(volume) }
-      try await volume.unmount()
-      return await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
-    }
+    }.image
+    do { judge = try CrashJudge(image) } catch { throw ExplorerError.failed("\(error)") }
   }
 
   /// Runs all cases. `progress` is told of each case that is done.
@@ -52,7 +44,9 @@ public final class CrashExplorer {
     for (index, number) in cases {
       report.nextCase = index
       if let reason = stopReason() { report.stopReason = reason }
-      if seen.byteCount + judged.byteCount > options.memoryLimit { report.stopReason = "the memory limit is reached" }
+      if [seen, judged, broken, unordered].reduce(0, { $0 + $1.byteCount }) > options.memoryLimit {
+        report.stopReason = "the memory limit is reached"
+      }
       if let limit = options.stateLimit, seen.count >= limit { report.stopReason = "enough states" }
       if report.stopReason != nil { break }
       try runCase(number)
@@ -96,36 +90,50 @@ public final class CrashExplorer {
 
   private func runCase(_ number: Int) throws {
     var kinds: Set<String> = []
-    try explore(steps(number)) { state, medium, expected, recording in
-      if seen.insert(state.hash) { report.distinctStates += 1 }
-      guard judged.insert(state.hash &* 31 ^ expected.hash) else { return true }
-      report.judgedStates += 1
-      let verdict = judge.judge(medium, expected.value)
-      if !verdict.orderedFindings.isEmpty { report.orderedViolations += 1 }
-      var findings = verdict.findings
-      if options.contract == .ordered { findings += verdict.orderedFindings }
-      do { findings += try slowFindings(state, medium, expected.value, verdict) } catch {
-        failure = error
-        return false
+    do {
+      try explore(steps(number)) { state, medium, expected, recording in
+        if seen.insert(state.hash) { report.distinctStates += 1 }
+        guard judged.insert(state.hash &* 31 ^ expected.hash) else { return true }
+        report.judgedStates += 1
+        let verdict = judge.judge(medium, expected.value)
+        if !verdict.orderedFindings.isEmpty && unordered.insert(state.hash) { report.orderedViolations += 1 }
+        var findings = verdict.findings
+        if options.contract == .ordered { findings += verdict.orderedFindings }
+        do { findings += try slowFindings(state, medium, expected.value, verdict) } catch {
+          failure = error
+          return false
+        }
+        if !findings.isEmpty && broken.insert(state.hash) { report.violatingStates += 1 }
+        for finding in findings where kinds.insert(finding.kind).inserted {
+          report.violations.append(
+            CrashViolation(
+              finding: finding, number: number, script: recording.steps.map(\.line),
+              timeline: recording.timeline(of: state),
+              blockMap: finding.inode.map { judge.blockMap(of: $0, in: medium) } ?? []))
+        }
+        if let limit = options.violationLimit, report.violations.count >= limit {
+          report.stopReason = "enough violations"
+          return false
+        }
+        if report.judgedStates & 0xFF == 0 { report.stopReason = stopReason() }
+        return report.stopReason == nil
       }
-      if !findings.isEmpty { report.violatingStates += 1 }
-      for finding in findings where kinds.insert(finding.kind).inserted {
-        report.violations.append(
-          CrashViolation(
-            finding: finding, number: number, script: recording.steps.map(\.line),
-            timeline: recording.timeline(of: state),
-            blockMap: finding.inode.map { judge.blockMap(of: $0, in: medium) } ?? []))
-      }
-      if let limit = options.violationLimit, report.violations.count >= limit {
-        report.stopReason = "enough violations"
-        return false
-      }
-      if report.judgedStates & 0xFF == 0 { report.stopReason = stopReason() }
-      return report.stopReason == nil
-    }
+    } catch let error as EndlessRun { noteEndless(error.error, number) }
     if let failure { throw failure }
     report.caseCount += 1
   }
+
+  /// The volume did not come to the end of a workload: a deadlock, or an endless loop.
+  private func noteEndless(_ error: any Error, _ number: Int) {
+    report.violatingStates += 1
+    report.violations.append(
+      CrashViolation(
+        finding: CrashFinding(kind: "run", text: "\(error)"), number: number, script: steps(number).map(\.line),
+        timeline: [], blockMap: []))
+  }
+
+  /// A workload that did not come to its end.
+  private struct EndlessRun: Error { let error: any Error }
 
   /// What is expected at a cut, made when it is wanted.
   final class Expected {
@@ -144,7 +152,10 @@ public final class CrashExplorer {
   ) throws {
     var volumeOptions = CrashRecording.options(frees: options.frees, seed: options.seed)
     volumeOptions.cache.switchedOff = options.switchedOff
-    let recording = try CrashRecording(steps, on: image, seed: options.seed, options: volumeOptions)
+    let recording: CrashRecording
+    do { recording = try CrashRecording(steps, on: image, seed: options.seed, options: volumeOptions) } catch {
+      throw EndlessRun(error: error)
+    }
     let observations = recording.observations, blockSize = judge.blockSize
     var states = MediumStates(of: recording.history, on: image, rule: options.subset, seed: options.seed)
     let medium = MemoryBytes(image)
@@ -157,11 +168,10 @@ public final class CrashExplorer {
     }
     var expected = expectation()
     states.forEach(on: medium) { text in
-      let words = text.split(separator: " ")
-      guard words.count == 2, let step = Int(words[1]) else { return false }
-      if words[0] == "begin" { begun = step } else { ended = step }
+      guard let mark = StepMark(text) else { return false }
+      if mark.isBegin { begun = mark.step } else { ended = mark.step }
       expected = expectation()
-      return words[0] == "end" && !recording.steps[step - 1].persistence.isEmpty
+      return !mark.isBegin && !recording.steps[mark.step - 1].persistence.isEmpty
     } visit: {
       visit($0, medium, expected, recording)
     }
@@ -183,15 +193,17 @@ public final class CrashExplorer {
     var isFound = false
     let before = report
     defer { report = before }
-    try? explore(steps) { state, medium, expected, _ in
-      let verdict = judge.judge(medium, expected.value)
-      var findings = verdict.findings + (options.contract == .ordered ? verdict.orderedFindings : [])
-      if findings.allSatisfy({ $0.kind != kind }), !["promise", "clean-flag", "unreadable"].contains(kind) {
-        findings += (try? slowFindings(state, medium, expected.value, verdict)) ?? []
+    do {
+      try explore(steps) { state, medium, expected, _ in
+        let verdict = judge.judge(medium, expected.value)
+        var findings = verdict.findings + (options.contract == .ordered ? verdict.orderedFindings : [])
+        if findings.allSatisfy({ $0.kind != kind }), !["promise", "clean-flag", "unreadable"].contains(kind) {
+          findings += (try? slowFindings(state, medium, expected.value, verdict)) ?? []
+        }
+        isFound = findings.contains { $0.kind == kind }
+        return !isFound
       }
-      isFound = findings.contains { $0.kind == kind }
-      return !isFound
-    }
+    } catch { return kind == "run" }
     return isFound
   }
 
@@ -262,9 +274,10 @@ public final class CrashExplorer {
     }
     var states = MediumStates(of: recorded.history, on: image, rule: .automatic, seed: options.seed)
     let medium = MemoryBytes(image), base = StableHash(image: image).value
+    var judgedHere = SeenHashes()
     states.forEach(on: medium) { state in
-      guard seen.insert(state.hash ^ base) else { return true }
-      report.distinctStates += 1
+      guard judgedHere.insert(state.hash) else { return true }
+      if seen.insert(state.hash ^ base) { report.distinctStates += 1 }
       report.judgedStates += 1
       let verdict = judge.judge(medium, expected, isRepaired: true)
       if let first = verdict.findings.first { return find("in the middle of check --repair: \(first)") }

@@ -103,10 +103,10 @@ public struct CrashReport: Sendable {
   public var cutCount = 0
   /// Whether all subsets were tried everywhere.
   public var isExhaustive = true
-  /// The violations of the contract that were kept, one a case and kind, and how many states broke it.
+  /// The violations of the contract that were kept, one a case and kind, and how many states broke it, each once.
   public var violations: [CrashViolation] = []
   public var violatingStates = 0
-  /// States that break the ordered contract.
+  /// States that break the ordered contract, each once.
   public var orderedViolations = 0
   /// States that were marked clean and shown to `e2fsck -fn`; that `e2fsck -fy` repaired; that were mounted; and whose
   /// repair was cut.

@@ -9,7 +9,7 @@ package import Ext2Tools
 
 /// One way in which a state is not what it has to be.
 public struct CrashFinding: Sendable, Equatable, CustomStringConvertible {
-  /// What is broken, in one word for scripts: `promise`, `clean-flag`, `unreadable`, or, of the ordered contract,
+  /// What is broken, in one word for scripts: `promise`, `clean-flag`, `unreadable`, `run`, …, or, of the ordered contract,
   /// `structure` and `foreign-bytes`.
   public let kind: String
   /// The sentence for people.

@@ -22,10 +22,7 @@ extension CrashRecording {
       case .flushStarted(let number): lines.append("flush \(number)")
       case .flushCompleted(let number, let isDone): lines.append("flush \(number) \(isDone ? "completes" : "fails")")
       case .mark(let text):
-        let words = text.split(separator: " ")
-        if words.count == 2, let step = Int(words[1]), step <= steps.count {
-          lines.append("\(words[0]) \(step): \(steps[step - 1].line)")
-        }
+        if let mark = StepMark(text) { lines.append("\(mark.text): \(steps[mark.step - 1].line)") }
       }
     }
     lines.append("the power is cut")

@@ -51,26 +51,46 @@ package struct CrashRecording: Sendable {
     var observations = CrashObservations(start: try await ObservedTree(of: volume, blockSize: blockSize))
     var errors: [Int: any Error & Sendable] = [:]
     for (index, step) in steps.enumerated() {
-      await volume.mark("begin \(index + 1)")
+      await volume.mark(.begin(index + 1))
       var isDone = true
       do { try await step.run(volume) } catch {
         errors[index + 1] = error
         isDone = false
       }
-      await volume.mark("end \(index + 1)")
+      await volume.mark(.end(index + 1))
       observations.add(
         try await ObservedTree(of: volume, blockSize: blockSize, after: observations.trees.last),
         promising: isDone ? step.persistence : [])
     }
-    await volume.mark("begin \(steps.count + 1)")
+    await volume.mark(.begin(steps.count + 1))
     do throws(Ext2Error) { try await volume.unmount() } catch { errors[steps.count + 1] = error }
-    await volume.mark("end \(steps.count + 1)")
+    await volume.mark(.end(steps.count + 1))
     observations.add(observations.trees[steps.count], promising: errors[steps.count + 1] == nil ? [.everything] : [])
     let history = await volume.withDevice { ($0 as? HistoryLayer)?.history ?? DeviceHistory() }
     return (history, observations, errors)
   }
 }
 
+/// Where a step begins or ends, as a mark in a history.
+struct StepMark {
+  let isBegin: Bool
+  /// From 1 on.
+  let step: Int
+  var text: String { "\(isBegin ? "begin" : "end") \(step)" }
+
+  static func begin(_ step: Int) -> StepMark { StepMark(isBegin: true, step: step) }
+  static func end(_ step: Int) -> StepMark { StepMark(isBegin: false, step: step) }
+}
+
+extension StepMark {
+  /// Reads what `text` writes.
+  init?(_ text: String) {
+    let words = text.split(separator: " ")
+    guard words.count == 2, let step = Int(words[1]) else { return nil }
+    self.init(isBegin: words[0] == "begin", step: step)
+  }
+}
+
 extension Volume {
-  fileprivate func mark(_ text: String) { withDevice { ($0 as? HistoryLayer)?.mark(text) } }
+  fileprivate func mark(_ mark: StepMark) { withDevice { ($0 as? HistoryLayer)?.mark(mark.text) } }
 }

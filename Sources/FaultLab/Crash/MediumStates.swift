@@ -144,12 +144,9 @@ public struct MediumStates {
   }
 
   private func hash(_ sector: Int, _ bytes: [UInt8], at start: Int) -> UInt64 {
-    var state = UInt64(truncatingIfNeeded: sector) &* 0x9E37_79B9_7F4A_7C15 ^ 0xD6E8_FEB8_6659_FD93
-    bytes.span.withUnsafeBytesOf(start, sectorByteCount) { word in
-      let product = (state ^ word).multipliedFullWidth(by: 0xA076_1D64_78BD_642F)
-      state = product.high ^ product.low &+ word
-    }
-    return state
+    var hash = StableHash(UInt64(truncatingIfNeeded: sector) &* 0x9E37_79B9_7F4A_7C15)
+    hash.add(bytes, start..<start + sectorByteCount)
+    return hash.value
   }
 
   // MARK: One cut
@@ -292,16 +289,5 @@ public struct MediumStates {
     }
     body([Bool](repeating: true, count: count))
     return false
-  }
-}
-
-extension Span<UInt8> {
-  /// Calls `body` with each word of a range, which is a multiple of eight bytes.
-  fileprivate func withUnsafeBytesOf(_ start: Int, _ count: Int, _ body: (UInt64) -> Void) {
-    precondition(start >= 0 && start + count <= self.count)
-    let raw = unsafe self.bytes
-    for offset in stride(from: start, to: start + count, by: 8) {
-      body(unsafe raw.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
-    }
   }
 }

@@ -25,10 +25,8 @@ enum MountedJudge {
   private static func read(
     _ files: [(path: String, file: FileExpectation)], _ image: [UInt8], _ reactor: SimulatedReactor
   ) async throws -> [CrashFinding] {
-    var options = CrashRecording.options(frees: .plain, seed: 1)
-    options.isReadOnly = true
     let device = SimulatedDevice(reactor: reactor, image: image, keepsDurable: false)
-    let volume = try await Volume.mount(device, on: reactor, options: options)
+    let volume = try await Volume.mount(device, on: reactor, options: .cold)
     var findings: [CrashFinding] = []
     for (path, expectation) in files {
       do {

@@ -149,9 +149,7 @@ package enum Sequences {
   }
 
   private static func content(_ offset: UInt64, _ count: Int, _ stamp: UInt64) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    ContentStamp(seed: stamp).fill(&bytes, 0..<count, file: 0, position: offset, generation: 1)
-    return bytes
+    ContentStamp(seed: stamp).bytes(count, at: offset)
   }
 
   private static func withFile(

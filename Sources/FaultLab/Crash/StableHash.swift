@@ -16,13 +16,19 @@ struct StableHash {
 
   mutating func add(_ bytes: [UInt8]) {
     add(bytes.count)
+    add(bytes, 0..<bytes.count)
+  }
+
+  /// Of a part of the bytes, without how many there are.
+  mutating func add(_ bytes: [UInt8], _ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count)
     let raw = unsafe bytes.span.bytes
-    var offset = 0
-    while offset + 8 <= bytes.count {
+    var offset = range.lowerBound
+    while offset + 8 <= range.upperBound {
       add(unsafe raw.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self).littleEndian)
       offset += 8
     }
-    while offset < bytes.count {
+    while offset < range.upperBound {
       add(bytes[offset])
       offset += 1
     }

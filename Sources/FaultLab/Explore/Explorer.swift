@@ -44,12 +44,9 @@ public struct Explorer: Sendable {
     await volume.watchOwnership()
     let experiment = Experiment(scenario, volume, reactor)
     await experiment.run()
-    var cold = VolumeOptions()
-    cold.isReadOnly = true
-    cold.logger.logLevel = .critical
     if scenario.endsWithCut {
       let left = await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
-      let survivor = try await Volume.mount(SimulatedDevice(reactor: reactor, image: left), on: reactor, options: cold)
+      let survivor = try await Volume.mount(SimulatedDevice(reactor: reactor, image: left), on: reactor, options: .cold)
       await experiment.checkPromises(survivor)
       try await survivor.unmount()
     }
@@ -58,7 +55,7 @@ public struct Explorer: Sendable {
     do { try await volume.unmount() } catch { outcome.findings.append("unmount: \(error)") }
     outcome.image = await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
     let reader = try await Volume.mount(
-      SimulatedDevice(reactor: reactor, image: outcome.image), on: reactor, options: cold)
+      SimulatedDevice(reactor: reactor, image: outcome.image), on: reactor, options: .cold)
     await experiment.compareAll(reader, "after a cold mount")
     try await reader.unmount()
     outcome.findings += await volume.ownershipViolations.map(\.description)

@@ -71,9 +71,7 @@ actor Race {
 
   /// Bytes that no other write has.
   private static func content(_ blocks: Int, generation: UInt32) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: blocks * blockSize)
-    ContentStamp(seed: 1).fill(&bytes, 0..<bytes.count, file: 1, position: 0, generation: generation)
-    return bytes
+    ContentStamp(seed: 1).bytes(blocks * blockSize, at: 0, file: 1, generation: generation)
   }
 
   /// A file of sixteen blocks, of which the first four and the last four are dirty.
@@ -146,11 +144,7 @@ actor Race {
       try await file.truncate(to: UInt64(size))
       expected["f"] = (expected["f"] ?? nil).map { Array($0.prefix(size)) }
       await pass()
-      let other = try await volume.open("g", create: true)
-      let bytes = Self.content(16, generation: 4)
-      try await other.write(bytes, at: 0)
-      expected["g"] = bytes
-      await other.close()
+      try await writeOther()
     case .rewrite:
       try await file.write(new, at: UInt64(size))
       splice(1, new)
@@ -170,16 +164,21 @@ actor Race {
       expected["f"] = .some(nil)
       await file.close()
       await pass()
-      let other = try await volume.open("g", create: true)
-      let bytes = Self.content(16, generation: 4)
-      try await other.write(bytes, at: 0)
-      expected["g"] = bytes
-      await other.close()
+      try await writeOther()
     case .fsync:
       try await file.write(new, at: UInt64(size))
       splice(1, new)
       await synchronize(file)
     }
+  }
+
+  /// A file that takes the blocks that were freed.
+  private func writeOther() async throws {
+    let file = try await volume.open("g", create: true)
+    let bytes = Self.content(16, generation: 4)
+    try await file.write(bytes, at: 0)
+    expected["g"] = bytes
+    await file.close()
   }
 
   /// Every file has to contain what was written, and the removed ones to be gone.

@@ -85,18 +85,17 @@ public struct ScheduleExplorer: Sendable {
         await race.note("the volume that is left: \(finding)")
       }
     } catch { await race.note("the volume that is left: \(error)") }
-    var cold = VolumeOptions()
-    cold.isReadOnly = true
-    cold.logger.logLevel = .critical
     let reader = try await Volume.mount(
-      SimulatedDevice(reactor: reactor, image: left, keepsDurable: false), on: reactor, options: cold)
+      SimulatedDevice(reactor: reactor, image: left, keepsDurable: false), on: reactor, options: .cold)
     await race.compare(reader, "after a cold mount")
     try await reader.unmount()
     return await race.findings
   }
 }
 
-/// What the disk does with the first write of data. Confined to the simulation's thread.
+/// What the disk does with the first write of data.
+///
+/// Sendable because nobody but the disk that it is handed to calls it, on the thread of the simulated reactor.
 private final class FirstDataWrite: @unchecked Sendable {
   private let disk: RaceScenario.Disk
   private var hasCome = false

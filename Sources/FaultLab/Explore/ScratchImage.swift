@@ -1,4 +1,7 @@
+internal import BlockDevice
+internal import Ext2
 internal import Ext2Tools
+internal import Reactor
 internal import SystemPackage
 internal import Workload
 
@@ -38,6 +41,22 @@ enum ScratchImage {
     let image = MemoryBytes([UInt8](repeating: 0, count: byteCount))
     do { try VolumePlan(options).write(to: image, isZeroed: true) } catch { throw .failed("\(error)") }
     return image.bytes
+  }
+
+  /// A volume that is filled in simulation and unmounted; and what `fill` has returned.
+  static func prepared<R: Sendable>(
+    blockSize: Int, seed: UInt64, _ fill: @escaping @Sendable (Volume) async throws -> R
+  ) throws -> (image: [UInt8], result: R) {
+    let empty = try make(blockSize: blockSize)
+    let reactor = SimulatedReactor(seed: seed, policy: .uniform)
+    return try reactor.run {
+      let device = SimulatedDevice(reactor: reactor, image: empty)
+      let volume = try await Volume.mount(
+        device, on: reactor, options: CrashRecording.options(frees: .plain, seed: seed))
+      let result = try await fill(volume)
+      try await volume.unmount()
+      return (await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }, result)
+    }
   }
 
   static func check(_ image: [UInt8]) throws(ExplorerError) -> String? {

@@ -90,18 +90,10 @@ public final class Sweeper {
     self.options = options
     self.now = now
     self.stopReason = stopReason
-    let empty = try ScratchImage.make(blockSize: 1024)
-    let seed = options.seed
-    let reactor = SimulatedReactor(seed: seed, policy: .uniform)
-    (image, start) = try reactor.run {
-      let device = SimulatedDevice(reactor: reactor, image: empty)
-      let volume = try await Volume.mount(
-        device, on: reactor, options: CrashRecording.options(frees: .plain, seed: seed))
+    (image, start) = try ScratchImage.prepared(blockSize: 1024, seed: options.seed) { volume in
       try await SweepOperations.prepare(volume)
       try await volume.synchronize()
-      let start = try await ObservedTree(of: volume, blockSize: 1024)
-      try await volume.unmount()
-      return (await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }, start)
+      return try await ObservedTree(of: volume, blockSize: 1024)
     }
     do { judge = try CrashJudge(image) } catch { throw ExplorerError.failed("\(error)") }
   }
@@ -177,6 +169,7 @@ public final class Sweeper {
     let run = try SweepRun(
       operation, point, reference, image: image, options: volumeOptions(operation, point.fault), judge: judge,
       reactor: reactor)
+    // The reactor runs its body on this thread, which looks at the run again only when that has ended.
     nonisolated(unsafe) let confined = run
     report.runCount += 1
     var outcome: SweepOutcome

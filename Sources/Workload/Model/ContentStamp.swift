@@ -65,6 +65,13 @@ package struct ContentStamp: Sendable, Equatable {
     }
   }
 
+  /// What generation `generation` of a file has in `count` bytes from `position` on.
+  package func bytes(_ count: Int, at position: UInt64, file: UInt32 = 0, generation: UInt32 = 1) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    fill(&bytes, 0..<count, file: file, position: position, generation: generation)
+    return bytes
+  }
+
   /// Who wrote the 16 bytes at `index` of `bytes`; nil when they are no lane of this seed. Zeroes are nobody's.
   package func origin(of bytes: [UInt8], at index: Int) -> Origin? {
     guard index >= 0, index + Self.laneByteCount <= bytes.count else { return nil }

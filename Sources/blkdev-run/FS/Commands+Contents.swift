@@ -135,8 +135,7 @@ extension FSCommand {
       var position = start
       while position < end {
         try session.checkStop()
-        var bytes = [UInt8](repeating: 0, count: Int(min(1 << 20, end - position)))
-        content.fill(&bytes, 0..<bytes.count, file: 0, position: position, generation: 1)
+        let bytes = content.bytes(Int(min(1 << 20, end - position)), at: position)
         let done = try await at(path) { () async throws(Ext2Error) in try await file.write(bytes, at: position) }
         position += UInt64(done)
       }
