@@ -11,6 +11,9 @@ public final class CrashExplorer {
   private let options: CrashOptions
   private let image: [UInt8]
   private let judge: CrashJudge
+  /// What the cases have in common: the image, changed in place, and what was found in the state before.
+  private let medium: MemoryBytes
+  private let memory: JudgeMemory
   private let now: () -> UInt64
   private let stopReason: () -> String?
   private var seen = SeenHashes()
@@ -35,6 +38,8 @@ public final class CrashExplorer {
       for step in Sequences.preparation { try await step.run(volume) }
     }.image
     do { judge = try CrashJudge(image) } catch { throw ExplorerError.failed("\(error)") }
+    medium = MemoryBytes(image)
+    memory = JudgeMemory(imageByteCount: image.count)
   }
 
   /// Runs all cases. `progress` is told of each case that is done.
@@ -91,15 +96,15 @@ public final class CrashExplorer {
   private func runCase(_ number: Int) throws {
     var kinds: Set<String> = []
     do {
-      try explore(steps(number)) { state, medium, expected, recording in
+      try explore(steps(number)) { state, expected, recording in
         if seen.insert(state.hash) { report.distinctStates += 1 }
         guard judged.insert(state.hash &* 31 ^ expected.hash) else { return true }
         report.judgedStates += 1
-        let verdict = judge.judge(medium, expected.value)
+        let verdict = judge.judge(medium, expected.value, memory: memory)
         if !verdict.orderedFindings.isEmpty && unordered.insert(state.hash) { report.orderedViolations += 1 }
         var findings = verdict.findings
         if options.contract == .ordered { findings += verdict.orderedFindings }
-        do { findings += try slowFindings(state, medium, expected.value, verdict) } catch {
+        do { findings += try slowFindings(state, expected.value, verdict) } catch {
           failure = error
           return false
         }
@@ -148,7 +153,7 @@ public final class CrashExplorer {
 
   /// Runs steps and visits all states that their cuts may leave.
   private func explore(
-    _ steps: [CrashStep], visit: (MediumState, MemoryBytes, Expected, CrashRecording) -> Bool
+    _ steps: [CrashStep], visit: (MediumState, Expected, CrashRecording) -> Bool
   ) throws {
     var volumeOptions = CrashRecording.options(frees: options.frees, seed: options.seed)
     volumeOptions.cache.switchedOff = options.switchedOff
@@ -158,7 +163,7 @@ public final class CrashExplorer {
     }
     let observations = recording.observations, blockSize = judge.blockSize
     var states = MediumStates(of: recording.history, on: image, rule: options.subset, seed: options.seed)
-    let medium = MemoryBytes(image)
+    states.changes = memory.changes
     var begun = 0, ended = 0
     func expectation() -> Expected {
       let (begun, ended) = (begun, ended)
@@ -173,7 +178,7 @@ public final class CrashExplorer {
       expected = expectation()
       return !mark.isBegin && !recording.steps[mark.step - 1].persistence.isEmpty
     } visit: {
-      visit($0, medium, expected, recording)
+      visit($0, expected, recording)
     }
     report.cutCount += states.cutCount
     report.isExhaustive = report.isExhaustive && states.isExhaustive
@@ -194,11 +199,11 @@ public final class CrashExplorer {
     let before = report
     defer { report = before }
     do {
-      try explore(steps) { state, medium, expected, _ in
-        let verdict = judge.judge(medium, expected.value)
+      try explore(steps) { state, expected, _ in
+        let verdict = judge.judge(medium, expected.value, memory: memory)
         var findings = verdict.findings + (options.contract == .ordered ? verdict.orderedFindings : [])
         if findings.allSatisfy({ $0.kind != kind }), !["promise", "clean-flag", "unreadable"].contains(kind) {
-          findings += (try? slowFindings(state, medium, expected.value, verdict)) ?? []
+          findings += (try? slowFindings(state, expected.value, verdict)) ?? []
         }
         isFound = findings.contains { $0.kind == kind }
         return !isFound
@@ -216,7 +221,7 @@ public final class CrashExplorer {
   }
 
   private func slowFindings(
-    _ state: MediumState, _ medium: MemoryBytes, _ expected: CrashExpectation, _ verdict: CrashVerdict
+    _ state: MediumState, _ expected: CrashExpectation, _ verdict: CrashVerdict
   ) throws -> [CrashFinding] {
     var findings: [CrashFinding] = []
     if verdict.isMarkedClean && isDrawn(state, options.sampling.clean, salt: 1) {

@@ -20,7 +20,7 @@ public struct CrashFinding: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// What was found in one state.
-package struct CrashVerdict {
+package struct CrashVerdict: Equatable {
   /// Against what a file system without a journal and without ordering promises.
   package var findings: [CrashFinding] = []
   /// Against what one with ordering would promise.
@@ -32,12 +32,14 @@ package struct CrashVerdict {
 
 /// Keeps the memory of the checker from one state to the next.
 package final class CrashJudge {
-  private let raw: RawVolume
+  private var raw: RawVolume
   private let checker = VolumeChecker()
   private let zeroes: [UInt8]
+  let imageByteCount: Int
   package init(_ base: [UInt8]) throws(FormatError) {
     raw = try RawVolume(base)
     zeroes = [UInt8](repeating: 0, count: raw.blockSize)
+    imageByteCount = base.count
   }
   package var blockSize: Int { raw.blockSize }
 
@@ -47,17 +49,37 @@ package final class CrashJudge {
     .inodeUnattached, .emptyInodeUnattached, .directoryUnconnected, .linkCount, .inodeBlocks, .attributeReferences,
   ]
 
-  /// `isRepaired`: a repair has begun, and may have taken names away whose inodes were never promised.
+  /// - Parameters:
+  ///   - isRepaired: a repair has begun, and may have taken names away whose inodes were never promised.
+  ///   - memory: what was found in the state before, of the same image.
   package func judge(
-    _ image: MemoryBytes, _ expected: CrashExpectation, isRepaired: Bool = false
+    _ image: MemoryBytes, _ expected: CrashExpectation, isRepaired: Bool = false, memory: JudgeMemory? = nil
   ) -> CrashVerdict {
-    var verdict = CrashVerdict()
+    let memory = memory ?? JudgeMemory(imageByteCount: imageByteCount)
+    memory.prepare(for: expected)
+    let checked = memory.check.value { check(WatchedBytes(image, $0)) }
+    if checked.isUnreadable { return checked.verdict }
+    var verdict = checked.verdict
     let contents = image.bytes
     let bytes = unsafe contents.span.bytes
+    verdict.findings += broken(expected, in: bytes, isRepaired: isRepaired, memory)
+    for (index, owner) in expected.owners.enumerated() {
+      if let foreign = memory.owners[index].value({ foreignBytes(owner, in: bytes, $0) }) {
+        verdict.orderedFindings.append(foreign)
+        break
+      }
+    }
+    return verdict
+  }
+
+  /// What the checker says, and whether it could say anything.
+  private func check(_ image: WatchedBytes) -> (verdict: CrashVerdict, isUnreadable: Bool) {
+    var verdict = CrashVerdict()
     do {
       let report = try checker.check(image)
       verdict.isSerious = report.seriousCount > 0
-      verdict.isMarkedClean = RawVolume.isMarkedClean(bytes)
+      let contents = image.image.bytes
+      verdict.isMarkedClean = RawVolume.isMarkedClean(unsafe contents.span.bytes)
       if !report.isClean && verdict.isMarkedClean {
         let first = report.findings.first { $0.kind.weight != .note }
         verdict.findings.append(
@@ -66,24 +88,26 @@ package final class CrashJudge {
       if let broken = report.findings.first(where: { $0.kind.weight != .note && !Self.leaks.contains($0.kind) }) {
         verdict.orderedFindings.append(CrashFinding(kind: "structure", text: "\(broken)"))
       }
+      return (verdict, false)
     } catch {
       verdict.isSerious = true
       verdict.findings.append(CrashFinding(kind: "unreadable", text: "\(error)"))
-      return verdict
+      return (verdict, true)
     }
-    verdict.findings += broken(expected, in: bytes, isRepaired: isRepaired)
-    if let foreign = foreignBytes(expected, in: bytes) { verdict.orderedFindings.append(foreign) }
-    return verdict
   }
 
   /// What of the promises does not hold after `e2fsck -fy`, which may have given a file other blocks, and taken names away
   /// whose inodes were never promised.
   package func brokenAfterRepair(_ image: [UInt8], _ expected: CrashExpectation) -> [CrashFinding] {
-    broken(expected, in: unsafe image.span.bytes, isRepaired: true)
+    let memory = JudgeMemory(imageByteCount: imageByteCount)
+    memory.prepare(for: expected)
+    return broken(expected, in: unsafe image.span.bytes, isRepaired: true, memory)
   }
 
   /// What of the promises does not hold. `isRepaired`: see `brokenAfterRepair`.
-  private func broken(_ expected: CrashExpectation, in image: RawSpan, isRepaired: Bool) -> [CrashFinding] {
+  private func broken(
+    _ expected: CrashExpectation, in image: RawSpan, isRepaired: Bool, _ memory: JudgeMemory
+  ) -> [CrashFinding] {
     var findings: [CrashFinding] = []
     func miss(_ text: String, _ inode: UInt32) {
       findings.append(CrashFinding(kind: "promise", text: text, inode: inode))
@@ -94,16 +118,24 @@ package final class CrashJudge {
       isRepaired && !named.contains(number)
         && expected.files.contains { $0.number == number && $0.sizes.lowerBound == 0 }
     }
-    for file in expected.files where !mayBeGone(file.number) {
-      if let text = broken(file, image, isRepaired) { miss(text, file.number) }
-    }
-    for inode in expected.inodes where !mayBeGone(inode.number) {
-      if let text = broken(inode, image) { miss(text, inode.number) }
-    }
-    for directory in expected.directories {
-      if let text = isRepaired ? lostName(of: directory, expected, image) : broken(directory, image) {
-        miss(text, directory.number)
+    func answer(_ place: inout Watched<String?>, _ look: () -> String?) -> String? {
+      place.value { reads in
+        raw.reads = reads
+        defer { raw.reads = nil }
+        return look()
       }
+    }
+    for (index, file) in expected.files.enumerated() where !mayBeGone(file.number) {
+      if let text = answer(&memory.files[index], { broken(file, image, isRepaired) }) { miss(text, file.number) }
+    }
+    for (index, inode) in expected.inodes.enumerated() where !mayBeGone(inode.number) {
+      if let text = answer(&memory.inodes[index], { broken(inode, image) }) { miss(text, inode.number) }
+    }
+    for (index, directory) in expected.directories.enumerated() {
+      let text = answer(&memory.directories[index]) {
+        isRepaired ? lostName(of: directory, expected, image) : broken(directory, image)
+      }
+      if let text { miss(text, directory.number) }
     }
     return findings
   }
@@ -157,6 +189,7 @@ package final class CrashJudge {
   /// Whether the first bytes of a disk block are those of some version, sector by sector; block 0 is a hole.
   private func holds(_ versions: [[UInt8]], _ disk: UInt32, _ count: Int, _ image: RawSpan) -> Bool {
     let start = disk == 0 ? nil : raw.offset(of: disk, in: image)
+    if let start { raw.reads?.insert(bytes: start..<start + count) }
     for sector in stride(from: 0, to: count, by: 512) {
       let length = min(512, count - sector)
       let isThere = versions.contains { version in
@@ -239,22 +272,59 @@ package final class CrashJudge {
 
   // MARK: The ordered contract
 
-  private func foreignBytes(_ expected: CrashExpectation, in image: RawSpan) -> CrashFinding? {
-    for owner in expected.owners {
-      guard let inode = raw.inode(owner.number, in: image), inode.isUsed, inode.type == .regular else { continue }
-      for (index, places) in owner.blocks.enumerated() {
-        let count = min(blockSize, Int(clamping: inode.byteCount) - index * blockSize)
-        guard count > 0 else { break }
-        guard let disk = raw.block(index, of: inode, in: image), disk != 0 else { continue }
-        let versions = places.first { $0.disk == disk }?.versions ?? []
-        if !holds([zeroes] + versions, disk, count, image) {
-          return CrashFinding(
-            kind: "foreign-bytes",
-            text: "inode \(owner.number) block \(index), disk block \(disk): bytes it never had there",
-            inode: owner.number)
-        }
+  private func foreignBytes(_ owner: OwnedBlocks, in image: RawSpan, _ reads: SectorSet) -> CrashFinding? {
+    raw.reads = reads
+    defer { raw.reads = nil }
+    guard let inode = raw.inode(owner.number, in: image), inode.isUsed, inode.type == .regular else { return nil }
+    for (index, places) in owner.blocks.enumerated() {
+      let count = min(blockSize, Int(clamping: inode.byteCount) - index * blockSize)
+      guard count > 0 else { break }
+      guard let disk = raw.block(index, of: inode, in: image), disk != 0 else { continue }
+      let versions = places.first { $0.disk == disk }?.versions ?? []
+      if !holds([zeroes] + versions, disk, count, image) {
+        return CrashFinding(
+          kind: "foreign-bytes",
+          text: "inode \(owner.number) block \(index), disk block \(disk): bytes it never had there",
+          inode: owner.number)
       }
     }
     return nil
+  }
+}
+
+/// What was found in one state, for the next.
+package final class JudgeMemory {
+  /// The sectors that have changed since the state before.
+  package let changes: SectorSet
+  private let imageByteCount: Int
+  private var expectation: UInt64?
+  fileprivate var check: Watched<(verdict: CrashVerdict, isUnreadable: Bool)>
+  fileprivate var files: [Watched<String?>] = []
+  fileprivate var inodes: [Watched<String?>] = []
+  fileprivate var directories: [Watched<String?>] = []
+  fileprivate var owners: [Watched<CrashFinding?>] = []
+
+  package init(imageByteCount: Int) {
+    self.imageByteCount = imageByteCount
+    changes = SectorSet(imageByteCount: imageByteCount)
+    check = Watched(imageByteCount: imageByteCount)
+  }
+
+  /// Forgets what the changes, or another expectation, make doubtful.
+  fileprivate func prepare(for expected: CrashExpectation) {
+    check.forget(after: changes)
+    if let expectation, expectation == expected.hash {
+      for index in files.indices { files[index].forget(after: changes) }
+      for index in inodes.indices { inodes[index].forget(after: changes) }
+      for index in directories.indices { directories[index].forget(after: changes) }
+      for index in owners.indices { owners[index].forget(after: changes) }
+    } else {
+      expectation = expected.hash
+      files = expected.files.map { _ in Watched(imageByteCount: imageByteCount) }
+      inodes = expected.inodes.map { _ in Watched(imageByteCount: imageByteCount) }
+      directories = expected.directories.map { _ in Watched(imageByteCount: imageByteCount) }
+      owners = expected.owners.map { _ in Watched(imageByteCount: imageByteCount) }
+    }
+    changes.removeAll()
   }
 }

@@ -76,7 +76,7 @@ package struct CrashObservations: Sendable {
         (names[number], inodes[number]) = (promise.operation, promise.operation)
       }
     }
-    var expectation = CrashExpectation()
+    var expectation = CrashExpectation(hash: expectationHash(begun: begun, ended: ended))
     for number in contents.keys.sorted() {
       guard let since = contents[number], let lives = lives(number, since...begun) else { continue }
       if let file = FileExpectation(number, lives, blockSize: blockSize) { expectation.files.append(file) }
@@ -91,23 +91,28 @@ package struct CrashObservations: Sendable {
         DirectoryExpectation(number, lives, durableInodes: Set(expectation.inodes.map(\.number))))
     }
     for number in Set(trees[...begun].flatMap(\.inodes.keys)).sorted() {
-      expectation.owners.append(OwnedBlocks(number, trees[...begun].compactMap { $0.inodes[number] }, blockSize))
+      expectation.owners.append(
+        OwnedBlocks(number, trees[...begun].compactMap { $0.inodes[number] }.withoutRepetitions, blockSize))
     }
     return expectation
   }
 
   /// One file through several trees; nil when it went, or another one took its inode.
   private func lives(_ number: UInt32, _ range: ClosedRange<Int>) -> [ObservedInode]? {
-    let lives = trees[range].compactMap { $0.inodes[number] }
-    guard lives.count == range.count, let first = lives.first,
-      lives.allSatisfy({ $0.generation == first.generation && $0.type == first.type })
-    else { return nil }
-    return lives
+    var lives: [ObservedInode] = []
+    for tree in trees[range] {
+      guard let life = tree.inodes[number] else { return nil }
+      if let first = lives.first, life.generation != first.generation || life.type != first.type { return nil }
+      lives.append(life)
+    }
+    return lives.withoutRepetitions
   }
 }
 
 /// Everything that a state has to keep.
 package struct CrashExpectation: Sendable {
+  /// See `CrashObservations.expectationHash`.
+  let hash: UInt64
   package var files: [FileExpectation] = []
   package var inodes: [InodeExpectation] = []
   package var directories: [DirectoryExpectation] = []
@@ -242,5 +247,14 @@ extension ObservedInode {
     let start = min(contents.count, block * blockSize)
     let bytes = Array(contents[start..<min(contents.count, start + blockSize)])
     return bytes + [UInt8](repeating: 0, count: blockSize - bytes.count)
+  }
+}
+
+extension [ObservedInode] {
+  /// One of each that follow each other and are alike.
+  fileprivate var withoutRepetitions: [ObservedInode] {
+    var kept: [ObservedInode] = []
+    for life in self where kept.last != life { kept.append(life) }
+    return kept
   }
 }

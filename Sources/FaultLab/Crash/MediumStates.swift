@@ -51,12 +51,14 @@ public struct MediumStates {
   /// Cuts that were looked at.
   public private(set) var cutCount = 0
 
+  /// Told of the sectors that change in the image.
+  package var changes: SectorSet?
+
   private let history: DeviceHistory
   private let zeroes: [UInt8]
-  /// What is durable.
-  private var durable: [UInt8]
+  private let base: [UInt8]
   private var durableHash: UInt64 = 0
-  /// The newest write that is durable in each sector, plus one.
+  /// The newest write that is durable in each sector, plus one; 0: it is as it was at first.
   private var durableWrite: [Int32]
   private var pending: [Int] = []
   private var completed: Set<Int> = []
@@ -72,7 +74,7 @@ public struct MediumStates {
     self.rule = rule
     self.sectorByteCount = sectorByteCount
     zeroes = [UInt8](repeating: 0, count: sectorByteCount)
-    durable = base
+    self.base = base
     durableWrite = [Int32](repeating: 0, count: base.count / sectorByteCount)
     random = SeededGenerator(seed: seed)
   }
@@ -80,13 +82,18 @@ public struct MediumStates {
   /// Visits every state at every cut that matters.
   ///
   /// - Parameters:
-  ///   - image: holds the base at first, and what is durable at the end; each state in between.
+  ///   - image: holds the base at first and again at the end, and each state in between.
   ///   - mark: told of each mark, after the states before it. Returns whether a judge expects something else from here on
   ///     than before, so that a cut right before the next such mark has to be looked at.
   ///   - visit: looks at a state. Returns false to stop.
   public mutating func forEach(
     on image: MemoryBytes, mark: (String) -> Bool = { _ in false }, visit: (MediumState) -> Bool
   ) {
+    defer {
+      for sector in durableWrite.indices where durableWrite[sector] > 0 {
+        store(base[sector * sectorByteCount..<(sector + 1) * sectorByteCount], in: sector, image)
+      }
+    }
     var isWorthACut = true
     for (index, event) in history.events.enumerated() {
       switch event {
@@ -124,28 +131,41 @@ public struct MediumStates {
     for index in writes {
       let write = history.writes[index]
       for sector in sectors(of: write) where durableWrite[sector] <= index {
+        durableHash ^= hash(sector, durable(sector))
         durableWrite[sector] = Int32(index + 1)
-        durableHash ^= hash(sector, durable, at: sector * sectorByteCount)
-        let start = sector * sectorByteCount
-        if write.bytes.isEmpty {
-          for offset in start..<start + sectorByteCount { durable[offset] = 0 }
-        } else {
-          let from = start - Int(write.offset)
-          durable.replaceSubrange(start..<start + sectorByteCount, with: write.bytes[from..<from + sectorByteCount])
-        }
-        durableHash ^= hash(sector, durable, at: start)
-        image.store(durable[start..<start + sectorByteCount], at: start)
+        let bytes = contents(sector, of: write)
+        durableHash ^= hash(sector, bytes)
+        store(bytes, in: sector, image)
       }
     }
+  }
+
+  /// The bytes that a write puts into a sector.
+  private func contents(_ sector: Int, of write: RecordedWrite) -> ArraySlice<UInt8> {
+    if write.bytes.isEmpty { return zeroes[...] }
+    let from = sector * sectorByteCount - Int(write.offset)
+    return write.bytes[from..<from + sectorByteCount]
+  }
+
+  /// The bytes that a sector has durably.
+  private func durable(_ sector: Int) -> ArraySlice<UInt8> {
+    let write = Int(durableWrite[sector]) - 1
+    if write >= 0 { return contents(sector, of: history.writes[write]) }
+    return base[sector * sectorByteCount..<(sector + 1) * sectorByteCount]
+  }
+
+  private func store(_ bytes: ArraySlice<UInt8>, in sector: Int, _ image: MemoryBytes) {
+    image.store(bytes, at: sector * sectorByteCount)
+    changes?.insert(bytes: sector * sectorByteCount..<(sector + 1) * sectorByteCount)
   }
 
   private func sectors(of write: RecordedWrite) -> Range<Int> {
     Int(write.range.lowerBound) / sectorByteCount..<Int(write.range.upperBound) / sectorByteCount
   }
 
-  private func hash(_ sector: Int, _ bytes: [UInt8], at start: Int) -> UInt64 {
+  private func hash(_ sector: Int, _ bytes: ArraySlice<UInt8>) -> UInt64 {
     var hash = StableHash(UInt64(truncatingIfNeeded: sector) &* 0x9E37_79B9_7F4A_7C15)
-    hash.add(bytes, start..<start + sectorByteCount)
+    hash.add(bytes)
     return hash.value
   }
 
@@ -182,7 +202,7 @@ public struct MediumStates {
       goesOn = visit(MediumState(hash: hash, event: event, pending: pending, kept: kept, torn: named))
     }
     var random = random
-    let isComplete = Self.forEachSubset(of: pending.count, rule, &random) { look($0) }
+    let isComplete = forEachSubset(&random) { look($0) }
     self.random = random
     if !isComplete { isExhaustive = false }
     // A write that was cut in the middle: its first sectors, or its last, with all others there or none.
@@ -213,11 +233,7 @@ public struct MediumStates {
     for (place, index) in pending.enumerated() {
       let write = history.writes[index]
       for sector in sectors(of: write) where durableWrite[sector] <= index {
-        let new =
-          write.bytes.isEmpty
-          ? hash(sector, zeroes, at: 0)
-          : hash(sector, write.bytes, at: sector * sectorByteCount - Int(write.offset))
-        let change = new ^ hash(sector, durable, at: sector * sectorByteCount)
+        let change = hash(sector, contents(sector, of: write)) ^ hash(sector, durable(sector))
         if let known = places[sector] {
           touched[known].writers.append((place, change))
         } else {
@@ -232,28 +248,31 @@ public struct MediumStates {
   private func put(_ winner: Int, _ touched: inout TouchedSector, _ image: MemoryBytes) {
     guard winner != touched.current else { return }
     touched.current = winner
-    let start = touched.sector * sectorByteCount
-    guard winner >= 0 else { return image.store(durable[start..<start + sectorByteCount], at: start) }
-    let write = history.writes[pending[touched.writers[winner].write]]
-    let from = start - Int(write.offset)
-    image.store(
-      write.bytes.isEmpty ? zeroes[...] : write.bytes[from..<from + sectorByteCount], at: start)
+    let bytes =
+      winner < 0
+      ? durable(touched.sector)
+      : contents(touched.sector, of: history.writes[pending[touched.writers[winner].write]])
+    store(bytes, in: touched.sector, image)
   }
 
   // MARK: Subsets
 
   /// Returns whether these were all.
-  private static func forEachSubset(
-    of count: Int, _ rule: SubsetRule, _ random: inout SeededGenerator, _ body: ([Bool]) -> Void
-  ) -> Bool {
+  private func forEachSubset(_ random: inout SeededGenerator, _ body: ([Bool]) -> Void) -> Bool {
+    let count = pending.count
     var kept = [Bool](repeating: false, count: count)
-    if rule == .exhaustive || rule == .automatic && count <= exhaustiveLimit {
-      // Counting up, so that from one state to the next few writes change.
+    if rule == .exhaustive || rule == .automatic && count <= Self.exhaustiveLimit {
+      // In Gray's order one write changes from a state to the next, and the first of the list most often: the bytes of
+      // files, since few judges have to look again for their sake.
+      let order = pending.indices.filter(isFileData) + pending.indices.filter { !isFileData($0) }
+      body(kept)
+      var number: UInt64 = 0
       while true {
+        number += 1
+        let index = number.trailingZeroBitCount
+        guard index < count else { return true }
+        kept[order[index]].toggle()
         body(kept)
-        guard let index = kept.firstIndex(of: false) else { return true }
-        kept[index] = true
-        for lower in 0..<index { kept[lower] = false }
       }
     }
     var samples = 2 * count
@@ -290,4 +309,6 @@ public struct MediumStates {
     body([Bool](repeating: true, count: count))
     return false
   }
+
+  private func isFileData(_ place: Int) -> Bool { history.writes[pending[place]].isFileData }
 }

@@ -3,8 +3,10 @@
 package import Ext2Format
 
 /// The geometry of a volume, and where its inode tables lie: neither changes while it is in use.
-package struct RawVolume: Sendable {
+package struct RawVolume {
   package let layout: VolumeLayout
+  /// Gets the sectors that are looked at.
+  package var reads: SectorSet?
   private let inodeTables: [BlockNumber]
   private let directoryBlock: DirectoryBlock
   package var blockSize: Int { layout.blockSize }
@@ -51,6 +53,7 @@ package struct RawVolume: Sendable {
     let group = Int((number - 1) / layout.inodesPerGroup), index = Int((number - 1) % layout.inodesPerGroup)
     let start = Int(inodeTables[group].rawValue) * blockSize + index * layout.inodeSize
     guard start + layout.inodeSize <= image.byteCount else { return nil }
+    note(start, layout.inodeSize)
     func half(_ offset: Int) -> UInt16 { image.integer(at: start + offset) }
     func word(_ offset: Int) -> UInt32 { image.integer(at: start + offset) }
     let mode = half(0)
@@ -69,11 +72,14 @@ package struct RawVolume: Sendable {
     while level < path.depth {
       if pointer == 0 { return 0 }
       guard let start = offset(of: pointer, in: image) else { return nil }
+      note(start + 4 * path.offsets[level], 4)
       pointer = image.integer(at: start + 4 * path.offsets[level])
       level += 1
     }
     return pointer == 0 || offset(of: pointer, in: image) != nil ? pointer : nil
   }
+
+  private func note(_ start: Int, _ count: Int) { reads?.insert(bytes: start..<start + count) }
 
   /// Where a block's bytes begin; nil when the volume has no such block.
   package func offset(of block: UInt32, in image: RawSpan) -> Int? {
@@ -91,6 +97,7 @@ package struct RawVolume: Sendable {
       guard let block = block(index, of: inode, in: image), block != 0, let start = offset(of: block, in: image) else {
         continue
       }
+      note(start, blockSize)
       let bytes = image.extracting(start..<start + blockSize)
       var offset = 0
       while offset < blockSize {
@@ -123,6 +130,7 @@ package struct RawVolume: Sendable {
     do {
       if inode.attributeBlock != 0 {
         guard let start = offset(of: inode.attributeBlock, in: image) else { return nil }
+        note(start, blockSize)
         let bytes = image.extracting(start..<start + blockSize)
         let region = AttributeRegion(blockSize: blockSize)
         try region.checkHeader(bytes, at: location)

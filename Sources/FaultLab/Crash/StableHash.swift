@@ -16,20 +16,19 @@ struct StableHash {
 
   mutating func add(_ bytes: [UInt8]) {
     add(bytes.count)
-    add(bytes, 0..<bytes.count)
+    add(bytes[...])
   }
 
-  /// Of a part of the bytes, without how many there are.
-  mutating func add(_ bytes: [UInt8], _ range: Range<Int>) {
-    precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count)
+  /// Of a part of some bytes, without how many there are.
+  mutating func add(_ bytes: ArraySlice<UInt8>) {
     let raw = unsafe bytes.span.bytes
-    var offset = range.lowerBound
-    while offset + 8 <= range.upperBound {
+    var offset = 0
+    while offset + 8 <= raw.byteCount {
       add(unsafe raw.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self).littleEndian)
       offset += 8
     }
-    while offset < range.upperBound {
-      add(bytes[offset])
+    while offset < raw.byteCount {
+      add(unsafe raw.unsafeLoad(fromByteOffset: offset, as: UInt8.self))
       offset += 1
     }
   }
