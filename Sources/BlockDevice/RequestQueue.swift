@@ -206,9 +206,11 @@ public final class RequestQueue {
         next.phase = .dispatched
         takeFirst()
       }
-      request.flight.tag = freeTags.removeLast()
+      let tag = freeTags.removeLast()
+      request.flight.tag = tag
       request.phase = .dispatched
       counts.count(request)
+      traceBegin(request, tag: tag)
       device.start(request)
     }
   }
@@ -331,6 +333,7 @@ extension RequestQueue: CompletionSink {
       }
       request.failure = .io(request.operation, offset: request.remainingOffset, .ioError)
     }
+    traceEnd(tag: tag, result: result)
     request.flight.tag = nil
     freeTags.append(tag)
     finish(request)

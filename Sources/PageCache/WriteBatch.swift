@@ -43,6 +43,7 @@ final class WriteBatch: RequestHandler {
   /// dirty again, to be planned one by one, once; a page that fails alone is *failed*.
   func requestCompleted(_ request: Request) {
     space.batchesInFlight.removeAll { $0 === self }
+    space.cache.reactor.onTrace?(TraceEvent(.batch, .end, traceNumber))
     var released = 0
     for page in pages {
       page.isUnderWriteback = false
@@ -61,6 +62,17 @@ final class WriteBatch: RequestHandler {
     space.cache.budget.release(released)
     space.batchDone.wakeAll()
     space.cache.writeback.batchEnded(failed: request.error != nil, of: space)
+  }
+
+  /// Its number among those of all files.
+  private var traceNumber: UInt64 { space.owner << 32 | number & 0xFFFF_FFFF }
+
+  /// Tells whoever draws it that its write is on its way.
+  func traceBegin(_ plan: Plan) {
+    space.cache.reactor.onTrace?(
+      TraceEvent(
+        .batch, .begin, traceNumber, "file \(space.owner) pages \(plan.first.rawValue) +\(pages.count)",
+        details: ["block": "\(plan.block.rawValue)", "cookie": "\(plan.cookie.blockSequence)"]))
   }
 
   func requestTimedOut(_ request: Request) {

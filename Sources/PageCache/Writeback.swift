@@ -238,13 +238,20 @@ public final class Writeback {
   }
 
   private func discard(_ plan: Plan, _ pass: Pass) {
-    let space = pass.space
+    let space = pass.space, isAfterFree = plan.cookie.freeSequence != space.mapper.freeSequence
     counters.staleBatches += 1
-    if plan.cookie.freeSequence != space.mapper.freeSequence {
+    if isAfterFree {
       counters.staleAfterFree += 1
     } else {
       counters.staleAfterAllocation += 1
     }
+    cache.reactor.onTrace?(
+      TraceEvent(
+        .batch, .instant, 0, "stale: file \(space.owner) pages \(plan.first.rawValue) +\(plan.count)",
+        details: [
+          "block": "\(plan.block.rawValue)", "cookie": "\(plan.cookie.blockSequence)",
+          "after": isAfterFree ? "a free" : "an allocation",
+        ]))
     for index in 0..<plan.count {
       guard let page = space.pages[plan.first + index], isWanted(page, pass), !page.isUnderWriteback else { continue }
       counters.replannedPages += 1
@@ -283,6 +290,7 @@ public final class Writeback {
     // A page that is to be written alone must not share its fate with a neighbour's request either.
     request.mayMerge = !pages[0].mustGoAlone && !pages[0].isFailed
     request.context = batch
+    batch.traceBegin(plan)
     count(pages.count)
     pass.dispatched += pages.count
     pass.cursor = plan.first + pages.count

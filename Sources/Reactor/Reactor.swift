@@ -104,6 +104,10 @@ open class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
   final var recordsWaits: Bool { _recordsWaits }
   final var _recordsWaits = false
 
+  /// Told, on the reactor, of what begins and ends on it: waits, requests and batches. Nil, as it is at first, costs one
+  /// comparison an event.
+  public final var onTrace: ((TraceEvent) -> Void)?
+
   final func nextWaitNumber() -> UInt64 {
     waitNumber += 1
     return waitNumber
@@ -164,14 +168,18 @@ private final class Sleeper: TimerHandler {
 }
 
 extension Reactor {
-  /// Notes what the current task is about to wait for, where deadlocks are reported; 0 elsewhere.
+  /// Notes what the current task is about to wait for, where deadlocks are reported or somebody listens; 0 elsewhere.
   package final func willWait(_ what: @autoclosure () -> String) -> UInt64 {
-    guard recordsWaits else { return 0 }
+    guard recordsWaits || onTrace != nil else { return 0 }
     let number = nextWaitNumber()
-    waitRecords[number] = "\(Task.name ?? "an unnamed task") waits for \(what())"
+    let task = Task.name ?? "an unnamed task", what = what()
+    if recordsWaits { waitRecords[number] = "\(task) waits for \(what)" }
+    onTrace?(TraceEvent(.wait, .begin, number, what, task: task))
     return number
   }
   package final func didWait(_ record: UInt64) {
-    if record != 0 { waitRecords[record] = nil }
+    guard record != 0 else { return }
+    waitRecords[record] = nil
+    onTrace?(TraceEvent(.wait, .end, record))
   }
 }

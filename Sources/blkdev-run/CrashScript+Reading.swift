@@ -11,10 +11,26 @@ extension CrashScript {
   /// Reads a script of the verbs of `blkdev-run fs`; `-` is standard input.
   ///
   /// - Throws: `usage` for a line that is none, `failed` for a file that cannot be read.
-  static func read(_ path: String) throws(FSError) -> CrashScript {
+  static func read(_ path: String) throws(FSError) -> CrashScript { try parse(try lines(of: path), path) }
+
+  /// The operations of the jobs of a file, and bytes of all their files.
+  ///
+  /// - Throws: `usage` for jobs that are none for this, `failed` for a file that cannot be read.
+  static func read(jobs path: String, seed: UInt64) throws(FSError) -> (script: CrashScript, fileBytes: UInt64) {
+    let bytes = Array(try lines(of: path).joined(separator: [UInt8(ascii: "\n")]))
+    let text = String(decoding: bytes, as: UTF8.self)
+    let plan: WorkloadPlan, script: JobScript
+    do {
+      plan = try WorkloadPlan(RunArguments([path]), files: [JobFile(path: path, text: text)]).seeded(with: seed)
+    } catch { throw .usage("\(error)") }
+    do { script = try JobScript(plan) } catch { throw .usage("\(path): \(error)") }
+    return (try parse(script.lines.map { Array($0.utf8) }, path), plan.fileBytes)
+  }
+
+  private static func parse(_ lines: [[UInt8]], _ path: String) throws(FSError) -> CrashScript {
     var steps: [CrashStep] = []
     let options = try FSOptions([Array("crash".utf8), Array("-".utf8)])
-    for (index, line) in try lines(of: path).enumerated() {
+    for (index, line) in lines.enumerated() {
       let words: [[UInt8]]
       do { words = try ShellWords.split(line) } catch { throw .usage("\(path):\(index + 1): \(error)") }
       guard let name = words.first else { continue }

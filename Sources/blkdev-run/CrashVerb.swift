@@ -14,14 +14,15 @@ struct CrashVerb: ParsableCommand {
     discussion: """
       Workloads: seq1, all operations on a small tree, each with every way to make it durable; seq2, all pairs of them; \
       seq3, three in a row, drawn by seed as long as --budget lasts; script:FILE, the verbs of blkdev-run fs, one a line, \
-      on the same tree (script:- reads standard input).
+      on the same tree (script:- reads standard input); job:FILE, jobs on files in fio's language, which take turns, an \
+      operation each.
 
       Every state is judged by our checker and by what fsync, fdatasync and sync promised; some also by e2fsck, by a \
       read-only mount, and by a repair whose power is cut as well. Ends with 0 when nothing was found, with 4 when a state \
       broke the contract, with 2 on wrong usage, with 5 when e2fsck is missing, with 130 when it is interrupted.
       """)
 
-  @Option(help: ArgumentHelp("seq1, seq2, seq3 or script:FILE.", valueName: "workload")) var workload = "seq1"
+  @Option(help: ArgumentHelp("seq1, seq2, seq3, script:FILE or job:FILE.", valueName: "workload")) var workload = "seq1"
   @Option(
     help: ArgumentHelp("Which subsets of unflushed writes are tried: auto, exhaustive or sample:N.", valueName: "rule"))
   var subset = "auto"
@@ -46,6 +47,9 @@ struct CrashVerb: ParsableCommand {
   @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = LabFormat.normal
   @Option(help: ArgumentHelp("How many violations to show in full.", valueName: "number")) var show = 3
   @Option(help: ArgumentHelp("Stop after that many violations.", valueName: "number")) var stopAfter: Int?
+  @Option(
+    help: ArgumentHelp("Write the first violating case, or the only one, as Chrome trace events.", valueName: "file"))
+  var trace: String?
 
   func validate() throws {
     _ = try options()
@@ -59,11 +63,15 @@ struct CrashVerb: ParsableCommand {
     cl_ignore_pipe_signal()
     let end = try LabEnd(budget: budget)
     var options = try options()
-    if workload.hasPrefix("script:") {
-      do { options.workload = .steps(try CrashScript.read(String(workload.dropFirst(7)))) } catch {
-        print("blkdev-run: crash: \("\(error)".withoutControls)", to: .standardError)
-        throw ArgumentParser.ExitCode(error.exitCode)
+    do throws(FSError) {
+      if workload.hasPrefix("script:") {
+        options.workload = .steps(try CrashScript.read(String(workload.dropFirst(7))))
+      } else if workload.hasPrefix("job:") {
+        try readJobs(String(workload.dropFirst(4)), &options)
       }
+    } catch {
+      print("blkdev-run: crash: \("\(error)".withoutControls)", to: .standardError)
+      throw ArgumentParser.ExitCode(error.exitCode)
     }
     if let resume { options.firstCase = try CrashResume.read(resume, for: self) }
     let progress = WorkProgress(isShown: true)
@@ -82,8 +90,24 @@ struct CrashVerb: ParsableCommand {
     progress.clear()
     if let resume, let next = report.nextCase { try CrashResume.write(resume, next, for: self) }
     try CrashPrinter(self, report, explorer).print()
+    if let trace {
+      let traced = report.violations.first?.number ?? onlyCase ?? options.firstCase
+      try writeTrace(explorer.trace(ofCase: traced), to: trace)
+    }
     if !report.violations.isEmpty { throw ArgumentParser.ExitCode(4) }
     if report.stopReason == LabEnd.interrupted { throw ArgumentParser.ExitCode(130) }
+  }
+
+  /// Reads a job file, and makes the volume as large as its files need.
+  private func readJobs(_ path: String, _ options: inout CrashOptions) throws(FSError) {
+    let (script, fileBytes) = try CrashScript.read(jobs: path, seed: seed)
+    options.workload = .steps(script)
+    guard fileBytes <= 64 << 20 else {
+      throw .usage(
+        "\(path): its files have \(fileBytes) bytes; every state is a volume in memory, so 64 MiB are the most")
+    }
+    // A quarter more for pointers, and the room that the smallest volume has.
+    options.blockCount = Int(fileBytes + fileBytes / 4) / blockSize + 1024
   }
 
   /// What repeats this run, but for the case.
@@ -112,10 +136,11 @@ struct CrashVerb: ParsableCommand {
       if length == 3 && budget == nil && cases == nil && states == nil && onlyCase == nil {
         throw ValidationError("seq3 has \(count) cases: --budget, --cases or --states is needed")
       }
-    case _ where workload.hasPrefix("script:") && workload.count > 7:
+    case _
+    where workload.hasPrefix("script:") && workload.count > 7 || workload.hasPrefix("job:") && workload.count > 4:
       options = CrashOptions(workload: .steps(CrashScript([])))
     default:
-      throw ValidationError("--workload=\(workload): there are seq1, seq2, seq3 and script:FILE")
+      throw ValidationError("--workload=\(workload): there are seq1, seq2, seq3, script:FILE and job:FILE")
     }
     switch subset {
     case "auto": break

@@ -33,6 +33,9 @@ struct ExploreVerb: ParsableCommand {
   @Option(help: ArgumentHelp("Switch a rule off, by its name in --list-mutants.", valueName: "name")) var mutant:
     String?
   @Option(help: ArgumentHelp("Stop after that many failing runs.", valueName: "number")) var stopAfter: UInt64?
+  @Option(
+    help: ArgumentHelp("Write the first failing run, or the only one, as Chrome trace events.", valueName: "file"))
+  var trace: String?
   @Flag(help: "Print the races, one a line.") var listRaces = false
   @Flag(help: "Print the mutants that --bound 2 has to catch, one a line.") var listMutants = false
   @Option(help: "What is printed: lines for people, or one JSON document.") var outputFormat = LabFormat.normal
@@ -78,6 +81,11 @@ struct ExploreVerb: ParsableCommand {
     progress.clear()
     outcome.elapsed = cl_monotonic_ns() - began
     show(outcome)
+    if let trace {
+      let events = ChromeTrace()
+      outcome.traced?(events)
+      try writeTrace(events, to: trace)
+    }
     if !outcome.findings.isEmpty { throw ArgumentParser.ExitCode(4) }
     if outcome.stopReason == LabEnd.interrupted { throw ArgumentParser.ExitCode(130) }
   }
@@ -95,6 +103,11 @@ struct ExploreVerb: ParsableCommand {
         let run = explorer.run(scenario, deviations, switchedOff: rule)
         schedules.note(run.counts, of: deviations)
         outcome.count += 1
+        if outcome.wantsTrace(failed: !run.findings.isEmpty) {
+          outcome.traced = { trace in
+            _ = explorer.run(scenario, deviations, switchedOff: rule, trace: trace)
+          }
+        }
         if let first = run.findings.first {
           let list = deviations.map(\.description).joined(separator: ",")
           outcome.note(
@@ -121,6 +134,9 @@ struct ExploreVerb: ParsableCommand {
       var finding = run.findings.first
       if finding == nil, e2fsckEvery > 0, seed % e2fsckEvery == 0, !run.image.isEmpty {
         finding = try Explorer.check(run).map { "e2fsck: \($0)" }
+      }
+      if outcome.wantsTrace(failed: finding != nil) {
+        outcome.traced = { trace in _ = explorer.run(Scenario(seed: seed, switchedOff: rule), trace: trace) }
       }
       if let finding {
         outcome.note(
@@ -194,6 +210,12 @@ private struct ExploreOutcome {
     if let limit, failureCount >= limit { stopReason = stopReason ?? "enough failed" }
     return stopReason != nil
   }
+
+  /// Runs again what is to be traced.
+  var traced: ((ChromeTrace) -> Void)?
+
+  /// Whether the run that was just counted is the one to be traced: the first, unless another is the first to fail.
+  func wantsTrace(failed: Bool) -> Bool { count == 1 || failed && failureCount == 0 }
 
   mutating func note(_ text: String, _ command: String) {
     failureCount += 1

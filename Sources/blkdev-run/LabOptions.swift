@@ -2,7 +2,9 @@
 internal import ArgumentParser
 internal import CLinux
 internal import Ext2
+internal import FaultLab
 internal import PageCache
+internal import SystemPackage
 internal import Workload
 
 /// What is printed.
@@ -49,4 +51,13 @@ func freesName(_ text: String) throws -> FreesName {
     throw ValidationError("--frees=\(text): there are plain and ordered")
   }
   return frees
+}
+
+/// Writes the file of `--trace`.
+func writeTrace(_ trace: ChromeTrace, to path: String) throws {
+  do {
+    let file = try openForWriting(path)
+    guard print(trace.text, to: file, terminator: "") else { throw Errno.ioError }
+    try file.close()
+  } catch { throw ValidationError("--trace \(path): cannot be written: \(error)") }
 }

@@ -34,7 +34,9 @@ public final class CrashExplorer {
     self.options = options
     self.now = now
     self.stopReason = stopReason
-    image = try ScratchImage.prepared(blockSize: options.blockSize, seed: options.seed) { volume in
+    image = try ScratchImage.prepared(
+      blockSize: options.blockSize, blockCount: options.blockCount, seed: options.seed
+    ) { volume in
       for step in Sequences.preparation { try await step.run(volume) }
     }.image
     do { judge = try CrashJudge(image) } catch { throw ExplorerError.failed("\(error)") }
@@ -155,8 +157,6 @@ public final class CrashExplorer {
   private func explore(
     _ steps: [CrashStep], visit: (MediumState, Expected, CrashRecording) -> Bool
   ) throws {
-    var volumeOptions = CrashRecording.options(frees: options.frees, seed: options.seed)
-    volumeOptions.cache.switchedOff = options.switchedOff
     let recording: CrashRecording
     do { recording = try CrashRecording(steps, on: image, seed: options.seed, options: volumeOptions) } catch {
       throw EndlessRun(error: error)
@@ -182,6 +182,20 @@ public final class CrashExplorer {
     }
     report.cutCount += states.cutCount
     report.isExhaustive = report.isExhaustive && states.isExhaustive
+  }
+
+  /// What happens in a case, up to its end.
+  public func trace(ofCase number: Int) -> ChromeTrace {
+    let trace = ChromeTrace()
+    // A run without an end is drawn as far as it goes.
+    _ = try? CrashRecording(steps(number), on: image, seed: options.seed, options: volumeOptions, trace: trace)
+    return trace
+  }
+
+  private var volumeOptions: VolumeOptions {
+    var volumeOptions = CrashRecording.options(frees: options.frees, seed: options.seed)
+    volumeOptions.cache.switchedOff = options.switchedOff
+    return volumeOptions
   }
 
   // MARK: Shrinking

@@ -20,6 +20,8 @@ public struct CrashOptions: Sendable {
   public var contract = CrashContract.ext2
   public var frees = FreesName.plain
   public var blockSize = 1024
+  /// Blocks of the volume; nil: 512, or 1,024 of the smallest.
+  public var blockCount: Int?
   public var seed: UInt64 = 1
   /// Rules of the protocol that are switched off.
   public var switchedOff: SwitchedOffRules = []

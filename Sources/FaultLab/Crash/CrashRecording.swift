@@ -16,12 +16,13 @@ package struct CrashRecording: Sendable {
   /// What the volume's own errors were, by step; most come of a step that has nothing to work on.
   package let errors: [Int: any Error & Sendable]
 
-  /// Runs the steps on a volume, and unmounts it, as the last step.
+  /// Runs the steps on a volume, and unmounts it, as the last step. `trace` collects what happens meanwhile.
   package init(
-    _ steps: [CrashStep], on image: [UInt8], seed: UInt64, options: VolumeOptions
+    _ steps: [CrashStep], on image: [UInt8], seed: UInt64, options: VolumeOptions, trace: ChromeTrace? = nil
   ) throws {
     let reactor = SimulatedReactor(seed: seed, policy: .uniform)
     reactor.stepLimit = 10_000_000
+    trace?.watch(reactor)
     let recorded = try reactor.run { try await Self.run(steps, image, options, reactor) }
     self.steps = steps + [CrashStep("unmount", .everything) { try await $0.unmount() }]
     (history, observations, errors) = recorded
@@ -51,7 +52,7 @@ package struct CrashRecording: Sendable {
     var observations = CrashObservations(start: try await ObservedTree(of: volume, blockSize: blockSize))
     var errors: [Int: any Error & Sendable] = [:]
     for (index, step) in steps.enumerated() {
-      await volume.mark(.begin(index + 1))
+      await volume.mark(.begin(index + 1), step.line)
       var isDone = true
       do { try await step.run(volume) } catch {
         errors[index + 1] = error
@@ -62,7 +63,7 @@ package struct CrashRecording: Sendable {
         try await ObservedTree(of: volume, blockSize: blockSize, after: observations.trees.last),
         promising: isDone ? step.persistence : [])
     }
-    await volume.mark(.begin(steps.count + 1))
+    await volume.mark(.begin(steps.count + 1), "unmount")
     do throws(Ext2Error) { try await volume.unmount() } catch { errors[steps.count + 1] = error }
     await volume.mark(.end(steps.count + 1))
     observations.add(observations.trees[steps.count], promising: errors[steps.count + 1] == nil ? [.everything] : [])
@@ -92,5 +93,8 @@ extension StepMark {
 }
 
 extension Volume {
-  fileprivate func mark(_ mark: StepMark) { withDevice { ($0 as? HistoryLayer)?.mark(mark.text) } }
+  fileprivate func mark(_ mark: StepMark, _ line: String = "") {
+    withDevice { ($0 as? HistoryLayer)?.mark(mark.text) }
+    reactor.onTrace?(TraceEvent(.step, mark.isBegin ? .begin : .end, UInt64(mark.step), line))
+  }
 }

@@ -17,12 +17,13 @@ public struct Explorer: Sendable {
     self.images = images
   }
 
-  /// Runs one scenario. The same scenario has the same outcome, bit for bit.
-  public func run(_ scenario: Scenario) -> ScenarioOutcome {
+  /// Runs one scenario. The same scenario has the same outcome, bit for bit. `trace` collects what happens.
+  public func run(_ scenario: Scenario, trace: ChromeTrace? = nil) -> ScenarioOutcome {
     var outcome = ScenarioOutcome(seed: scenario.seed)
     let image = images[scenario.blockSize] ?? []
     let reactor = SimulatedReactor(seed: scenario.seed)
     reactor.stepLimit = 1_000_000
+    trace?.watch(reactor)
     do {
       let found = try reactor.run { try await Self.run(scenario, image, reactor) }
       outcome.findings = found.findings

@@ -21,13 +21,16 @@ public struct ScheduleExplorer: Sendable {
     .staleIsPlannedAgain,
   ]
 
-  /// Runs one schedule of a scenario. Returns what was wrong, and how many choices there were at each point.
+  /// Runs one schedule of a scenario. Returns what was wrong, and how many choices there were at each point. `trace`
+  /// collects what happens.
   public func run(
-    _ scenario: RaceScenario, _ deviations: [ScheduleChooser.Deviation], switchedOff: SwitchedOffRules = []
+    _ scenario: RaceScenario, _ deviations: [ScheduleChooser.Deviation], switchedOff: SwitchedOffRules = [],
+    trace: ChromeTrace? = nil
   ) -> (findings: [String], counts: [Int]) {
     let chooser = ScheduleChooser(deviations)
     let reactor = SimulatedReactor(seed: 1, policy: .chosen(chooser))
     reactor.stepLimit = 200_000
+    trace?.watch(reactor)
     let image = image
     do {
       let findings = try reactor.run { try await Self.run(scenario, image, reactor, chooser, switchedOff) }

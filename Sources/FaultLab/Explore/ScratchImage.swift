@@ -45,9 +45,9 @@ enum ScratchImage {
 
   /// A volume that is filled in simulation and unmounted; and what `fill` has returned.
   static func prepared<R: Sendable>(
-    blockSize: Int, seed: UInt64, _ fill: @escaping @Sendable (Volume) async throws -> R
+    blockSize: Int, blockCount: Int? = nil, seed: UInt64, _ fill: @escaping @Sendable (Volume) async throws -> R
   ) throws -> (image: [UInt8], result: R) {
-    let empty = try make(blockSize: blockSize)
+    let empty = try make(blockSize: blockSize, blockCount: blockCount)
     let reactor = SimulatedReactor(seed: seed, policy: .uniform)
     return try reactor.run {
       let device = SimulatedDevice(reactor: reactor, image: empty)

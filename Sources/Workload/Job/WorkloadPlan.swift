@@ -41,11 +41,15 @@ package struct WorkloadPlan: Sendable, Equatable {
 
   /// Bytes of the scratch image: what was asked for, or all files at their largest and a quarter more, at least 256 MiB,
   /// in whole MiB. Nil when the run has an image or works on devices.
-  ///
-  /// A file that several jobs name counts once, with the largest of its shares.
   package var scratchImageBytes: UInt64? {
     guard let volume, volume.image == nil else { return nil }
     if let asked = volume.imageBytes { return asked }
+    let mebibyte: UInt64 = 1 << 20, sum = fileBytes
+    return (max(256 * mebibyte, sum + sum / 4) + mebibyte - 1) / mebibyte * mebibyte
+  }
+
+  /// Bytes of all files at their largest. A file that several jobs name counts once, with the largest of its shares.
+  package var fileBytes: UInt64 {
     var shares: [String: UInt64] = [:]
     for job in jobs {
       for copy in 0..<job.copies {
@@ -58,8 +62,7 @@ package struct WorkloadPlan: Sendable, Equatable {
       let (total, overflow) = sum.addingReportingOverflow(share)
       sum = overflow ? .max / 2 : min(total, .max / 2)
     }
-    let mebibyte: UInt64 = 1 << 20
-    return (max(256 * mebibyte, sum + sum / 4) + mebibyte - 1) / mebibyte * mebibyte
+    return sum
   }
 }
 
