@@ -45,6 +45,7 @@ struct CrashPrinter {
         "e2fsck_clean": .unsigned(UInt64(report.cleanStates)),
         "e2fsck_repaired": .unsigned(UInt64(report.repairedStates)),
         "mounted": .unsigned(UInt64(report.mountedStates)), "recovered": .unsigned(UInt64(report.recoveredStates)),
+        "remounted": .unsigned(UInt64(report.remountedStates)),
       ]),
       "states_per_second": .unsigned(rate),
       "violations": .array(
@@ -52,6 +53,7 @@ struct CrashPrinter {
           .members([
             "kind": .string($0.finding.kind), "text": .string($0.finding.text), "command": .string(repeating($0)),
             "script": .array($0.script.map(JSONValue.string)), "timeline": .array($0.timeline.map(JSONValue.string)),
+            "evidence": .array($0.evidence.map(JSONValue.string)),
             "block_map": .array($0.blockMap.map(JSONValue.string)),
           ])
         }),
@@ -68,6 +70,7 @@ struct CrashPrinter {
       for step in violation.script { line("  \(step)") }
       line("  The end of the device's history:")
       for event in violation.timeline { line("    \(event)") }
+      for evidence in violation.evidence { line("  \(evidence)") }
       for map in violation.blockMap { line("  \(map)") }
       line("  Shorter:")
       for step in explorer.shrunk(violation) { line("    \(step)") }
@@ -80,7 +83,8 @@ struct CrashPrinter {
     )
     line(
       "shown to e2fsck -fn \(report.cleanStates), to e2fsck -fy \(report.repairedStates), mounted"
-        + " \(report.mountedStates), recovered with cuts \(report.recoveredStates)")
+        + " \(report.mountedStates), recovered with cuts \(report.recoveredStates), remounted with cuts"
+        + " \(report.remountedStates)")
     line("\(report.violatingStates) states break the contract, \(report.orderedViolations) the ordered one")
     if let reason = report.stopReason {
       line("stopped: \(reason)" + (report.nextCase.map { "; the next case is \($0)" } ?? ""))

@@ -25,7 +25,7 @@ struct CrashVerbTests {
   @Test("says what is wrong with its arguments, and what would be right")
   func usage() throws {
     for (arguments, text) in [
-      (["--workload=seq4"], "--workload=seq4: there are seq1, seq2, seq3 and script:FILE"),
+      (["--workload=seq4"], "--workload=seq4: there are seq1, seq2, seq3, script:FILE and job:FILE"),
       (["--workload=script:"], "there are seq1"), (["--subset=most"], "there are auto, exhaustive and sample:N"),
       (["--subset=sample:0"], "sample:N"), (["--contract=ext3"], "there are ext2 and ordered"),
       (["--frees=never"], "there are plain and ordered"), (["--block-size", "1000"], "a power of two"),
@@ -78,6 +78,35 @@ struct CrashVerbTests {
       #expect(outcome.output.contains("1 cases, ") && outcome.output.contains("0 states break the contract"))
       let broken = try run(["--workload=script:\(path)", "--mutant", "fsync without a flush", "--show", "1"])
       #expect(broken.exitCode == 4 && broken.output.contains("fsync -d /C/x"))
+    }
+  }
+
+  @Test("cuts the power of jobs in fio's language, and draws what happens")
+  func jobs() throws {
+    let jobs = "[global]\ntarget=fs\nsize=8k\nbs=1k\n[a]\nrw=randwrite\nfsync=3\n[b]\nrw=write\nend_fsync=1\n"
+    try withScript(jobs) { path in
+      let trace = try TemporaryFile.make([])
+      defer { TemporaryFile.remove(trace) }
+      let outcome = try run(["--workload=job:\(path)", "--subset=sample:4", "--trace", trace])
+      #expect(outcome.exitCode == 0 && outcome.output.contains("1 cases, "), "\(outcome.output)\(outcome.errors)")
+      let events = String(decoding: try TemporaryFile.read(trace), as: UTF8.self)
+      for text in [
+        "\"traceEvents\": [", "\"cat\": \"step\"", "\"cat\": \"request\"", "\"cat\": \"batch\"", "\"cat\": \"wait\"",
+        "fsync /a.0.0", "\"name\": \"background writeback\"",
+      ] { #expect(events.contains(text), "\(text)") }
+      let broken = try run(["--workload=job:\(path)", "--subset=sample:4", "--mutant", "fsync without a flush"])
+      #expect(broken.exitCode == 4 && broken.output.contains("--workload=job:\(path)"))
+    }
+    for (text, error) in [
+      ("[a]\nrw=write\nsize=1m\nfilename=x\ntarget=dev\n", "wanted are jobs on files"),
+      ("[a]\ntarget=fs\nrw=write\n", "needs size"),
+      ("[a]\ntarget=fs\nrw=write\nsize=1g\nbs=1m\n", "64 MiB are the most"),
+      ("[a]\ntarget=fs\nrw=write\nsize=64m\nbs=1k\n", "operations together"), ("[a]\nrw=frobnicate\n", "rw"),
+    ] {
+      try withScript(text) { path in
+        let outcome = try run(["--workload=job:\(path)"])
+        #expect(outcome.exitCode == 2 && outcome.errors.contains(error), "\(text): \(outcome.errors)")
+      }
     }
   }
 

@@ -79,6 +79,35 @@ struct CrashTests {
     #expect(explorer.shrunk(violation) == ["mkdir /7", "fsync /7"])
   }
 
+  @Test("old contents of the medium are seen where a block has just been allocated, and whose they are")
+  func evidence() throws {
+    var options = CrashOptions(workload: .sequences(length: 1, only: 0))
+    options.contract = .ordered
+    let violation = try #require(try Self.run(options).violations.first { $0.finding.kind == "foreign-bytes" })
+    #expect(violation.evidence.count >= 4)
+    #expect(violation.evidence.first?.hasPrefix("/A/foo, inode 16, 16 bytes at byte ") == true)
+    #expect(violation.evidence.contains { $0.hasPrefix("  found     ") || $0.hasPrefix("  found    ") })
+    #expect(violation.evidence.last == "  which is what the medium held there at first")
+    #expect(violation.blockMap.first?.hasPrefix("/A/foo, inode 16: mode 100644") == true)
+    // Bytes of an older write are told from those.
+    options = CrashOptions(workload: .sequences(length: 2, only: 202))
+    options.switchedOff = .syncFlushes
+    options.sampling.serious = 0
+    let texts = try Self.run(options).violations.flatMap(\.evidence)
+    #expect(
+      texts.contains {
+        $0.hasPrefix("  which is what write ") && $0.contains("data of /A/foo, inode 16, in step")
+      }, "\(texts)")
+  }
+
+  @Test("mounts of what a cut has left are cut as well")
+  func remounts() throws {
+    var options = CrashOptions(workload: .sequences(length: 1, only: 20))
+    options.sampling.recovered = 1
+    let report = try Self.run(options)
+    #expect(report.remountedStates > 10 && report.violations.isEmpty, "\(Self.text(report))")
+  }
+
   @Test("a workload that never ends is a violation, not an error of the machine")
   func endless() throws {
     let steps = [

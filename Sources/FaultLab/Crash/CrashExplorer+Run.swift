@@ -24,7 +24,7 @@ public final class CrashExplorer {
   private var report = CrashReport()
   private var failure: (any Error)?
 
-  /// Makes the volume that the workloads begin with.
+  /// Makes the volume that the workloads begin with. Its free blocks have been in use before, so that old contents show.
   ///
   /// - Parameters:
   ///   - now: a monotonic clock, in nanoseconds.
@@ -34,12 +34,14 @@ public final class CrashExplorer {
     self.options = options
     self.now = now
     self.stopReason = stopReason
-    image = try ScratchImage.prepared(
+    var image = try ScratchImage.prepared(
       blockSize: options.blockSize, blockCount: options.blockCount, seed: options.seed
     ) { volume in
       for step in Sequences.preparation { try await step.run(volume) }
     }.image
     do { judge = try CrashJudge(image) } catch { throw ExplorerError.failed("\(error)") }
+    judge.raw.makeFreeBlocksUsed(in: &image, seed: options.seed)
+    self.image = image
     medium = MemoryBytes(image)
     memory = JudgeMemory(imageByteCount: image.count)
   }
@@ -116,7 +118,8 @@ public final class CrashExplorer {
             CrashViolation(
               finding: finding, number: number, script: recording.steps.map(\.line),
               timeline: recording.timeline(of: state),
-              blockMap: finding.inode.map { judge.blockMap(of: $0, in: medium) } ?? []))
+              evidence: judge.evidence(of: finding, expected.value, in: medium, recording, base: image),
+              blockMap: finding.inode.map { judge.blockMap(of: $0, named: recording.name(of: $0), in: medium) } ?? []))
         }
         if let limit = options.violationLimit, report.violations.count >= limit {
           report.stopReason = "enough violations"
@@ -136,7 +139,7 @@ public final class CrashExplorer {
     report.violations.append(
       CrashViolation(
         finding: CrashFinding(kind: "run", text: "\(error)"), number: number, script: steps(number).map(\.line),
-        timeline: [], blockMap: []))
+        timeline: [], evidence: [], blockMap: []))
   }
 
   /// A workload that did not come to its end.
@@ -261,10 +264,18 @@ public final class CrashExplorer {
         findings += MountedJudge.broken(expected, in: medium.bytes, seed: options.seed)
       }
     }
-    if !verdict.isMarkedClean && !verdict.isSerious && isDrawn(state, options.sampling.recovered, salt: 4) {
-      aside {
-        report.recoveredStates += 1
-        findings += recoveryFindings(medium.bytes, expected)
+    if !verdict.isMarkedClean && !verdict.isSerious {
+      if isDrawn(state, options.sampling.recovered, salt: 4) {
+        aside {
+          report.recoveredStates += 1
+          findings += recoveryFindings(medium.bytes, expected)
+        }
+      }
+      if isDrawn(state, options.sampling.recovered, salt: 5) {
+        aside {
+          report.remountedStates += 1
+          findings += remountFindings(medium.bytes, expected)
+        }
       }
     }
     return findings
@@ -282,29 +293,49 @@ public final class CrashExplorer {
     let recorded = RecordedBytes(image)
     let time: UInt32 = 1_767_225_600
     let checker = VolumeChecker()
-    var findings: [CrashFinding] = []
-    func find(_ text: String) -> Bool {
-      findings.append(CrashFinding(kind: "recovery", text: text))
-      return false
-    }
     do { _ = try checker.repair(recorded, time: time) } catch {
-      _ = find("check --repair: \(error)")
-      return findings
+      return [CrashFinding(kind: "recovery", text: "check --repair: \(error)")]
     }
-    var states = MediumStates(of: recorded.history, on: image, rule: .automatic, seed: options.seed)
+    let found = secondCut(of: recorded.history, on: image) { medium in
+      let verdict = judge.judge(medium, expected, isRepaired: true)
+      if let first = verdict.findings.first { return "in the middle of check --repair: \(first)" }
+      guard let outcome = try? checker.repair(MemoryBytes(medium.bytes), time: time), outcome.after.isClean else {
+        return "a second check --repair does not mend what a cut left of the first"
+      }
+      return nil
+    }
+    return found.map { [CrashFinding(kind: "recovery", text: $0)] } ?? []
+  }
+
+  /// Mounts what a cut has left, unmounts it, and cuts that as well: the promises still hold, and nothing is marked clean.
+  private func remountFindings(_ image: [UInt8], _ expected: CrashExpectation) -> [CrashFinding] {
+    let history: DeviceHistory
+    do { history = try CrashRecording.remount(image, seed: options.seed, options: volumeOptions) } catch {
+      return [CrashFinding(kind: "mount", text: "mounted for writing: \(error)")]
+    }
+    let found = secondCut(of: history, on: image) { medium in
+      let verdict = judge.judge(medium, expected)
+      if let first = verdict.findings.first { return "in a mount of what a cut has left: \(first)" }
+      return verdict.isMarkedClean ? "a mount of what a cut has left marks it clean" : nil
+    }
+    return found.map { [CrashFinding(kind: "mount", text: $0)] } ?? []
+  }
+
+  /// Visits what a cut leaves of what was done to a state. Returns what `judge` found first.
+  private func secondCut(
+    of history: DeviceHistory, on image: [UInt8], judge: (MemoryBytes) -> String?
+  ) -> String? {
+    var states = MediumStates(of: history, on: image, rule: .automatic, seed: options.seed)
     let medium = MemoryBytes(image), base = StableHash(image: image).value
     var judgedHere = SeenHashes()
+    var found: String?
     states.forEach(on: medium) { state in
       guard judgedHere.insert(state.hash) else { return true }
       if seen.insert(state.hash ^ base) { report.distinctStates += 1 }
       report.judgedStates += 1
-      let verdict = judge.judge(medium, expected, isRepaired: true)
-      if let first = verdict.findings.first { return find("in the middle of check --repair: \(first)") }
-      guard let outcome = try? checker.repair(MemoryBytes(medium.bytes), time: time), outcome.after.isClean else {
-        return find("a second check --repair does not mend what a cut left of the first")
-      }
-      return true
+      found = judge(medium)
+      return found == nil
     }
-    return findings
+    return found
   }
 }

@@ -54,7 +54,8 @@ public struct CrashSampling: Sendable {
   public var serious = 1
   /// Of all: to a read-only mount.
   public var mounted = 16
-  /// Of those that `check --repair` can mend: to a repair that is cut as well, at every write.
+  /// Of those that `check --repair` can mend: to a repair that is cut as well, at every write; and to a mount for writing,
+  /// cut as well.
   public var recovered = 8
   /// Of single operations, and of what else is not many states.
   public init() {}
@@ -89,6 +90,8 @@ public struct CrashViolation: Sendable {
   public let script: [String]
   /// The end of the device's history before the cut, and what was kept of it, a line each.
   public let timeline: [String]
+  /// The bytes that were expected and those that were found, and where these come from.
+  public let evidence: [String]
   /// Where the blocks of the file concerned lie in that state.
   public let blockMap: [String]
 }
@@ -110,12 +113,13 @@ public struct CrashReport: Sendable {
   public var violatingStates = 0
   /// States that break the ordered contract, each once.
   public var orderedViolations = 0
-  /// States that were marked clean and shown to `e2fsck -fn`; that `e2fsck -fy` repaired; that were mounted; and whose
-  /// repair was cut.
+  /// States that were marked clean and shown to `e2fsck -fn`; that `e2fsck -fy` repaired; that were mounted; whose repair
+  /// was cut; and whose mount and unmount were.
   public var cleanStates = 0
   public var repairedStates = 0
   public var mountedStates = 0
   public var recoveredStates = 0
+  public var remountedStates = 0
   /// Nanoseconds in all, and those of the slower judges.
   public var elapsed: UInt64 = 0
   public var elapsedAside: UInt64 = 0

@@ -16,6 +16,15 @@ public struct CrashFinding: Sendable, Equatable, CustomStringConvertible {
   public let text: String
   /// The inode that it is about, if it is about one.
   public var inode: UInt32?
+  /// Where it has bytes that it should not have.
+  var place: Place?
+  struct Place: Sendable, Equatable {
+    let fileBlock: Int
+    /// 0: a hole.
+    let diskBlock: UInt32
+    /// Of the first sector that is wrong, in the block.
+    let offset: Int
+  }
   public var description: String { "\(kind): \(text)" }
 }
 
@@ -32,9 +41,9 @@ package struct CrashVerdict: Equatable {
 
 /// Keeps the memory of the checker from one state to the next.
 package final class CrashJudge {
-  private var raw: RawVolume
+  var raw: RawVolume
   private let checker = VolumeChecker()
-  private let zeroes: [UInt8]
+  let zeroes: [UInt8]
   let imageByteCount: Int
   package init(_ base: [UInt8]) throws(FormatError) {
     raw = try RawVolume(base)
@@ -118,7 +127,7 @@ package final class CrashJudge {
       isRepaired && !named.contains(number)
         && expected.files.contains { $0.number == number && $0.sizes.lowerBound == 0 }
     }
-    func answer(_ place: inout Watched<String?>, _ look: () -> String?) -> String? {
+    func answer<Answer>(_ place: inout Watched<Answer>, _ look: () -> Answer) -> Answer {
       place.value { reads in
         raw.reads = reads
         defer { raw.reads = nil }
@@ -126,7 +135,7 @@ package final class CrashJudge {
       }
     }
     for (index, file) in expected.files.enumerated() where !mayBeGone(file.number) {
-      if let text = answer(&memory.files[index], { broken(file, image, isRepaired) }) { miss(text, file.number) }
+      if let finding = answer(&memory.files[index], { broken(file, image, isRepaired) }) { findings.append(finding) }
     }
     for (index, inode) in expected.inodes.enumerated() where !mayBeGone(inode.number) {
       if let text = answer(&memory.inodes[index], { broken(inode, image) }) { miss(text, inode.number) }
@@ -140,65 +149,46 @@ package final class CrashJudge {
     return findings
   }
 
-  /// An inode as a state has it: its size, and where its blocks lie, a run a line.
-  package func blockMap(of number: UInt32, in image: MemoryBytes) -> [String] {
-    let contents = image.bytes
-    let bytes = unsafe contents.span.bytes
-    guard let inode = raw.inode(number, in: bytes) else { return [] }
-    var lines = [
-      "inode \(number): mode \(String(inode.mode, radix: 8)), \(inode.linkCount) links, \(inode.byteCount) bytes"
-    ]
-    var start = 0
-    let count = min(4096, (Int(clamping: inode.byteCount) + blockSize - 1) / blockSize)
-    func disk(_ index: Int) -> UInt32? { raw.block(index, of: inode, in: bytes) }
-    for index in 0..<count {
-      let here = disk(index)
-      let next = index + 1 < count ? disk(index + 1) : nil
-      let goesOn = index + 1 < count && (here == 0 ? next == 0 : here != nil && next == here.map { $0 + 1 })
-      if goesOn { continue }
-      let place = disk(start).map { $0 == 0 ? "a hole" : "disk blocks from \($0) on" } ?? "pointers out of the volume"
-      lines.append("  blocks \(start) to \(index): \(place)")
-      start = index + 1
-    }
-    return lines
-  }
-
   // MARK: Promises
 
-  private func broken(_ file: FileExpectation, _ image: RawSpan, _ isRepaired: Bool) -> String? {
+  private func broken(_ file: FileExpectation, _ image: RawSpan, _ isRepaired: Bool) -> CrashFinding? {
+    func finding(_ text: String, _ place: CrashFinding.Place? = nil) -> CrashFinding {
+      CrashFinding(kind: "promise", text: "inode \(file.number) \(text)", inode: file.number, place: place)
+    }
     guard let inode = raw.inode(file.number, in: image), inode.isUsed, inode.type == .regular else {
-      return "inode \(file.number) is not a file any more"
+      return finding("is not a file any more")
     }
     // A repair lets a file reach to the end of its last block where that is the only size that its blocks fit.
     let most = isRepaired ? (file.sizes.upperBound + blockSize - 1) / blockSize * blockSize : file.sizes.upperBound
     guard (UInt64(file.sizes.lowerBound)...UInt64(most)).contains(inode.byteCount) else {
-      return "inode \(file.number) has \(inode.byteCount) bytes; promised: \(file.sizesText)"
+      return finding("has \(inode.byteCount) bytes; promised: \(file.sizesText)")
     }
     for (index, block) in file.blocks.enumerated() where !block.mayBeAnything {
       let count = min(blockSize, Int(inode.byteCount) - index * blockSize)
       if count <= 0 { break }
       guard let disk = raw.block(index, of: inode, in: image) else {
-        return "inode \(file.number) block \(index): the pointer leads out of the volume"
+        return finding("block \(index): the pointer leads out of the volume")
       }
-      if holds(block.versions, disk, count, image) { continue }
-      return "inode \(file.number) block \(index), disk block \(disk): not the promised bytes"
+      if let offset = firstDifference(block.versions, disk, count, image) {
+        return finding(
+          "block \(index), disk block \(disk): not the promised bytes",
+          CrashFinding.Place(fileBlock: index, diskBlock: disk, offset: offset))
+      }
     }
     return nil
   }
 
-  /// Whether the first bytes of a disk block are those of some version, sector by sector; block 0 is a hole.
-  private func holds(_ versions: [[UInt8]], _ disk: UInt32, _ count: Int, _ image: RawSpan) -> Bool {
+  /// The first sector of a disk block that is in none of the versions; nil: each is. Block 0 is a hole.
+  private func firstDifference(_ versions: [[UInt8]], _ disk: UInt32, _ count: Int, _ image: RawSpan) -> Int? {
     let start = disk == 0 ? nil : raw.offset(of: disk, in: image)
     if let start { raw.reads?.insert(bytes: start..<start + count) }
-    for sector in stride(from: 0, to: count, by: 512) {
+    return stride(from: 0, to: count, by: 512).first { sector in
       let length = min(512, count - sector)
-      let isThere = versions.contains { version in
+      return !versions.contains { version in
         guard let start else { return equal(zeroes, 0, version, sector, length) }
         return equal(image, start + sector, version, sector, length)
       }
-      if !isThere { return false }
     }
-    return true
   }
 
   private func equal(_ image: RawSpan, _ start: Int, _ bytes: [UInt8], _ offset: Int, _ count: Int) -> Bool {
@@ -281,11 +271,11 @@ package final class CrashJudge {
       guard count > 0 else { break }
       guard let disk = raw.block(index, of: inode, in: image), disk != 0 else { continue }
       let versions = places.first { $0.disk == disk }?.versions ?? []
-      if !holds([zeroes] + versions, disk, count, image) {
+      if let offset = firstDifference([zeroes] + versions, disk, count, image) {
         return CrashFinding(
           kind: "foreign-bytes",
           text: "inode \(owner.number) block \(index), disk block \(disk): bytes it never had there",
-          inode: owner.number)
+          inode: owner.number, place: CrashFinding.Place(fileBlock: index, diskBlock: disk, offset: offset))
       }
     }
     return nil
@@ -299,7 +289,7 @@ package final class JudgeMemory {
   private let imageByteCount: Int
   private var expectation: UInt64?
   fileprivate var check: Watched<(verdict: CrashVerdict, isUnreadable: Bool)>
-  fileprivate var files: [Watched<String?>] = []
+  fileprivate var files: [Watched<CrashFinding?>] = []
   fileprivate var inodes: [Watched<String?>] = []
   fileprivate var directories: [Watched<String?>] = []
   fileprivate var owners: [Watched<CrashFinding?>] = []

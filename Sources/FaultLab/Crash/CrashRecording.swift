@@ -43,6 +43,17 @@ package struct CrashRecording: Sendable {
     return options
   }
 
+  /// What a mount for writing and an unmount ask of the device.
+  static func remount(_ image: [UInt8], seed: UInt64, options: VolumeOptions) throws -> DeviceHistory {
+    let reactor = SimulatedReactor(seed: seed, policy: .uniform)
+    return try reactor.run {
+      let device = HistoryLayer(SimulatedDevice(reactor: reactor, image: image, keepsDurable: false))
+      let volume = try await Volume.mount(device, on: reactor, options: options)
+      try await volume.unmount()
+      return await volume.withDevice { ($0 as? HistoryLayer)?.history ?? DeviceHistory() }
+    }
+  }
+
   private static func run(
     _ steps: [CrashStep], _ image: [UInt8], _ options: VolumeOptions, _ reactor: SimulatedReactor
   ) async throws -> (DeviceHistory, CrashObservations, [Int: any Error & Sendable]) {

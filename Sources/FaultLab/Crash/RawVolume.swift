@@ -1,6 +1,7 @@
 // Reads inodes, blocks and names straight from the bytes of a volume that is not mounted: what a cut has left, whatever it
 // is. Every pointer is checked before it is followed.
 package import Ext2Format
+internal import Workload
 
 /// The geometry of a volume, and where its inode tables lie: neither changes while it is in use.
 package struct RawVolume {
@@ -8,6 +9,7 @@ package struct RawVolume {
   /// Gets the sectors that are looked at.
   package var reads: SectorSet?
   private let inodeTables: [BlockNumber]
+  private let blockBitmaps: [BlockNumber]
   private let directoryBlock: DirectoryBlock
   package var blockSize: Int { layout.blockSize }
 
@@ -18,13 +20,15 @@ package struct RawVolume {
     layout = try superblock.validate(deviceByteCount: UInt64(image.count))
     directoryBlock = DirectoryBlock(layout: layout)
     let start = (Int(layout.firstDataBlock.rawValue) + 1) * layout.blockSize
-    var tables: [BlockNumber] = []
+    var tables: [BlockNumber] = [], bitmaps: [BlockNumber] = []
     for group in layout.groups {
       let descriptor = try GroupDescriptor(
         decoding: bytes, at: start + Int(group.rawValue) * GroupDescriptor.byteCount)
       tables.append(descriptor.inodeTable)
+      bitmaps.append(descriptor.blockBitmap)
     }
     inodeTables = tables
+    blockBitmaps = bitmaps
   }
 
   /// Whether the superblock says that the volume was unmounted and no error was found.
@@ -80,6 +84,31 @@ package struct RawVolume {
   }
 
   private func note(_ start: Int, _ count: Int) { reads?.insert(bytes: start..<start + count) }
+
+  /// The blocks that the bitmaps say are free.
+  package func freeBlocks(in image: RawSpan) -> [UInt32] {
+    var free: [UInt32] = []
+    for group in layout.groups {
+      guard let bitmap = offset(of: blockBitmaps[Int(group.rawValue)].rawValue, in: image) else { continue }
+      let bits = image.extracting(bitmap..<bitmap + blockSize)
+      let blocks = layout.blocks(of: group)
+      for (bit, block) in (blocks.lowerBound.rawValue..<blocks.upperBound.rawValue).enumerated()
+      where !Bitmap.isSet(bit, in: bits) {
+        free.append(block)
+      }
+    }
+    return free
+  }
+
+  /// Fills the free blocks with what looks as if it had been a file's: with bytes of no write, and no zeroes.
+  package func makeFreeBlocksUsed(in image: inout [UInt8], seed: UInt64) {
+    let free = freeBlocks(in: unsafe image.span.bytes)
+    let stamp = ContentStamp(seed: ~seed)
+    for block in free {
+      let start = Int(block) * blockSize
+      stamp.fill(&image, start..<start + blockSize, file: 0xFFFFFF, position: UInt64(start), generation: 1)
+    }
+  }
 
   /// Where a block's bytes begin; nil when the volume has no such block.
   package func offset(of block: UInt32, in image: RawSpan) -> Int? {
