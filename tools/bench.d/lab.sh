@@ -2,6 +2,8 @@
 #
 #   states    power cuts of sequences of three operations: distinct states a second, and how many e2fsck -fn judges
 #   schedules of the races, with one deviation; seeds of the whole volume
+#   steps     what the simulated scheduler does a second
+#   layers    what layers with nothing to do cost a request
 #
 # Options: --rounds N (3)
 # Sourced by tools/bench.
@@ -11,7 +13,7 @@ while (($#)); do
   [[ $1 == --help ]] || (($# > 1)) || { say "tools/bench lab: an option without its value" && exit 2; }
   case $1 in
   --rounds) rounds=$2 ;;
-  --help) sed -n '1,8s/^# \{0,1\}//p' "$repository/tools/bench.d/lab.sh" && exit 0 ;;
+  --help) sed -n '1,10s/^# \{0,1\}//p' "$repository/tools/bench.d/lab.sh" && exit 0 ;;
   *) say "tools/bench lab: unknown option $1" && exit 2 ;;
   esac
   shift 2
@@ -20,6 +22,7 @@ done
 run=$repository/tools/blkdev-run
 "$run" --version >/dev/null
 build_benchmarks --product check-bench
+build_benchmarks --product lab-bench
 image=$(mktemp -p /dev/shm)
 results=$(mktemp -d)
 trap 'rm -rf "$image" "$results"' EXIT
@@ -39,3 +42,5 @@ echo "medians of $rounds rounds, a second on one core"
 awk -v ours="$(median "$results/states")" -v theirs="$(median "$results/e2fsck")" 'BEGIN {
   printf "states: ours %d, e2fsck -fn %d; ratio %.0f (wanted: at least 130)\n", ours, theirs, ours / theirs }'
 echo "schedules: $(median "$results/schedules"); seeds of the whole volume: $(median "$results/seeds")"
+"$programs/lab-bench" scheduler "$rounds" | awk '{ printf "steps of the scheduler: %d (wanted: at least 1000000)\n", $2 }'
+"$programs/lab-bench" layers "$rounds" | awk '$1 == "layers_ns" { printf "idle layers: %.0f ns a request (wanted: below 100)\n", $2 }'

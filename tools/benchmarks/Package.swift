@@ -51,6 +51,14 @@ let package = Package(
     .executableTarget(
       name: "check-bench", dependencies: [.product(name: "Ext2Tools", package: "blkdev")], swiftSettings: settings),
     .executableTarget(
+      name: "lab-bench",
+      dependencies: [
+        .product(name: "Reactor", package: "blkdev"),
+        .product(name: "BlockDevice", package: "blkdev"),
+        .product(name: "DeviceLayers", package: "blkdev"),
+      ],
+      swiftSettings: settings),
+    .executableTarget(
       name: "device-twin", linkerSettings: [.linkedLibrary("aio")]),
   ],
   swiftLanguageModes: [.v6]
