@@ -20,12 +20,17 @@ public struct LatencyModel: Equatable, Sendable {
   public var burstNanoseconds: UInt64 = 10_000_000
   /// Everything at once.
   public init() {}
+  fileprivate var isInstant: Bool {
+    read == nil && write == nil && flush == nil && seekNanosecondsPerMebibyte == 0 && requestRate == nil
+      && byteRate == nil
+  }
 }
 
 /// Delays requests as a model says.
 public final class LatencyLayer: DeviceLayer {
   /// The model, which may change at any time.
-  public var model: LatencyModel
+  public var model: LatencyModel { didSet { isInstant = model.isInstant } }
+  private var isInstant: Bool
   private var random: SeededGenerator
   private var head: UInt64 = 0
   /// When the rates are used up to, in nanoseconds of the reactor's clock.
@@ -36,6 +41,7 @@ public final class LatencyLayer: DeviceLayer {
   /// A layer that delays by a model, with times drawn from a seed.
   public init(_ inner: any BlockDevice, _ model: LatencyModel, seed: UInt64 = 1) {
     self.model = model
+    isInstant = model.isInstant
     random = SeededGenerator(seed: seed)
     super.init(inner)
   }
@@ -62,7 +68,7 @@ public final class LatencyLayer: DeviceLayer {
   }
 
   public override func start(_ request: Request) {
-    guard let reactor else { return inner.start(request) }
+    guard !isInstant, let reactor else { return inner.start(request) }
     let delay = delay(of: request, reactor.now.nanoseconds)
     if delay == 0 { return inner.start(request) }
     let place = delayed.first { $0.request == nil } ?? Delayed(self)

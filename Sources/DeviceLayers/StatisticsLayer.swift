@@ -19,6 +19,20 @@ public struct LayerStatistics: Equatable, Sendable {
     public var longestNanoseconds: UInt64 = 0
     /// How many took less than 2^n nanoseconds, by n from 0 to 63, and not less than half of that.
     public var histogram = [UInt64](repeating: 0, count: 64)
+
+    /// Enters a request of so many bytes that ended with `result` after a time.
+    fileprivate mutating func count(_ operation: Operation, _ byteCount: Int, _ result: Int, _ time: UInt64) {
+      requestCount += 1
+      if result < 0 {
+        failureCount += 1
+      } else if operation != .flush {
+        self.byteCount += UInt64(result)
+        if result < byteCount { shortCount += 1 }
+      }
+      nanoseconds += time
+      longestNanoseconds = max(longestNanoseconds, time)
+      histogram[min(63, UInt64.bitWidth - time.leadingZeroBitCount)] += 1
+    }
   }
   /// The lines, by operation.
   public var lines: [Operation: Line] = [:]
@@ -60,22 +74,10 @@ public final class StatisticsLayer: DeviceLayer {
   public override func finished(_ request: Request, _ result: Int) {
     depth -= 1
     if let tag = request.tag, tag < tagCount, let reactor {
-      count(request, result, reactor.now.nanoseconds - begun[tag])
+      let operation = request.operation
+      lines[Int(operation.rawValue)].count(
+        operation, request.remainingByteCount, result, reactor.now.nanoseconds - begun[tag])
     }
     tell(request, result)
-  }
-
-  private func count(_ request: Request, _ result: Int, _ time: UInt64) {
-    let index = Int(request.operation.rawValue)
-    lines[index].requestCount += 1
-    if result < 0 {
-      lines[index].failureCount += 1
-    } else if request.operation != .flush {
-      lines[index].byteCount += UInt64(result)
-      if result < request.remainingByteCount { lines[index].shortCount += 1 }
-    }
-    lines[index].nanoseconds += time
-    lines[index].longestNanoseconds = max(lines[index].longestNanoseconds, time)
-    lines[index].histogram[min(63, UInt64.bitWidth - time.leadingZeroBitCount)] += 1
   }
 }
