@@ -269,8 +269,39 @@ struct FaultLayerTests {
     try LayerRig.run({ StrictLayer(FaultLayer($0, rules: [.duplicate])) }) { (rig: LayerRig) async throws in
       try await rig.write(8, 200)
       #expect(rig.layer(StrictLayer.self).violations.map(\.description).first?.contains("completed twice") == true)
+      #expect(rig.queue.outstandingCount == 0 && rig.queue.spuriousCompletionCount == 0)
+    }
+  }
+
+  @Test(
+    "that tells an end twice is caught by the queue, which counts it, and goes on with the same tags",
+    arguments: ["any:duplicate", "any!complete:duplicate"])
+  func duplicateAtQueue(rule: String) throws {
+    try Self.run([rule]) { (rig: LayerRig) async throws in
+      for round in 0..<20 {
+        let byte = UInt8(100 + round)
+        await withTaskGroup(of: Void.self) { group in
+          for block in 0..<12 { group.addTask { try? await rig.write(2 * block, byte) } }
+        }
+        let found = try await rig.blocks(4, count: 1)
+        #expect(found == [byte])
+      }
+      try await rig.queue.flush()
+      let reports = rig.layer(FaultLayer.self).reports
+      #expect(rig.queue.spuriousCompletionCount == UInt64(reports[0].fireCount) && reports[0].fireCount > 20)
       #expect(rig.queue.outstandingCount == 0)
     }
+  }
+
+  @Test("that tells a short transfer twice does not make the queue leave bytes out")
+  func duplicateOfShort() throws {
+    let found = try Self.run(["write:short=512,count=1", "write!complete:duplicate,count=1"]) {
+      (rig: LayerRig) async throws in
+      try await rig.write(8, count: 4, 200)
+      #expect(rig.queue.spuriousCompletionCount == 1)
+      return try await rig.blocks(8, count: 4)
+    }
+    #expect(found == [200, 200, 200, 200])
   }
 }
 
