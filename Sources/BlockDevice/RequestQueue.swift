@@ -64,15 +64,12 @@ public final class RequestQueue {
   }
   /// Requests that were submitted and are not complete.
   public var outstandingCount: Int { outstanding }
-  /// Completions of requests that were not at the device: it told an end twice. They change nothing.
-  public var spuriousCompletionCount: UInt64 { spuriousCompletions }
 
   // Nothing stored that changes is public, for the reason given at `Request`.
   private var counts = DeviceCounters()
   private var writeObserver: (() -> Void)?
   private var submitObserver: ((Request) -> Void)?
   private var outstanding = 0
-  private var spuriousCompletions: UInt64 = 0
   private var closesWhenIdle = false
 
   let places: [Request]
@@ -342,7 +339,7 @@ extension RequestQueue: CompletionSink {
   /// the NVMe driver does with an "invalid id completed on queue"; a request does not transfer more than it asked for.
   public func completed(_ request: Request, result: Int) {
     guard request.flight.isAtDevice, let tag = request.tag else {
-      spuriousCompletions += 1
+      counts.spuriousCompletions += 1
       return
     }
     request.flight.isAtDevice = false

@@ -269,7 +269,7 @@ struct FaultLayerTests {
     try LayerRig.run({ StrictLayer(FaultLayer($0, rules: [.duplicate])) }) { (rig: LayerRig) async throws in
       try await rig.write(8, 200)
       #expect(rig.layer(StrictLayer.self).violations.map(\.description).first?.contains("completed twice") == true)
-      #expect(rig.queue.outstandingCount == 0 && rig.queue.spuriousCompletionCount == 0)
+      #expect(rig.queue.outstandingCount == 0 && rig.queue.counters.spuriousCompletions == 0)
     }
   }
 
@@ -288,7 +288,7 @@ struct FaultLayerTests {
       }
       try await rig.queue.flush()
       let reports = rig.layer(FaultLayer.self).reports
-      #expect(rig.queue.spuriousCompletionCount == UInt64(reports[0].fireCount) && reports[0].fireCount > 20)
+      #expect(rig.queue.counters.spuriousCompletions == UInt64(reports[0].fireCount) && reports[0].fireCount > 20)
       #expect(rig.queue.outstandingCount == 0)
     }
   }
@@ -298,7 +298,7 @@ struct FaultLayerTests {
     let found = try Self.run(["write:short=512,count=1", "write!complete:duplicate,count=1"]) {
       (rig: LayerRig) async throws in
       try await rig.write(8, count: 4, 200)
-      #expect(rig.queue.spuriousCompletionCount == 1)
+      #expect(rig.queue.counters.spuriousCompletions == 1)
       return try await rig.blocks(8, count: 4)
     }
     #expect(found == [200, 200, 200, 200])
