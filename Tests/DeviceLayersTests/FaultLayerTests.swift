@@ -230,6 +230,42 @@ struct FaultLayerTests {
     }
   }
 
+  @Test("has a list of bad blocks, all of which are good while faults are switched off")
+  func badBlocks() throws {
+    try Self.run(["read+write@3,8-9,20:EIO"]) { (rig: LayerRig) async throws in
+      func bad() async throws -> [Int] {
+        var bad: [Int] = []
+        for block in 0..<24 {
+          if try await errno({ () async throws(DeviceError) in _ = try await rig.read(block) }) != nil {
+            bad.append(block)
+          }
+        }
+        return bad
+      }
+      let before = try await bad()
+      rig.layer(FaultLayer.self).isEnabled = false
+      let during = try await bad()
+      rig.layer(FaultLayer.self).isEnabled = true
+      let after = try await bad()
+      #expect(before == [3, 8, 9, 20] && during == [] && after == before)
+    }
+  }
+
+  @Test("has the room of a thin device back from what is discarded")
+  func thinDiscard() throws {
+    try Self.run(["write:thin=1k"]) { (rig: LayerRig) async throws in
+      func write(_ block: Int) async throws -> Errno? {
+        try await errno { () async throws(DeviceError) in try await rig.write(block, 9) }
+      }
+      #expect(try await write(1) == nil)
+      #expect(try await write(2) == nil)
+      #expect(try await write(3) == .noSpace)
+      try await rig.queue.discard(at: 512, byteCount: 512)
+      #expect(try await write(3) == nil)
+      #expect(try await write(1) == .noSpace)
+    }
+  }
+
   @Test("lies about a flush: nothing below is flushed")
   func lie() throws {
     try LayerRig.run({ FaultLayer(StatisticsLayer($0), rules: [.lyingFlush]) }) { (rig: LayerRig) async throws in
