@@ -23,7 +23,10 @@ public final class DeviceStack {
     self.description = description
     do throws(Errno) {
       logFile = try description.writeLogPath.map { path throws(Errno) in try WriteLogFile(path: path) }
-    } catch { throw StackOptionError(option: .writeLog, problem: "\(description.writeLogPath ?? ""): \(error)") }
+    } catch {
+      let reason = error == .fileExists ? "is there, and is no log of writes" : "\(error)"
+      throw StackOptionError(option: .writeLog, problem: "\(description.writeLogPath ?? ""): \(reason)")
+    }
   }
 
   /// The stack over a device: the first, or the next opening of the same.

@@ -1,6 +1,7 @@
 // Writes what changes a device to a log, as it happens: entries stand in the order in which they completed, a flush where
 // it was submitted, since what it makes durable was complete then. Behind a flush that is still out entries wait.
 internal import BlockDevice
+internal import Glibc
 internal import SystemPackage
 
 /// Logs what goes through to a device.
@@ -102,15 +103,32 @@ final class WriteLogFile {
   private var entryCount: UInt64 = 0
   private(set) var error: Errno?
 
-  /// Makes the file, empty.
+  /// Makes the file, empty. Throws `EEXIST` where it would take the place of what is no log: of an image, for example.
   init(path: String) throws(Errno) {
     self.path = path
     do {
       descriptor = try FileDescriptor.open(
-        FilePath(path), .writeOnly, options: [.create, .truncate],
-        permissions: [.ownerReadWrite, .groupRead, .otherRead])
+        FilePath(path), .readWrite, options: .create, permissions: [.ownerReadWrite, .groupRead, .otherRead])
     } catch let error as Errno { throw error } catch { throw .ioError }
+    do {
+      if try Self.holdsSomethingElse(descriptor) { throw Errno.fileExists }
+      // What cannot be cut, a terminal for example, needs not be.
+      try? descriptor.resize(to: 0)
+    } catch {
+      try? descriptor.close()
+      throw error as? Errno ?? .ioError
+    }
     writeSuper()
+  }
+
+  private static func holdsSomethingElse(_ file: FileDescriptor) throws -> Bool {
+    var information = stat()
+    guard unsafe fstat(file.rawValue, &information) == 0 else { throw Errno(rawValue: errno) }
+    let kind = information.st_mode & S_IFMT
+    guard kind == S_IFREG || kind == S_IFBLK else { return false }
+    var bytes = [UInt8](repeating: 0, count: 8)
+    let count = try unsafe bytes.withUnsafeMutableBytes { unsafe try file.read(fromAbsoluteOffset: 0, into: $0) }
+    return count > 0 && bytes != Array(WriteLog.superBlock(entryCount: 0, sectorByteCount: sectorByteCount).prefix(8))
   }
   deinit {
     writeSuper()

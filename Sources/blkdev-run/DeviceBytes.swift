@@ -32,6 +32,8 @@ final class DeviceBytes: VolumeBytes {
     if stack.description.isShown { print(stackDescription(of: queue.device), to: .standardError) }
   }
 
+  deinit { queue.closeWhenIdle() }
+
   func read(at offset: UInt64, into target: inout MutableRawSpan) throws(VolumeBytesError) {
     let count = target.byteCount
     try forEachPiece("read", offset, count) { piece, inside, done throws(VolumeBytesError) in

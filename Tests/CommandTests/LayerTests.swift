@@ -212,6 +212,34 @@ struct LayerTests {
     ] { #expect(text.contains(part), "\(part) in \(text)") }
   }
 
+  @Test("strict names the request that was completed twice")
+  func strictDuplicate() throws {
+    let text = try Self.run(
+      "b --name=a --target=fs --ioengine=sim --rw=write --size=64k --image_size=4m --strict --fault=write:duplicate --seed=1"
+    )
+    #expect(text.contains(" completed twice (--strict)") && text.contains("exit 4"), "\(text)")
+    #expect(!text.contains("of bytes 0 to 0 completed twice"), "\(text)")
+  }
+
+  @Test("a write log takes the place of an older one, and of nothing else")
+  func logFile() throws {
+    let text = try Self.run(
+      """
+      b fs --write-log=hello "$image" ls /
+      cat hello
+      b fs --write-log="$image" "$image" ls /
+      e2fsck -fn "$image" >/dev/null 2>&1 && echo clean
+      b check --write-log="$image" --repair "$image" | tail -1
+      b fs --write-log=log "$image" put hello /a
+      b fs --write-log=log "$image" ls /
+      '\(FSImage.program)' replay --list log
+      """)
+    let refusal = "is there, and is no log of writes\nexit 1\n"
+    #expect(text.hasPrefix("blkdev-run: ls: --write-log: hello: \(refusal)hello\n"), "\(text)")
+    #expect(text.contains("\(refusal)clean\nexit 8\nexit 0\na\nlost+found\nexit 0\n"), "\(text)")
+    #expect(text.hasSuffix("lost+found\nexit 0\n"), "\(text)")
+  }
+
   private static let hasQemu = ExternalTool("qemu-io") != nil
 
   @Test(

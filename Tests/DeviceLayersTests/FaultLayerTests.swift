@@ -304,7 +304,9 @@ struct FaultLayerTests {
   func duplicate() throws {
     try LayerRig.run({ StrictLayer(FaultLayer($0, rules: [.duplicate])) }) { (rig: LayerRig) async throws in
       try await rig.write(8, 200)
-      #expect(rig.layer(StrictLayer.self).violations.map(\.description).first?.contains("completed twice") == true)
+      #expect(
+        rig.layer(StrictLayer.self).violations.map(\.description).first == "write of bytes 4096 to 4608 completed twice"
+      )
       #expect(rig.queue.outstandingCount == 0 && rig.queue.counters.spuriousCompletions == 0)
     }
   }
