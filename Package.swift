@@ -60,7 +60,8 @@ let package = Package(
     module(
       "Workload",
       [
-        "CLinux", "Reactor", "BlockDevice", "PageCache", "Ext2Tools", "Ext2", system, logging,
+        "CLinux", "Reactor", "BlockDevice", "DeviceLayers", "PageCache", "Ext2Format", "Ext2Tools", "Ext2", system,
+        logging,
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
     module("HostTree", ["CLinux", "Ext2", "Ext2Format", "Reactor", system]),
@@ -74,7 +75,7 @@ let package = Package(
       name: "blkdev-run",
       dependencies: [
         "CLinux", "CBlkid", "Workload", "FaultLab", "HostTree", "PageCache", "Ext2", "Ext2Format", "Ext2Tools",
-        "BlockDevice", "Reactor", system, logging,
+        "DeviceLayers", "BlockDevice", "Reactor", system, logging,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -109,8 +110,8 @@ let package = Package(
         "Workload", "LogStore", system,
       ]),
     tests("HostTreeTests", ["HostTree", "Ext2", "Support", "Workload", system]),
-    tests("WorkloadTests", ["Workload", "Ext2Tools", "Reactor", "Support", system, logging]),
-    tests("CommandTests", ["AllocationCounter", "blkdev-run", "Support", "Workload", system]),
+    tests("WorkloadTests", ["Workload", "DeviceLayers", "Ext2Tools", "Reactor", "Support", system, logging]),
+    tests("CommandTests", ["AllocationCounter", "blkdev-run", "DeviceLayers", "Support", "Workload", system]),
   ],
   swiftLanguageModes: [.v6]
 )

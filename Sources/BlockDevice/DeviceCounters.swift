@@ -1,4 +1,5 @@
-/// What a queue has dispatched to its device: requests after merging, and their bytes.
+/// What a queue has dispatched to its device, requests after merging, and their bytes; and what came back that was none of
+/// them.
 public struct DeviceCounters: Equatable, Sendable {
   /// Nothing yet.
   public init() {}
@@ -16,6 +17,8 @@ public struct DeviceCounters: Equatable, Sendable {
   public var readBytes: UInt64 = 0
   /// Bytes of the writes.
   public var writeBytes: UInt64 = 0
+  /// Completions of requests that were not at the device: it told an end twice. They change nothing.
+  public var spuriousCompletions: UInt64 = 0
 
   mutating func count(_ request: Request) {
     switch request.operation {

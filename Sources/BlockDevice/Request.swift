@@ -80,6 +80,8 @@ public protocol RequestHandler: AnyObject {
   /// Where the request stands.
   struct Flight {
     var tag: Int?
+    /// Between its start and its completion, which a device is to report once.
+    var isAtDevice = false
     var hasTimedOut = false
     var segmentCount = 0
     var transferByteCount = 0

@@ -10,8 +10,8 @@ public import Reactor
 /// By itself it lets everything through. A subclass overrides `start`, for what goes down, and `finished`, for what
 /// comes back; it may make requests of its own, whose tags follow those of the queue. Confined to a reactor.
 open class DeviceLayer: BlockDevice, CompletionSink {
-  /// The device that is wrapped.
-  public let inner: any BlockDevice
+  /// The device that is wrapped. A stack that outlives the openings of its device sets it between two of them.
+  public internal(set) var inner: any BlockDevice
   /// The queue, or the layer above.
   public var sink: (any CompletionSink)? {
     get { target }

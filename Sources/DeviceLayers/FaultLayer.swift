@@ -69,6 +69,10 @@ public final class FaultLayer: DeviceLayer {
   public var reports: [FaultReport] { triggers.reports }
   /// Logical blocks that read otherwise than they were written.
   public var damagedBlocks: [UInt64] { damage.sectors }
+  /// What those blocks read, by the byte where each begins.
+  public var damagedContents: [(offset: UInt64, bytes: [UInt8])] {
+    damage.sectors.map { (UInt64(geometry.logicalBlockSize) * $0, damage[$0] ?? []) }
+  }
   /// Forgets all damage: the blocks read as they were written.
   public func mend() { damage.removeAll() }
   /// Requests that hang.
@@ -200,6 +204,8 @@ public final class FaultLayer: DeviceLayer {
       _ = unsafe own.append(segment)
       unsafe rest -= segment.byteCount
     }
+    own.owner = request.owner
+    own.isFileData = request.isFileData
     own.context = ShortPart(request, count)
     inner.start(own)
   }
@@ -207,7 +213,8 @@ public final class FaultLayer: DeviceLayer {
   // MARK: What comes back
 
   public override func finished(_ request: Request, _ result: Int) {
-    guard let tag = request.tag else { preconditionFailure("the device told the end of a request twice") }
+    // Told twice: the queue counts such ends.
+    guard let tag = request.tag else { return tell(request, result) }
     if tag >= tagCount { return finishedOwn(request, result) }
     if isEnabled, !triggers.isEmpty || !damage.isEmpty || plans[tag] != nil {
       finish(request, request, result, tag)

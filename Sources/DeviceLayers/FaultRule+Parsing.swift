@@ -48,8 +48,8 @@ extension FaultRule {
   }
 }
 
-/// Reads the parts of a rule from left to right.
-private struct RuleScanner {
+/// Reads the parts of a rule, or of another text of that kind, from left to right.
+struct RuleScanner {
   let text: String
   private let characters: [Character]
   private var index = 0
@@ -73,7 +73,7 @@ private struct RuleScanner {
     guard skip(character) else { throw error(expectation) }
   }
   /// Characters up to one of those that end a word.
-  private mutating func word(_ ends: String) -> String {
+  mutating func word(_ ends: String) -> String {
     let start = index
     while index < characters.count, !ends.contains(characters[index]) { index += 1 }
     return String(characters[start..<index])
@@ -148,7 +148,7 @@ private struct RuleScanner {
     return number
   }
 
-  private mutating func size() throws(FaultRuleError) -> (number: UInt64, hasUnit: Bool) {
+  mutating func size() throws(FaultRuleError) -> (number: UInt64, hasUnit: Bool) {
     let start = column
     let number = try digits()
     for (unit, shift) in [("b", 0), ("k", 10), ("m", 20), ("g", 30), ("t", 40)] as [(Character, UInt64)]
@@ -202,7 +202,7 @@ private struct RuleScanner {
     return try body(&self)
   }
 
-  private mutating func positive() throws(FaultRuleError) -> Int {
+  mutating func positive() throws(FaultRuleError) -> Int {
     let start = column
     let number = try digits()
     guard number > 0, let small = Int(exactly: number), small <= 1 << 30 else {
@@ -237,7 +237,7 @@ private struct RuleScanner {
 
   // MARK: Times
 
-  private mutating func time() throws(FaultRuleError) -> UInt64 {
+  mutating func time() throws(FaultRuleError) -> UInt64 {
     let start = column
     let number = try digits()
     let unitColumn = column
@@ -257,7 +257,7 @@ private struct RuleScanner {
     return number
   }
 
-  fileprivate mutating func distribution() throws(FaultRuleError) -> TimeDistribution {
+  mutating func distribution() throws(FaultRuleError) -> TimeDistribution {
     if index < characters.count, characters[index].isNumber { return .fixed(try time()) }
     let start = column
     let name = word(":,")

@@ -131,13 +131,13 @@ public struct FaultRule: Equatable, Sendable {
   func concerns(_ operation: Operation) -> Bool { operations.isEmpty || operations.contains(operation) }
 }
 
-/// What is wrong with the text of a rule, and where.
+/// What is wrong with the text of a rule, a law of times or a model of latencies, and where.
 public struct FaultRuleError: Error, Equatable, Sendable, CustomStringConvertible {
   public let text: String
   /// The place of what is wrong, in characters from one on.
   public let column: Int
   public let expectation: String
   public var description: String {
-    "fault rule '\(text)', column \(column): expected \(expectation)"
+    "'\(text)', column \(column): expected \(expectation)"
   }
 }

@@ -47,13 +47,7 @@ public final class LatencyLayer: DeviceLayer {
   }
 
   public override var summary: String {
-    let laws = [("read", model.read), ("write", model.write), ("flush", model.flush)].compactMap { name, law in
-      law.map { "\(name) \($0)" }
-    }
-    let rates = [("requests", model.requestRate), ("bytes", model.byteRate)].compactMap { name, rate in
-      rate.map { "\($0) \(name)/s" }
-    }
-    return "latency: \((laws + rates).joined(separator: ", "))"
+    "latency: \(model)"
   }
 
   private final class Delayed: TimerHandler {
@@ -103,5 +97,55 @@ public final class LatencyLayer: DeviceLayer {
     let earliest = now > model.burstNanoseconds ? now - model.burstNanoseconds : 0
     paid = max(paid, earliest) + UInt64(Double(amount) / Double(rate) * 1e9)
     return paid > now ? paid - now : 0
+  }
+}
+
+// As it is written: `read=100us,write=lognormal:200us:0.8,rate=100m`, with fio's names for the rates; a law alone is
+// that of all operations.
+extension LatencyModel: CustomStringConvertible {
+  private static let names = "read=, write=, flush=, seek=, rate=, rate_iops= or burst="
+
+  /// Reads a model. Throws as a rule does.
+  public init(_ text: String) throws(FaultRuleError) {
+    self.init()
+    if !text.contains("=") {
+      let law = try TimeDistribution(text)
+      (read, write, flush) = (law, law, law)
+      return
+    }
+    var scanner = RuleScanner(text)
+    repeat {
+      let start = scanner.column
+      let name = scanner.word("=,")
+      guard ["read", "write", "flush", "seek", "rate", "rate_iops", "burst"].contains(name) else {
+        throw scanner.error(Self.names, at: start)
+      }
+      try scanner.expect("=", "'=' and a value")
+      switch name {
+      case "read": read = try scanner.distribution()
+      case "write": write = try scanner.distribution()
+      case "flush": flush = try scanner.distribution()
+      case "seek": seekNanosecondsPerMebibyte = try scanner.time()
+      case "burst": burstNanoseconds = try scanner.time()
+      case "rate_iops": requestRate = UInt64(try scanner.positive())
+      default:
+        let start = scanner.column
+        let rate = try scanner.size().number
+        guard rate > 0 else { throw scanner.error("a number from 1 on", at: start) }
+        byteRate = rate
+      }
+    } while scanner.skip(",")
+    guard scanner.isAtEnd else { throw scanner.error("',' and one more of \(Self.names), or the end") }
+  }
+
+  public var description: String {
+    var parts = [("read", read), ("write", write), ("flush", flush)].compactMap { name, law in
+      law.map { "\(name)=\($0)" }
+    }
+    if seekNanosecondsPerMebibyte > 0 { parts.append("seek=\(timeText(seekNanosecondsPerMebibyte))") }
+    if let byteRate { parts.append("rate=\(sizeText(byteRate))") }
+    if let requestRate { parts.append("rate_iops=\(requestRate)") }
+    if burstNanoseconds != LatencyModel().burstNanoseconds { parts.append("burst=\(timeText(burstNanoseconds))") }
+    return parts.joined(separator: ",")
   }
 }

@@ -40,6 +40,8 @@ public final class StrictLayer: DeviceLayer {
   private let writtenBlocks: BlockSet?
   private var flights: [Range<UInt64>?] = []
   private var requests: [Request?] = []
+  /// What ended last: whoever gets a request back empties it, before the device tells its end once more.
+  private var lastEnd: (request: Request, operation: Operation, range: Range<UInt64>)?
   /// What the memory of a read holds until it is filled.
   public static let poison: UInt8 = 0xDB
 
@@ -94,8 +96,12 @@ public final class StrictLayer: DeviceLayer {
 
   public override func finished(_ request: Request, _ result: Int) {
     guard let tag = request.tag, tag < tagCount, requests[tag] === request else {
+      if let lastEnd, lastEnd.request === request {
+        return report(.completedTwice(lastEnd.operation, lastEnd.range))
+      }
       return report(.completedTwice(request.operation, request.remainingRange))
     }
+    lastEnd = (request, request.operation, request.remainingRange)
     requests[tag] = nil
     flights[tag] = nil
     if request.operation != .flush, result > request.remainingByteCount {

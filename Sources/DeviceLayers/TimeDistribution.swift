@@ -66,3 +66,10 @@ func timeText(_ nanoseconds: UInt64) -> String {
   where nanoseconds >= unit && nanoseconds % unit == 0 { return "\(nanoseconds / unit)\(name)" }
   return "\(nanoseconds)ns"
 }
+
+/// A size with the largest unit that loses nothing.
+func sizeText(_ byteCount: UInt64) -> String {
+  for (shift, name) in [(40, "t"), (30, "g"), (20, "m"), (10, "k")] as [(UInt64, String)]
+  where byteCount > 0 && byteCount % (1 << shift) == 0 { return "\(byteCount >> shift)\(name)" }
+  return "\(byteCount)"
+}

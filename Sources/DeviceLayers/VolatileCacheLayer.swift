@@ -30,6 +30,7 @@ public final class VolatileCacheLayer: DeviceLayer {
     public let bytes: [UInt8]
     /// Its number among all of them.
     public let number: UInt64
+    fileprivate var isFileData = false
     fileprivate var isDestaging = false
     /// The medium has refused it: it stays until somebody waits for it again.
     fileprivate var hasFailed = false
@@ -46,6 +47,8 @@ public final class VolatileCacheLayer: DeviceLayer {
   }
 
   private static let ownRequestLimit = 16
+  /// Of how many of the oldest that may be destaged one is chosen: to look at all would cost the square of their number.
+  private static let choiceCount = 64
 
   /// A cache of that many bytes. `seed` decides what is destaged first.
   public init(_ inner: any BlockDevice, capacity: Int, seed: UInt64 = 1) {
@@ -54,7 +57,7 @@ public final class VolatileCacheLayer: DeviceLayer {
     super.init(inner)
   }
 
-  public override var summary: String { "volatile cache of \(capacity) bytes" }
+  public override var summary: String { "volatile cache of \(sizeText(UInt64(capacity)))" }
   /// Writes that a power cut now would take, oldest first.
   public var unflushed: [CachedWrite] { writes }
 
@@ -89,7 +92,7 @@ public final class VolatileCacheLayer: DeviceLayer {
       writes.append(
         CachedWrite(
           operation: request.operation, range: request.remainingRange,
-          bytes: request.operation == .write ? request.gather() : [], number: clock))
+          bytes: request.operation == .write ? request.gather() : [], number: clock, isFileData: request.isFileData))
       if request.isFUA {
         forced[clock] = request
         let needed = closure(of: clock)
@@ -122,11 +125,15 @@ public final class VolatileCacheLayer: DeviceLayer {
     let horizon = flushes.filter { !$0.isIssued }.map(\.horizon).max() ?? 0
     var excess = writes.reduce(-capacity) { $0 + ($1.isDestaging ? 0 : $1.bytes.count) }
     while let place = idle.last {
-      let ready = writes.indices.filter { index in
+      var ready: [Int] = []
+      for index in writes.indices {
         let write = writes[index]
-        return !write.isDestaging && !write.hasFailed
-          && (write.number <= horizon || needed.contains(write.number) || excess > 0)
-          && !writes[..<index].contains { $0.range.overlaps(write.range) }
+        guard !write.isDestaging, !write.hasFailed,
+          write.number <= horizon || needed.contains(write.number) || excess > 0,
+          !writes[..<index].contains(where: { $0.range.overlaps(write.range) })
+        else { continue }
+        ready.append(index)
+        if ready.count == Self.choiceCount { break }
       }
       guard !ready.isEmpty else { break }
       idle.removeLast()
@@ -158,6 +165,7 @@ public final class VolatileCacheLayer: DeviceLayer {
     } else {
       own.prepareOwn(write.operation, at: write.range.lowerBound, byteCount: write.range.count)
     }
+    own.isFileData = write.isFileData
     own.context = Destaged(buffer, place, write.number)
     inner.start(own)
   }

@@ -6,6 +6,7 @@
 // All numbers are little-endian; sectors count blocks of the size that the super block says.
 
 internal import BlockDevice
+public import SystemPackage
 
 /// One entry of a log.
 public struct WriteLogEntry: Equatable, Sendable {
@@ -44,15 +45,112 @@ public struct WriteLogEntry: Equatable, Sendable {
   }
 }
 
-/// Why bytes are no log.
+extension WriteLogEntry {
+  /// As a log has it: a block of the log, and then the data.
+  func bytes(sectorByteCount: Int) -> [UInt8] {
+    let isMark = flags.contains(.mark)
+    let inside = isMark ? Array(data.prefix(sectorByteCount - WriteLog.headerByteCount)) : []
+    let numbers = [sector, isMark ? 0 : sectorCount, flags.rawValue, UInt64(inside.count)]
+    return block(numbers, inside, sectorByteCount) + (isMark ? [] : data)
+  }
+}
+
+private func block(_ numbers: [UInt64], _ data: [UInt8], _ byteCount: Int) -> [UInt8] {
+  var block: [UInt8] = []
+  block.reserveCapacity(byteCount)
+  for number in numbers {
+    for shift in 0..<8 { block.append(UInt8(truncatingIfNeeded: number >> UInt64(8 * shift))) }
+  }
+  block += data
+  block += [UInt8](repeating: 0, count: byteCount - block.count)
+  return block
+}
+
+/// Why bytes are no log, or cannot be read.
 public enum WriteLogError: Error, Equatable, Sendable, CustomStringConvertible {
   /// There is no super block of a log, or of another version.
   case notALog(why: String)
+  /// The log cannot be read, or what it is replayed onto cannot be written.
+  case io(Errno)
   public var description: String {
     switch self {
     case .notALog(let why): "not a log of writes: \(why)"
+    case .io(let errno): "\(errno)"
     }
   }
+}
+
+/// Reads a log entry by entry, from wherever it is. No number in it is believed before it is compared with the bytes there
+/// are, and no data is read: it is told where that stands.
+public struct WriteLogReader {
+  /// Bytes of a block of the log.
+  public let sectorByteCount: Int
+  /// How many entries the super block says there are.
+  public let entryCount: UInt64
+  /// How many were read.
+  public private(set) var readCount: UInt64 = 0
+  /// Where the log was cut off, and how many entries it should have had; nil: it is whole as far as it was read.
+  public private(set) var truncation: (byteOffset: UInt64, expectedCount: UInt64)?
+  private let byteCount: UInt64
+  private let read: (UInt64, Int) throws(Errno) -> [UInt8]
+  private var offset: UInt64
+
+  /// A log of that many bytes; `read` gets some of them, by offset and count.
+  public init(byteCount: UInt64, read: @escaping (UInt64, Int) throws(Errno) -> [UInt8]) throws(WriteLogError) {
+    self.byteCount = byteCount
+    self.read = read
+    let size = WriteLog.headerByteCount
+    guard byteCount >= UInt64(size) else { throw .notALog(why: "too short for a super block") }
+    let bytes = try Self.read(read, 0, size)
+    guard number(bytes, 0) == WriteLog.magic else { throw .notALog(why: "no magic number") }
+    guard number(bytes, 8) == WriteLog.version else { throw .notALog(why: "version \(number(bytes, 8)), not 1") }
+    // The size has 32 bits.
+    let sector = number(bytes, 24) & 0xFFFF_FFFF
+    guard sector >= 512, sector <= 65536, sector & (sector - 1) == 0 else {
+      throw .notALog(why: "blocks of \(sector) bytes")
+    }
+    sectorByteCount = Int(sector)
+    entryCount = number(bytes, 16)
+    offset = sector
+  }
+
+  /// The next entry, and where in the log its data stands; a mark has its name. Nil at the end, or where the log was cut off.
+  public mutating func next() throws(WriteLogError) -> (entry: WriteLogEntry, data: Range<UInt64>)? {
+    guard readCount < entryCount, truncation == nil else { return nil }
+    let sector = UInt64(sectorByteCount)
+    truncation = (offset, entryCount)
+    guard offset <= byteCount, byteCount - offset >= sector else { return nil }
+    let header = try Self.read(read, offset, sectorByteCount)
+    var entry = WriteLogEntry(
+      WriteLogEntry.Flags(rawValue: number(header, 16)), sector: number(header, 0), sectorCount: number(header, 8))
+    let inside = number(header, 24)
+    var data = offset + sector..<offset + sector
+    if entry.flags.contains(.mark) {
+      guard inside <= sector - UInt64(WriteLog.headerByteCount) else { return nil }
+      entry.data = Array(header[WriteLog.headerByteCount..<WriteLog.headerByteCount + Int(inside)])
+    } else if !entry.flags.contains(.discard) {
+      guard entry.sectorCount <= (byteCount - data.lowerBound) / sector else { return nil }
+      data = data.lowerBound..<data.lowerBound + entry.sectorCount * sector
+    }
+    truncation = nil
+    offset = data.upperBound
+    readCount += 1
+    return (entry, data)
+  }
+
+  private static func read(
+    _ read: (UInt64, Int) throws(Errno) -> [UInt8], _ offset: UInt64, _ count: Int
+  ) throws(WriteLogError) -> [UInt8] {
+    let bytes: [UInt8]
+    do throws(Errno) { bytes = try read(offset, count) } catch { throw .io(error) }
+    // The file has become shorter meanwhile.
+    guard bytes.count == count else { throw .io(.ioError) }
+    return bytes
+  }
+}
+
+private func number(_ bytes: [UInt8], _ offset: Int) -> UInt64 {
+  (0..<8).reduce(0) { $0 | UInt64(bytes[offset + $1]) << UInt64(8 * $1) }
 }
 
 /// A log of writes in memory.
@@ -78,63 +176,27 @@ public struct WriteLog: Equatable, Sendable {
 
   /// The log as a file holds it.
   public var bytes: [UInt8] {
-    var bytes = block([Self.magic, Self.version, UInt64(entries.count), UInt64(sectorByteCount)], [])
-    for entry in entries {
-      let isMark = entry.flags.contains(.mark)
-      let inside = isMark ? Array(entry.data.prefix(sectorByteCount - Self.headerByteCount)) : []
-      bytes += block(
-        [entry.sector, isMark ? 0 : entry.sectorCount, entry.flags.rawValue, UInt64(inside.count)], inside)
-      if !isMark { bytes += entry.data }
+    entries.reduce(into: Self.superBlock(entryCount: UInt64(entries.count), sectorByteCount: sectorByteCount)) {
+      $0 += $1.bytes(sectorByteCount: sectorByteCount)
     }
-    return bytes
   }
 
-  private func block(_ numbers: [UInt64], _ data: [UInt8]) -> [UInt8] {
-    var block: [UInt8] = []
-    block.reserveCapacity(sectorByteCount)
-    for number in numbers {
-      for shift in 0..<8 { block.append(UInt8(truncatingIfNeeded: number >> UInt64(8 * shift))) }
-    }
-    block += data
-    block += [UInt8](repeating: 0, count: sectorByteCount - block.count)
-    return block
+  static func superBlock(entryCount: UInt64, sectorByteCount: Int) -> [UInt8] {
+    block([magic, version, entryCount, UInt64(sectorByteCount)], [], sectorByteCount)
   }
 
   /// Reads a log. One that is cut off is read up to there; see `truncation`. No number in it is believed before it is
   /// compared with the bytes there are.
   public init(bytes: [UInt8]) throws(WriteLogError) {
-    func number(_ offset: Int) -> UInt64 {
-      (0..<8).reduce(0) { $0 | UInt64(bytes[offset + $1]) << UInt64(8 * $1) }
+    var reader = try WriteLogReader(byteCount: UInt64(bytes.count)) { offset, count throws(Errno) in
+      Array(bytes[Int(offset)..<Int(offset) + count])
     }
-    guard bytes.count >= Self.headerByteCount else { throw .notALog(why: "too short for a super block") }
-    guard number(0) == Self.magic else { throw .notALog(why: "no magic number") }
-    guard number(8) == Self.version else { throw .notALog(why: "version \(number(8)), not 1") }
-    // The size has 32 bits.
-    let size = number(24) & 0xFFFF_FFFF
-    guard size >= 512, size <= 65536, size & (size - 1) == 0 else { throw .notALog(why: "blocks of \(size) bytes") }
-    sectorByteCount = Int(size)
-    let count = number(16)
-    var offset = sectorByteCount
-    while UInt64(entries.count) < count {
-      guard offset <= bytes.count - sectorByteCount else { break }
-      var entry = WriteLogEntry(
-        WriteLogEntry.Flags(rawValue: number(offset + 16)), sector: number(offset), sectorCount: number(offset + 8))
-      let inside = number(offset + 24)
-      var next = offset + sectorByteCount
-      if entry.flags.contains(.mark) {
-        guard inside <= UInt64(sectorByteCount - Self.headerByteCount) else { break }
-        let start = offset + Self.headerByteCount
-        entry.data = Array(bytes[start..<start + Int(inside)])
-      } else if !entry.flags.contains(.discard), entry.sectorCount > 0 {
-        guard entry.sectorCount <= UInt64((bytes.count - next) / sectorByteCount) else { break }
-        let end = next + Int(entry.sectorCount) * sectorByteCount
-        entry.data = Array(bytes[next..<end])
-        next = end
-      }
+    sectorByteCount = reader.sectorByteCount
+    while case (var entry, let data)? = try reader.next() {
+      if !data.isEmpty { entry.data = Array(bytes[Int(data.lowerBound)..<Int(data.upperBound)]) }
       entries.append(entry)
-      offset = next
     }
-    if UInt64(entries.count) < count { truncation = (offset, count) }
+    truncation = reader.truncation.map { (Int($0.byteOffset), $0.expectedCount) }
   }
 
   // MARK: Replay

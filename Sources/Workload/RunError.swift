@@ -1,4 +1,5 @@
 package import BlockDevice
+package import DeviceLayers
 package import Ext2
 package import Ext2Tools
 internal import SystemPackage
@@ -19,6 +20,8 @@ package enum RunError: Error, Sendable {
   case device(DeviceError)
   /// The volume could not be mounted, or its files not be opened or laid out. `image` is the user's, or nil.
   case volume(Ext2Error, image: String?)
+  /// The layers around a device could not be made.
+  case layers(StackOptionError)
   /// A job does not fit the device: its block size, or its size.
   case unfit(job: String, reason: String)
   /// Nothing could move any more, in simulation: what each task waited for.
@@ -28,7 +31,7 @@ package enum RunError: Error, Sendable {
   package var exitCode: ExitCode {
     switch self {
     case .missingTool, .toolFailed, .file, .scratchImage, .scratchVolume(.bytes): .environment
-    case .device, .unfit, .volume, .scratchVolume: .jobError
+    case .device, .layers, .unfit, .volume, .scratchVolume: .jobError
     case .deadlock: .invariantFailed
     }
   }
@@ -52,6 +55,7 @@ extension RunError: CustomStringConvertible {
     case .scratchImage(let error): "the scratch image: \(error)"
     case .scratchVolume(let error): "the scratch image: \(error)"
     case .device(let error): "\(error)"
+    case .layers(let error): "\(error)"
     case .volume(let error, let image): "\(image ?? "the scratch image"): \(error)"
     case .unfit(let job, let reason): "job \(job): \(reason)"
     case .deadlock(let waits): waits

@@ -8,7 +8,8 @@ struct BlkdevRun: ParsableCommand {
     commandName: "blkdev-run",
     abstract: "Runs workloads on block devices and on ext2 volumes, and judges what is left.",
     subcommands: [
-      RunVerb.self, MkfsVerb.self, CheckVerb.self, FSVerb.self, ExploreVerb.self, CrashVerb.self, SweepVerb.self,
+      RunVerb.self, MkfsVerb.self, CheckVerb.self, FSVerb.self, ReplayVerb.self, ExploreVerb.self, CrashVerb.self,
+      SweepVerb.self,
     ],
     defaultSubcommand: RunVerb.self)
 
@@ -29,7 +30,8 @@ struct BlkdevRun: ParsableCommand {
     let arguments = isOurs ? [arguments[1], "--help"] : arguments
     let first = arguments.first ?? ""
     let isVerb = first == "help" || configuration.subcommands.contains { verb in verb._commandName == first }
-    var command = try parseAsRoot(isVerb ? arguments : ["run"] + arguments)
+    let words = first == "check" || first == "mkfs" ? LayerOptions.completed(arguments) : arguments
+    var command = try parseAsRoot(isVerb ? words : ["run"] + words)
     try command.run()
   }
 

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import BlockDevice
 internal import CLinux
+internal import DeviceLayers
 internal import Ext2Tools
 internal import Glibc
 internal import SystemPackage
@@ -35,6 +36,7 @@ struct CheckVerb: ParsableCommand {
     name: [.customShort("B"), .long], help: "Bytes of a block, to go with --superblock; all are tried otherwise.",
     transform: bytes)
   var blockSize: UInt64?
+  @OptionGroup(title: "Layers over the image (their time is virtual: delays cost none)") var layers: LayerOptions
   @Argument(help: "The image file or block device.") var image: String
 
   func validate() throws {
@@ -48,6 +50,7 @@ struct CheckVerb: ParsableCommand {
     if repair && superblock != nil {
       throw ValidationError("--repair works from the primary superblock; e2fsck can replace it by a copy")
     }
+    _ = try layers.description()
     // Where the environment's time is none, that is said before the image is opened.
     if repair { _ = try GivenTime.seconds() }
   }
@@ -72,18 +75,29 @@ struct CheckVerb: ParsableCommand {
         }
         progress.show("\(Int(done * 100)) %")
       }
-      try perform(file, report, progress, show)
+      let description = try layers.description()
+      if description.isEmpty {
+        try perform(file, report, progress, show)
+      } else {
+        let layered = try LayeredImage(description, image: image)
+        defer { _ = layered.end(isWritable: repair) }
+        let bytes = try layered.bytes(file, isWritable: repair)
+        try perform(bytes, report, progress, show)
+      }
     } catch let failure as CheckFailure {
       try report.end(failure)
     } catch let error as DeviceError {
       try report.end("\(error)")
+    } catch let error as ValidationError {
+      // What can be told only here is told like an error of the image, without the usage.
+      try report.end(error.message)
     } catch let error as VolumeBytesError {
       try report.end("\(image): \(error)")
     }
   }
 
   private func perform(
-    _ file: FileBytes, _ report: CheckPrinter, _ progress: WorkProgress, _ show: @escaping (Double) -> Void
+    _ file: any VolumeBytes, _ report: CheckPrinter, _ progress: WorkProgress, _ show: @escaping (Double) -> Void
   ) throws {
     var options = VolumeChecker.Options()
     options.superblock = superblock

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import BlockDevice
 internal import CBlkid
 internal import CLinux
+internal import DeviceLayers
 internal import Ext2Tools
 internal import Glibc
 internal import HostTree
@@ -32,7 +33,14 @@ struct MkfsVerb: ParsableCommand {
     name: [.customShort("d"), .long],
     help: "Copy what is in this directory into the volume, as fs import does, owners, times and attributes included.")
   var fromDirectory: String?
+  @OptionGroup(title: "Layers over the image (their time is virtual: delays cost none)") var layers: LayerOptions
   @Argument(help: "The image file or block device; a file that does not exist needs --size.") var image: String
+
+  func validate() throws {
+    if try !layers.description().isEmpty, fromDirectory != nil {
+      throw ValidationError("--from-directory (-d) goes without layers: make the volume, then use fs import with them")
+    }
+  }
 
   func run() throws {
     // A signal ends it between two groups, so that no half-made file is left behind.
@@ -98,11 +106,24 @@ struct MkfsVerb: ParsableCommand {
       }
       let progress = WorkProgress(isShown: !quiet)
       defer { progress.clear() }
-      try plan.write(to: bytes, isZeroed: isZeroed, writesTables: options.writesTables) { done in
+      func show(_ done: UInt32) -> Bool {
         progress.show("\(done) of \(plan.groupCount) groups")
         return !interruption.hasCome
       }
-      try bytes.synchronize()
+      let description = try layers.description()
+      if description.isEmpty {
+        try plan.write(to: bytes, isZeroed: isZeroed, writesTables: options.writesTables, progress: show)
+        try bytes.synchronize()
+      } else {
+        let layered = try LayeredImage(description, image: image)
+        var isDone = false
+        defer { if !isDone { _ = layered.end(isWritable: true) } }
+        let target = try layered.bytes(bytes, isWritable: true)
+        try plan.write(to: target, isZeroed: isZeroed, writesTables: options.writesTables, progress: show)
+        try target.synchronize()
+        isDone = true
+        if !layered.end(isWritable: true) { throw ArgumentParser.ExitCode(1) }
+      }
     } catch {
       if existing == nil { _ = unsafe unlink(image) }
       throw error

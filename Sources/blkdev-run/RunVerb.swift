@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CLinux
+internal import DeviceLayers
 internal import Logging
 internal import SystemPackage
 internal import Workload
@@ -23,8 +24,11 @@ struct RunVerb: ParsableCommand {
     let progress = ProgressPrinter()
     var show: (@Sendable (ProgressLine) -> Void)?
     if let progress { show = { line in progress.show(line) } }
+    var showStack: (@Sendable (String) -> Void)?
+    if plan.options.stack.isShown { showStack = { stack in print(stack, to: .standardError) } }
     let control = RunControl(
-      logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show)
+      logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show,
+      onStack: showStack)
     let status = interruption.wait(for: control) { () async -> Int32 in
       let code: Workload.ExitCode = await perform(plan, control, output, progress)
       return code.rawValue
@@ -35,7 +39,7 @@ struct RunVerb: ParsableCommand {
   /// The plan that the arguments describe; nil when they only ask for the help or the version, which is printed.
   private func readPlan() throws -> WorkloadPlan? {
     do {
-      let parsed = try RunArguments(arguments)
+      var parsed = try RunArguments(arguments)
       if parsed.wantsHelp {
         print(JobHelp.text, to: .standardOutput, terminator: "")
         return nil
@@ -43,6 +47,9 @@ struct RunVerb: ParsableCommand {
       if parsed.wantsVersion {
         print("blkdev-run \(Version.current)", to: .standardOutput)
         return nil
+      }
+      do { parsed.options.stack = try StackDescription(parsed.layers, readText: readText) } catch {
+        throw ended(.usage, "\(error)")
       }
       var files: [JobFile] = []
       for path in parsed.jobFiles {
@@ -73,6 +80,7 @@ private func perform(
   do {
     let report = try await WorkloadRunner.run(plan, control: control)
     progress?.clear()
+    for line in report.layers?.lines ?? [] { print("blkdev-run: \(line)", to: .standardError) }
     let text =
       switch plan.options.outputFormat {
       case .normal: NormalReport.text(report)

@@ -230,6 +230,42 @@ struct FaultLayerTests {
     }
   }
 
+  @Test("has a list of bad blocks, all of which are good while faults are switched off")
+  func badBlocks() throws {
+    try Self.run(["read+write@3,8-9,20:EIO"]) { (rig: LayerRig) async throws in
+      func bad() async throws -> [Int] {
+        var bad: [Int] = []
+        for block in 0..<24 {
+          if try await errno({ () async throws(DeviceError) in _ = try await rig.read(block) }) != nil {
+            bad.append(block)
+          }
+        }
+        return bad
+      }
+      let before = try await bad()
+      rig.layer(FaultLayer.self).isEnabled = false
+      let during = try await bad()
+      rig.layer(FaultLayer.self).isEnabled = true
+      let after = try await bad()
+      #expect(before == [3, 8, 9, 20] && during == [] && after == before)
+    }
+  }
+
+  @Test("has the room of a thin device back from what is discarded")
+  func thinDiscard() throws {
+    try Self.run(["write:thin=1k"]) { (rig: LayerRig) async throws in
+      func write(_ block: Int) async throws -> Errno? {
+        try await errno { () async throws(DeviceError) in try await rig.write(block, 9) }
+      }
+      #expect(try await write(1) == nil)
+      #expect(try await write(2) == nil)
+      #expect(try await write(3) == .noSpace)
+      try await rig.queue.discard(at: 512, byteCount: 512)
+      #expect(try await write(3) == nil)
+      #expect(try await write(1) == .noSpace)
+    }
+  }
+
   @Test("lies about a flush: nothing below is flushed")
   func lie() throws {
     try LayerRig.run({ FaultLayer(StatisticsLayer($0), rules: [.lyingFlush]) }) { (rig: LayerRig) async throws in
@@ -268,9 +304,42 @@ struct FaultLayerTests {
   func duplicate() throws {
     try LayerRig.run({ StrictLayer(FaultLayer($0, rules: [.duplicate])) }) { (rig: LayerRig) async throws in
       try await rig.write(8, 200)
-      #expect(rig.layer(StrictLayer.self).violations.map(\.description).first?.contains("completed twice") == true)
+      #expect(
+        rig.layer(StrictLayer.self).violations.map(\.description).first == "write of bytes 4096 to 4608 completed twice"
+      )
+      #expect(rig.queue.outstandingCount == 0 && rig.queue.counters.spuriousCompletions == 0)
+    }
+  }
+
+  @Test(
+    "that tells an end twice is caught by the queue, which counts it, and goes on with the same tags",
+    arguments: ["any:duplicate", "any!complete:duplicate"])
+  func duplicateAtQueue(rule: String) throws {
+    try Self.run([rule]) { (rig: LayerRig) async throws in
+      for round in 0..<20 {
+        let byte = UInt8(100 + round)
+        await withTaskGroup(of: Void.self) { group in
+          for block in 0..<12 { group.addTask { try? await rig.write(2 * block, byte) } }
+        }
+        let found = try await rig.blocks(4, count: 1)
+        #expect(found == [byte])
+      }
+      try await rig.queue.flush()
+      let reports = rig.layer(FaultLayer.self).reports
+      #expect(rig.queue.counters.spuriousCompletions == UInt64(reports[0].fireCount) && reports[0].fireCount > 20)
       #expect(rig.queue.outstandingCount == 0)
     }
+  }
+
+  @Test("that tells a short transfer twice does not make the queue leave bytes out")
+  func duplicateOfShort() throws {
+    let found = try Self.run(["write:short=512,count=1", "write!complete:duplicate,count=1"]) {
+      (rig: LayerRig) async throws in
+      try await rig.write(8, count: 4, 200)
+      #expect(rig.queue.counters.spuriousCompletions == 1)
+      return try await rig.blocks(8, count: 4)
+    }
+    #expect(found == [200, 200, 200, 200])
   }
 }
 

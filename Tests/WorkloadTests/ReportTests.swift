@@ -77,7 +77,9 @@ struct JSONReportTests {
     #expect(blkdev["writeback"]?["mean_batch_bytes"] == .number("136533"))
     #expect(blkdev["writeback"]?["stale_batches"] == .number("3"))
     #expect(
-      blkdev["device"]?.keys == ["reads", "writes", "flushes", "discards", "read_bytes", "write_bytes"])
+      blkdev["device"]?.keys == [
+        "reads", "writes", "flushes", "discards", "read_bytes", "write_bytes", "spurious_completions",
+      ])
     #expect(blkdev["latency_ns"]?["truncate"]?.keys == ["p50", "p99", "p999", "max"])
     #expect(blkdev["latency_ns"]?["read"]?["p50"] == .number("53000"))
     #expect(blkdev["latency_ns"]?["read"]?["p999"] == .number("102900"))

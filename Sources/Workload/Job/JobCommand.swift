@@ -1,3 +1,4 @@
+internal import DeviceLayers
 internal import Ext2
 internal import PageCache
 
@@ -7,7 +8,8 @@ extension WorkloadPlan {
   /// Reading them gives the same jobs, whatever became of the job file. Where the report goes, and whether the image is
   /// kept, is no part of the load.
   package var arguments: [String] {
-    (options.ignoresCookie ? ["--\(RunOptions.Flag.unsafeIgnoreCookie.rawValue)"] : []) + jobs.flatMap(\.arguments)
+    (options.ignoresCookie ? ["--\(RunOptions.Flag.unsafeIgnoreCookie.rawValue)"] : []) + options.stack.arguments
+      + jobs.flatMap(\.arguments)
   }
 
   /// The command to type, quoted for a shell.

@@ -9,6 +9,8 @@ package enum JobError: Error, Sendable, Equatable {
   case unknownOption(String, nearest: String?, at: SourceLocation)
   /// An option of fio that is not supported here, which is another mistake than a misspelt one.
   case knownToFioOnly(String, at: SourceLocation)
+  /// An option of the run as a whole in a job file.
+  case onlyOnCommandLine(String, at: SourceLocation)
   /// An option whose value cannot be read, or is outside what the option allows.
   case badValue(option: String, value: String, ValueProblem, at: SourceLocation)
   /// Options that are right one by one and contradict each other in this job.
@@ -93,6 +95,8 @@ extension JobError: CustomStringConvertible {
       return "\(location): \(shown(name)): unknown option\(hint)"
     case .knownToFioOnly(let name, let location):
       return "\(location): \(name): known to fio, not supported here yet"
+    case .onlyOnCommandLine(let name, let location):
+      return "\(location): \(name): stands on the command line only, as --\(name)"
     case .badValue(let option, let value, let problem, let location):
       return "\(location): \(option): '\(shown(value))': \(problem)"
     case .contradiction(let job, let option, let problem, let location):

@@ -1,3 +1,5 @@
+internal import DeviceLayers
+
 /// The help of `run`, made from the tables that also drive parsing.
 package enum JobHelp {
   /// The whole text, with lines of at most 100 columns, ending with a newline.
@@ -6,6 +8,7 @@ package enum JobHelp {
       usage: blkdev-run [run] [OPTION]… JOBFILE…
              blkdev-run [run] [OPTION]… --name=JOB [OPTION]… [--name=JOB [OPTION]…]…
              blkdev-run fs IMAGE VERB …     (look at and change files of an image; blkdev-run fs help)
+             blkdev-run replay LOG IMAGE    (a log of writes; has its own --help)
              blkdev-run explore [OPTION]…   (a volume in simulation, seed by seed; has its own --help)
 
       An option is --key=value or --key value; a boolean alone means 1. Job files are fio's: sections, and
@@ -27,6 +30,12 @@ package enum JobHelp {
       let unit = flag.kind == .boolean ? "" : "=" + (flag == .output ? "FILE" : flag.kind.unit)
       text += entry("--\(flag.rawValue)\(unit)", flag.help)
     }
+    text += "\nThe layers around each device, in this order below its queue: strict, faults, cache, latency, log:\n"
+    for option in StackOption.allCases {
+      let value = option.valueName.map { option.valueIsOptional ? "[=\($0)]" : "=\($0)" } ?? ""
+      text += entry("--\(option.rawValue)\(value)", option.help)
+    }
+    text += "\n"
     text += entry("--help", "print this")
     text += entry("--version", "print the version")
     text += """

@@ -37,8 +37,8 @@ extension JobOption {
       "a Linux file through libaio, memory, nothing, or the simulated reactor and disk"),
     JobOption(.direct, .boolean, default: "0", "open the backing file or the image with O_DIRECT"),
     JobOption(
-      .randomSeed, .integer(0...UInt64.max),
-      "seed of everything that is drawn; without it a new one, which the report names"),
+      .randomSeed, .integer(0...UInt64.max), aliases: ["seed"],
+      "seed of everything that is drawn (--seed is the same); without it a new one, which the report names"),
     JobOption(.noRandomMap, .boolean, default: "0", "random offsets may repeat before all have been used"),
     JobOption(.fsync, .integer(0...UInt64(UInt32.max)), default: "0", "fsync after every N writes; 0: never"),
     JobOption(.fdatasync, .integer(0...UInt64(UInt32.max)), default: "0", "fdatasync after every N writes; 0: never"),

@@ -62,7 +62,7 @@ package struct JobOption: Sendable {
   }
 
   package let name: Name
-  /// Other spellings that fio has for it.
+  /// Other spellings: fio's, and `seed`, which is the name of the seed in every verb.
   package let aliases: [String]
   package let kind: Kind
   /// The value when nobody gives one, written as a user would; nil when there is none, or when it depends on others.

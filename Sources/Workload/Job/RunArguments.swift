@@ -1,3 +1,5 @@
+package import DeviceLayers
+
 /// The arguments of `blkdev-run run`, read but not yet joined with the job files they name.
 ///
 ///     [OPTION]… JOBFILE…                     options override every section of every file
@@ -15,6 +17,9 @@ package struct RunArguments: Sendable, Equatable {
   package var common: [JobSetting] = []
   /// One list of options for each `--name`, which is the first of them.
   package var jobs: [[JobSetting]] = []
+  /// The options that describe the layers around each device, in their order. They name files, which are the caller's to
+  /// read: `options.stack` comes from them.
+  package var layers: [StackSetting] = []
 
   /// Reads the arguments, without the program's name and the verb.
   ///
@@ -50,6 +55,9 @@ package struct RunArguments: Sendable, Equatable {
   /// only what could be its value, so that a job file may follow it.
   private static func takeValue(of key: String, from rest: inout ArraySlice<String>) -> String? {
     guard let next = rest.first, !next.hasPrefix("--") else { return nil }
+    if let option = StackOption(rawValue: key) {
+      return option.valueName == nil || option.valueIsOptional ? nil : rest.removeFirst()
+    }
     let kind = RunOptions.Flag(rawValue: key)?.kind ?? JobOption.named(key)?.kind
     switch kind {
     case nil: return nil
@@ -69,13 +77,16 @@ package struct RunArguments: Sendable, Equatable {
   }
 
   /// Names that are options beside a job's.
-  private static let otherNames = RunOptions.Flag.allCases.map(\.rawValue) + ["help", "version"]
+  private static let otherNames =
+    RunOptions.Flag.allCases.map(\.rawValue) + StackOption.allCases.map(\.rawValue) + ["help", "version"]
 
   private mutating func take(_ key: String, _ text: String?) throws(JobError) {
     if key == "help" {
       wantsHelp = true
     } else if key == "version" {
       wantsVersion = true
+    } else if let option = StackOption(rawValue: key) {
+      layers.append(StackSetting(option, text))
     } else if let flag = RunOptions.Flag(rawValue: key) {
       do throws(ValueProblem) {
         try options.set(flag, to: flag.kind.parse(text))
@@ -111,6 +122,8 @@ package struct RunOptions: Sendable, Equatable {
   package var keepsImage = false
   /// For experiments: dispatch a write batch without comparing its validity cookie. Loses data.
   package var ignoresCookie = false
+  /// The layers around each device of the run.
+  package var stack = StackDescription()
 
   /// The options beside a job's. They stand on the command line only.
   package enum Flag: String, CaseIterable, Sendable {

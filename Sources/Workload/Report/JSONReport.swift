@@ -1,3 +1,5 @@
+internal import DeviceLayers
+
 /// A run as one JSON document: `{"blkdev": {…}}`, keys always in the same order, absent where they do not apply.
 package enum JSONReport {
   /// The document, ending with a newline.
@@ -26,6 +28,7 @@ package enum JSONReport {
       "ops": perOperation(report.operations, JSONValue.unsigned),
       "writeback": report.writeback.map(writeback),
       "device": report.device.map(device),
+      "layers": report.layers.map(layers),
       "latency_ns": perOperation(report.latencies, latency),
       "verify": report.verify.map { .members(["bytes": .unsigned($0.bytes), "mismatches": .unsigned($0.mismatches)]) },
       "e2fsck": report.e2fsckExit.map { .members(["exit": .signed(Int64($0))]) },
@@ -64,6 +67,24 @@ package enum JSONReport {
       "discards": .unsigned(figures.discards),
       "read_bytes": .unsigned(figures.readBytes),
       "write_bytes": .unsigned(figures.writeBytes),
+      "spurious_completions": .unsigned(figures.spuriousCompletions),
+    ])
+  }
+
+  private static func layers(_ report: StackReport) -> JSONValue {
+    .members([
+      "rules": .array(
+        report.rules.map { rule in
+          .members([
+            "rule": .string(rule.rule.text),
+            "matched": .unsigned(UInt64(rule.matchCount)),
+            "fired": .unsigned(UInt64(rule.fireCount)),
+          ])
+        }),
+      "hanging_requests": .unsigned(UInt64(report.heldCount)),
+      "lost_writes": .unsigned(UInt64(report.lostWriteCount)),
+      "lost_bytes": .unsigned(report.lostByteCount),
+      "violations": .unsigned(UInt64(report.violationCount)),
     ])
   }
 

@@ -1,3 +1,5 @@
+internal import DeviceLayers
+
 /// A run in fio's shape: a block a job, a summary a group, and behind them what fio has no words for: writeback, the
 /// device, the verdicts, and how to get the same run again.
 package enum NormalReport {
@@ -9,6 +11,7 @@ package enum NormalReport {
     lines.append("")
     if let figures = report.writeback { lines += writeback(figures) }
     if let figures = report.device { lines += device(figures) }
+    if let report = report.layers { lines += layers(report) }
     if let bytes = report.peakMemoryBytes { lines.append("Memory: peak=\(bytesText(bytes))") }
     lines += verdict(report)
     lines.append("Seed: \(report.seed)")
@@ -102,7 +105,13 @@ package enum NormalReport {
       "  reads=\(figures.reads) (\(bytesText(figures.readBytes))), "
         + "writes=\(figures.writes) (\(bytesText(figures.writeBytes))), flushes=\(figures.flushes), "
         + "discards=\(figures.discards)",
-    ]
+    ] + (figures.spuriousCompletions > 0 ? ["  spurious completions=\(figures.spuriousCompletions)"] : [])
+  }
+
+  private static func layers(_ report: StackReport) -> [String] {
+    report.rules.isEmpty
+      ? []
+      : ["Faults:"] + report.rules.map { "  \($0.rule.text): matched=\($0.matchCount), fired=\($0.fireCount)" }
   }
 
   private static func verdict(_ report: RunReport) -> [String] {

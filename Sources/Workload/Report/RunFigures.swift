@@ -30,6 +30,8 @@ package struct DeviceFigures: Sendable, Equatable {
   package var discards: UInt64 = 0
   package var readBytes: UInt64 = 0
   package var writeBytes: UInt64 = 0
+  /// Completions of requests that the device did not have.
+  package var spuriousCompletions: UInt64 = 0
 
   package init() {}
 }

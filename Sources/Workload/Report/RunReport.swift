@@ -1,3 +1,5 @@
+package import DeviceLayers
+
 /// What one run did and what was found out about it: the figures, the verdicts, and the command that repeats it.
 ///
 /// Plain values, integers throughout: counts, bytes and nanoseconds. What does not apply to a run is nil, and is absent
@@ -17,6 +19,8 @@ package struct RunReport: Sendable, Equatable {
   package var latencies = PerOperation<LatencySummary>()
   package var writeback: WritebackFigures?
   package var device: DeviceFigures?
+  /// What became of the layers around the devices, where there were any.
+  package var layers: StackReport?
   package var verify: VerifyFigures?
   /// The exit status of `e2fsck -fn`.
   package var e2fsckExit: Int32?

@@ -1,5 +1,6 @@
 // A run on raw devices, on their reactor: a task for each job, copy and place of its iodepth.
 internal import BlockDevice
+internal import DeviceLayers
 internal import Reactor
 
 /// One run on devices. Everything of it runs on the reactor.
@@ -9,7 +10,7 @@ actor DeviceSession {
   private let plan: WorkloadPlan
   private let control: RunControl
   /// The run's devices by the names that jobs have for them, each once.
-  private var queues: [(name: String, queue: RequestQueue)] = []
+  private var queues: [(name: String, queue: RequestQueue, stack: DeviceStack)] = []
   private var copies: [JobCopy] = []
   /// For each copy, the numbers of its devices.
   private var targets: [[Int]] = []
@@ -41,6 +42,10 @@ actor DeviceSession {
     for entry in queues { sum.add(DeviceFigures(entry.queue.counters)) }
     report.device = sum
     report.findings = findings
+    for entry in queues {
+      report.add(entry.stack)
+      if plan.jobs[0].engine == .libaio { try entry.stack.settleDamage(onto: entry.name) }
+    }
     return report
   }
 
@@ -53,7 +58,8 @@ actor DeviceSession {
       if let known = queues.firstIndex(where: { $0.name == name }) {
         numbers.append(known)
       } else {
-        queues.append((name, try openQueue(name, job)))
+        let (queue, stack) = try openQueue(name, job)
+        queues.append((name, queue, stack))
         numbers.append(queues.count - 1)
       }
     }
@@ -82,11 +88,20 @@ actor DeviceSession {
     }
   }
 
-  private func openQueue(_ name: String, _ job: Job) throws(RunError) -> RequestQueue {
+  private func openQueue(_ name: String, _ job: Job) throws(RunError) -> (RequestQueue, DeviceStack) {
+    if plan.options.stack.writeLogPath != nil, !queues.isEmpty {
+      throw .unfit(job: job.name, reason: "--write-log logs one device; \(name) would be the second")
+    }
+    var configuration = RequestQueue.Configuration(tagCount: job.queueDepth)
+    if let deadline = plan.options.stack.deadlineNanoseconds { configuration.timeoutNanoseconds = deadline }
+    let device: any BlockDevice
+    do { device = try openDevice(name, job) } catch { throw .device(error) }
+    // Its log is made once the device is there.
+    let stack = try plan.makeStack()
     do throws(DeviceError) {
-      let device = try openDevice(name, job)
-      return try RequestQueue(
-        device: device, reactor: reactor, configuration: RequestQueue.Configuration(tagCount: job.queueDepth))
+      let queue = try RequestQueue(device: stack.stacked(on: device), reactor: reactor, configuration: configuration)
+      if let onStack = control.onStack { onStack("\(name):\n\(stackDescription(of: queue.device))") }
+      return (queue, stack)
     } catch { throw .device(error) }
   }
 
@@ -121,6 +136,7 @@ actor DeviceSession {
   // MARK: The work
 
   private func work() async {
+    for job in plan.jobs { mark("begin \(job.name)") }
     await withTaskGroup(of: Void.self) { group in
       for (index, copy) in copies.enumerated() {
         for task in 0..<copy.job.depth {
@@ -190,8 +206,12 @@ actor DeviceSession {
       }
     }
     copy.end(at: reactor.now)
+    if copies.allSatisfy({ $0.jobIndex != copy.jobIndex || $0.endedAt != nil }) { mark("end \(copy.job.name)") }
     if copies.allSatisfy({ $0.endedAt != nil }) { progressWait.wakeAll() }
   }
+
+  /// Sets a mark in the write log, if there is one.
+  private func mark(_ text: String) { _ = queues.first?.stack.mark(text) }
 
   private func fail(_ copy: JobCopy, _ error: DeviceError, _ operation: String, _ target: Int) {
     copy.fail()
@@ -221,5 +241,6 @@ extension DeviceFigures {
     discards += other.discards
     readBytes += other.readBytes
     writeBytes += other.writeBytes
+    spuriousCompletions += other.spuriousCompletions
   }
 }

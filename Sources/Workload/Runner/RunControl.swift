@@ -8,13 +8,18 @@ package final class RunControl: Sendable {
   /// Told of the progress, at most some times a second of the run's clock; nil when nobody looks. Called on the run's
   /// reactor: it must not wait.
   package let onProgress: (@Sendable (ProgressLine) -> Void)?
+  /// Told of the layers around each device before the work, a line each; nil when nobody asked.
+  package let onStack: (@Sendable (String) -> Void)?
   private let stopRequest = Atomic(false)
   /// The image that the run removes at its end.
   private let image = AtomicLazyReference<NotedImage>()
 
-  package init(logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil) {
+  package init(
+    logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil, onStack: (@Sendable (String) -> Void)? = nil
+  ) {
     self.logger = logger
     self.onProgress = onProgress
+    self.onStack = onStack
   }
 
   /// Asks the run to stop: operations that have begun end, the image is left clean, and there is a report.

@@ -166,5 +166,6 @@ extension DeviceFigures {
     discards = counters.discards
     readBytes = counters.readBytes
     writeBytes = counters.writeBytes
+    spuriousCompletions = counters.spuriousCompletions
   }
 }

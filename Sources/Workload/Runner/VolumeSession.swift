@@ -6,6 +6,7 @@
 //
 // What it compares with is in Model/; a file's changes take turns there, everything else runs at once.
 internal import BlockDevice
+internal import DeviceLayers
 internal import Ext2
 internal import PageCache
 internal import Reactor
@@ -17,6 +18,8 @@ actor VolumeSession {
   let plan: WorkloadPlan
   let control: RunControl
   private let medium: Medium
+  /// The layers around the device, which stay from mount to mount; nil before the first.
+  private var stack: DeviceStack?
   let seed: UInt64
   /// The files of the run, each once, in the order in which the jobs name them.
   private(set) var models: [FileModel] = []
@@ -60,6 +63,9 @@ actor VolumeSession {
     if case .resident(let device) = medium {
       do { try await device.load(from: loadPath) } catch { throw plan.volume?.image == nil ? error : error.ofNamedFile }
     }
+    let stack = try plan.makeStack()
+    if stack.needsRegions { stack.regions = namedRegions(ofVolume: loadPath) }
+    self.stack = stack
     let volume = try await mount(isReadOnly: false)
     do {
       try await open(volume)
@@ -82,17 +88,24 @@ actor VolumeSession {
     copies.fill(&report, startedAt: startedAt)
     report.verify = verify
     report.findings = findings
+    report.add(stack)
     if case .resident(let device) = medium, let storePath { try await device.store(to: storePath) }
+    try stack.settleDamage(onto: storePath ?? loadPath)
     return report
   }
 
   // MARK: The volume and its files
 
   private func mount(isReadOnly: Bool) async throws(RunError) -> Volume {
-    let device = try medium.open(isReadOnly: isReadOnly && !isResident, control.logger)
+    let opened = try medium.open(isReadOnly: isReadOnly && !isResident, control.logger)
+    let device: any BlockDevice
+    do { device = try stack?.stacked(on: opened) ?? opened } catch { throw .device(error) }
+    if let onStack = control.onStack, !isReadOnly { onStack(stackDescription(of: device)) }
+    // Mount after mount has it, and all of them run on this session's reactor.
+    nonisolated(unsafe) let sent = device
     do {
-      return try await Volume.mount(
-        device, on: reactor, options: plan.mountOptions(isReadOnly: isReadOnly, logger: control.logger))
+      return unsafe try await Volume.mount(
+        sent, on: reactor, options: plan.mountOptions(isReadOnly: isReadOnly, logger: control.logger))
     } catch { throw .volume(error, image: plan.volume?.image) }
   }
 
@@ -180,6 +193,7 @@ actor VolumeSession {
   // MARK: The work
 
   private func work() async {
+    for job in plan.jobs { _ = stack?.mark("begin \(job.name)") }
     await withTaskGroup(of: Void.self) { group in
       for (index, copy) in copies.enumerated() {
         for task in 0..<copy.job.depth {
@@ -208,6 +222,9 @@ actor VolumeSession {
       }
     }
     copy.end(at: reactor.now)
+    if copies.allSatisfy({ $0.jobIndex != copy.jobIndex || $0.endedAt != nil }) {
+      _ = stack?.mark("end \(copy.job.name)")
+    }
     if copies.allSatisfy({ $0.endedAt != nil }) { progressWait.wakeAll() }
   }
 

@@ -1,4 +1,5 @@
 internal import BlockDevice
+internal import DeviceLayers
 internal import Ext2
 internal import Logging
 internal import PageCache
@@ -11,6 +12,7 @@ extension WorkloadPlan {
     options.seed = jobs[0].randomSeed ?? 0
     options.logger = logger
     options.queue = RequestQueue.Configuration(tagCount: jobs[0].queueDepth)
+    if let deadline = self.options.stack.deadlineNanoseconds { options.queue.timeoutNanoseconds = deadline }
     options.cache.ignoresCookie = self.options.ignoresCookie
     guard let volume else { return options }
     options.frees = volume.frees

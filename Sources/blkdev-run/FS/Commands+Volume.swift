@@ -1,4 +1,4 @@
-// sync, remount, trim, label, uuid: the whole volume.
+// sync, remount, mark, trim, label, uuid: the whole volume.
 internal import Ext2
 internal import HostTree
 
@@ -11,6 +11,11 @@ extension FSCommand {
       FSCommand(
         name: "remount", usage: "", summary: "Unmount and mount again, with nothing in memory.", options: [],
         operandCount: 0...0, access: .none, run: { session, _ async throws(FSError) in try await session.remount() }),
+      FSCommand(
+        name: "mark", usage: "TEXT",
+        summary: "Set a mark in the write log behind what has reached the device; what is not synced has not.",
+        options: [], operandCount: 1...1, access: .none,
+        run: { session, arguments async throws(FSError) in try session.mark(arguments.text(0)) }),
       FSCommand(
         name: "trim", usage: "[-m SIZE]", summary: "Tell the device which blocks are free; -m leaves shorter runs out.",
         options: [.value("m", "minimum")], operandCount: 0...0, access: .writing, run: trim),

@@ -1,4 +1,5 @@
 internal import BlockDevice
+internal import DeviceLayers
 internal import Ext2
 internal import HostTree
 
@@ -10,12 +11,14 @@ enum FSError: Error {
   case failed(TreeError)
   /// The image cannot be opened.
   case device(DeviceError)
+  /// The layers around it cannot be made.
+  case layers(StackOptionError)
 
   /// What the command ends with.
   var exitCode: Int32 {
     switch self {
     case .usage: 2
-    case .device: 1
+    case .device, .layers: 1
     case .failed(let error): if case .interrupted = error.cause { 130 } else { 1 }
     }
   }
@@ -39,6 +42,7 @@ extension FSError: CustomStringConvertible {
     case .usage(let text): text
     case .failed(let error): "\(error)"
     case .device(let error): "\(error)"
+    case .layers(let error): "\(error)"
     }
   }
 }

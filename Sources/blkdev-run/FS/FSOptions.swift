@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import DeviceLayers
 internal import Ext2
 internal import HostTree
 internal import Reactor
@@ -13,6 +14,8 @@ struct FSOptions: Sendable {
   var keepsGoing = false
   var mount = MountOptions()
   var credentials = Credentials.root
+  /// The layers between the volume and the image.
+  var stack = StackDescription()
   var wantsHelp = false
   /// The time for all that is changed, where the environment sets one.
   var time: CalendarTime?
@@ -25,6 +28,8 @@ struct FSOptions: Sendable {
   init(_ words: [[UInt8]]) throws(FSError) {
     var rest = words[...]
     var operands: [[UInt8]] = []
+    var layers: [StackSetting] = []
+    var seed: UInt64?
     while operands.count < 2, let word = rest.popFirst() {
       let text = String(decoding: word, as: UTF8.self)
       if text == "-" || !text.hasPrefix("-") {
@@ -43,14 +48,29 @@ struct FSOptions: Sendable {
       case "-o", "--options": try mount.add(try value())
       case "--output-format": format = try Self.format(try value())
       case "--user": credentials = try Self.credentials(try value())
+      case "--seed":
+        let text = try value()
+        guard let number = UInt64(text) else { throw .usage("--seed \(text): a number is wanted") }
+        seed = number
       default:
-        let known = ["--help", "--keep-going", "--options", "--output-format", "--user"]
+        if parts[0].hasPrefix("--"), let option = StackOption(rawValue: String(parts[0].dropFirst(2))) {
+          let takesNext = option.valueName != nil && !option.valueIsOptional
+          layers.append(StackSetting(option, takesNext ? try value() : parts.count == 2 ? parts[1] : nil))
+          continue
+        }
+        let known =
+          ["--help", "--keep-going", "--options", "--output-format", "--user", "--seed"]
+          + StackOption.allCases.map { "--\($0.rawValue)" }
         throw .usage("unknown option \(text)" + Self.hint(parts[0], known))
       }
     }
     do throws(ValidationError) {
       time = try GivenTime.seconds().map { CalendarTime(seconds: $0, nanoseconds: 0) }
     } catch { throw .usage(error.message) }
+    do throws(StackOptionError) { stack = try StackDescription(layers, readText: readText) } catch {
+      throw .usage("\(error)")
+    }
+    if let seed { stack.seed = seed }
     image = String(decoding: operands.first ?? [], as: UTF8.self)
     self.words = Array(operands.dropFirst() + rest)
     if operands.first == Array("help".utf8) { wantsHelp = true }

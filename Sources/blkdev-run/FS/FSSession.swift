@@ -1,5 +1,6 @@
 internal import BlockDevice
 internal import CLinux
+internal import DeviceLayers
 internal import Ext2
 internal import Glibc
 internal import HostTree
@@ -32,6 +33,8 @@ final class FSSession {
   /// Whether the volume is somebody else's, who unmounts it.
   private let isLent: Bool
   private let progress: ProgressPrinter?
+  /// The layers around the image; nil until it is mounted.
+  private var stack: DeviceStack?
   private var mounted: (volume: Volume, access: Access)?
   /// How the verb that runs prints.
   var format: FSOptions.Format
@@ -73,20 +76,52 @@ final class FSSession {
     if let mounted, mounted.access == .writing || access != .writing { return mounted.volume }
     try await unmount()
     let isReadOnly = access != .writing || options.mount.isReadOnly
-    let volume = try await Self.mount(options, isReadOnly: isReadOnly, reactor, control)
+    let volume = try await Self.mount(options, isReadOnly: isReadOnly, try makeStack(), reactor, control)
     mounted = (volume, access)
     return volume
   }
 
-  private static func mount(
-    _ options: FSOptions, isReadOnly: Bool, _ reactor: Reactor, _ control: RunControl
-  ) async throws(FSError) -> Volume {
-    let device: FileDevice
-    do { device = try FileDevice(path: options.image, options: .init(isReadOnly: isReadOnly)) } catch {
-      throw .device(error)
+  /// The layers around the image, made once.
+  private func makeStack() throws(FSError) -> DeviceStack {
+    if let stack { return stack }
+    let stack: DeviceStack
+    do { stack = try DeviceStack(options.stack) } catch { throw .layers(error) }
+    if stack.needsRegions { stack.regions = namedRegions(ofVolume: options.image) }
+    self.stack = stack
+    return stack
+  }
+
+  /// Sets a mark in the write log.
+  func mark(_ text: String) throws(FSError) {
+    guard try makeStack().mark(text) else { throw .usage("mark: there is no write log: --write-log=FILE makes one") }
+  }
+
+  /// Says what became of the layers, and leaves the image as they show it.
+  private func endStack() {
+    guard let stack, !stack.description.isEmpty else { return }
+    let report = stack.end()
+    for line in report.lines { tell(line) }
+    if report.hasFailed { exitCode = max(exitCode, 1) }
+    do { try stack.settleDamage(onto: options.image) } catch {
+      tell("\(error)")
+      exitCode = max(exitCode, 1)
     }
-    let volumeOptions = options.mount.volumeOptions(isReadOnly: isReadOnly, logger: control.logger)
-    do { return try await Volume.mount(device, on: reactor, options: volumeOptions) } catch {
+  }
+
+  private static func mount(
+    _ options: FSOptions, isReadOnly: Bool, _ stack: DeviceStack, _ reactor: Reactor, _ control: RunControl
+  ) async throws(FSError) -> Volume {
+    let isFirst = stack.isUnused
+    let layered: any BlockDevice
+    do {
+      layered = try stack.stacked(on: FileDevice(path: options.image, options: .init(isReadOnly: isReadOnly)))
+    } catch { throw .device(error) }
+    if isFirst && options.stack.isShown { print(stackDescription(of: layered), to: .standardError) }
+    // One mount at a time has it, and all of them run on the session's reactor.
+    nonisolated(unsafe) let device = layered
+    var volumeOptions = options.mount.volumeOptions(isReadOnly: isReadOnly, logger: control.logger)
+    if let deadline = options.stack.deadlineNanoseconds { volumeOptions.queue.timeoutNanoseconds = deadline }
+    do { return unsafe try await Volume.mount(device, on: reactor, options: volumeOptions) } catch {
       throw .failed(TreeError(Array(options.image.utf8), .volume(error)))
     }
   }
@@ -111,6 +146,7 @@ final class FSSession {
     context = ""
     do { try await unmount() } catch { report(error) }
     (reactor as? ThreadReactor)?.stop()
+    endStack()
     return exitCode
   }
 

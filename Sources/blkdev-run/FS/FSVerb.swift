@@ -71,6 +71,11 @@ struct FSVerb: ParsableCommand {
         -o OPTION,…             mount options, as mount(8) and the kernel's ext2 spell them
         --user UID[:GID]        on whose behalf: who owns what is made (default: the superuser)
         --output-format=FORMAT  normal or json (ls, stat, lsattr, df, dump)
+        --fault=RULE, --fault-file=FILE, --strict, --volatile-cache[=SIZE], --latency=MODEL, --deadline=TIME,
+        --write-log=FILE, --stack
+                                layers between the volume and the image (blkdev-run --help tells more); what a rule has
+                                damaged is in the image when the command ends
+        --seed=N                the seed of what the layers draw
         -k, --keep-going        go on after an error with the next line, operand or file; the exit code stays
 
       Paths begin at the volume's root. Words of a script are split as a shell does: '…', "…", $'…' with C's escapes, a

@@ -73,7 +73,11 @@ final class PolledLoad: RequestHandler {
     if recordsLatency {
       figures.percentiles = [histogram.valueAtPercentile(50), histogram.valueAtPercentile(99)]
     }
-    while queue.outstandingCount > 0 { queue.device.waitForCompletion() }
+    while queue.outstandingCount > 0 {
+      queue.device.waitForCompletion()
+      // What was transferred in part goes on.
+      queue.endTurn()
+    }
     return figures
   }
 }
