@@ -123,10 +123,7 @@ public struct StackReport: Equatable, Sendable {
     if rules.isEmpty {
       rules = other.rules
     } else {
-      for index in rules.indices {
-        rules[index].matchCount += other.rules[index].matchCount
-        rules[index].fireCount += other.rules[index].fireCount
-      }
+      for index in rules.indices { rules[index].add(other.rules[index]) }
     }
     heldCount += other.heldCount
     violations += other.violations

@@ -9,7 +9,9 @@ internal import SystemPackage
 /// Lets requests fail, lie, hang and rot, by rules and from a seed.
 public final class FaultLayer: DeviceLayer {
   /// Whether rules and damage have an effect. Switched off, requests go through and reads get what was written.
-  public var isEnabled = true
+  public var isEnabled = true { didSet { isActive = isEnabled && !triggers.isEmpty } }
+  /// Whether there is anything to do: nothing is damaged before there are rules.
+  private var isActive = false
   private var triggers: FaultTriggers
   private var random: SeededGenerator
   private let seed: UInt64
@@ -58,6 +60,7 @@ public final class FaultLayer: DeviceLayer {
   /// One more rule, asked after the others.
   public func add(_ rule: FaultRule) {
     triggers.add(rule)
+    isActive = isEnabled
     if rule.action == .stale { keepsPrevious = true }
   }
   /// Names of ranges, for rules about them.
@@ -103,7 +106,9 @@ public final class FaultLayer: DeviceLayer {
   }
 
   public override func start(_ request: Request) {
-    guard isEnabled, !triggers.isEmpty || !damage.isEmpty, let reactor else { return inner.start(request) }
+    guard isActive, let reactor else { return inner.start(request) }
+    // Of a request that ended while the layer was switched off.
+    if let tag = request.tag { plans[tag] = nil }
     if let until = unpluggedUntil {
       if reactor.now < until { return answer(request, -Int(Errno.noDevice.rawValue)) }
       unpluggedUntil = nil
@@ -216,7 +221,7 @@ public final class FaultLayer: DeviceLayer {
     // Told twice: the queue counts such ends.
     guard let tag = request.tag else { return tell(request, result) }
     if tag >= tagCount { return finishedOwn(request, result) }
-    if isEnabled, !triggers.isEmpty || !damage.isEmpty || plans[tag] != nil {
+    if isActive {
       finish(request, request, result, tag)
     } else {
       tell(request, result)

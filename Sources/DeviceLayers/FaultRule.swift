@@ -73,6 +73,14 @@ public struct FaultRule: Equatable, Sendable {
     case unplug(TimeDistribution)
     /// `thin=BYTES`: writes that need more room than that fail with ENOSPC.
     case thin(UInt64)
+
+    /// Whether bytes read otherwise than the device has them: such damage lies over the device, as long as the layer does.
+    public var damages: Bool {
+      switch self {
+      case .torn, .phantom, .misdirect, .rot, .stuck, .stale: true
+      default: false
+      }
+    }
   }
 
   /// Which logical blocks of a torn write are stored.

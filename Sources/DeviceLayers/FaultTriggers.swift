@@ -9,6 +9,12 @@ public struct FaultReport: Equatable, Sendable {
   public internal(set) var matchCount = 0
   /// Requests that it did something to.
   public internal(set) var fireCount = 0
+
+  /// Adds what became of the same rule elsewhere.
+  public mutating func add(_ other: FaultReport) {
+    matchCount += other.matchCount
+    fireCount += other.fireCount
+  }
 }
 
 /// A name of a range of bytes of the device, for rules about `super`, `bitmap` or `itable`.

@@ -1,3 +1,4 @@
+internal import DeviceLayers
 internal import FaultLab
 internal import SystemPackage
 internal import Workload
@@ -58,6 +59,12 @@ struct CrashPrinter {
           ])
         }),
       "ordered_violations": .unsigned(UInt64(report.orderedViolations)),
+      "faults": report.faults.isEmpty
+        ? nil
+        : .array(
+          report.faults.map {
+            .members(["rule": .string($0.rule.text), "fired": .unsigned(UInt64($0.fireCount))])
+          }),
       "stopped": report.stopReason.map(JSONValue.string),
       "elapsed_ns": .unsigned(report.elapsed),
     ])
@@ -86,6 +93,9 @@ struct CrashPrinter {
         + " \(report.mountedStates), recovered with cuts \(report.recoveredStates), remounted with cuts"
         + " \(report.remountedStates)")
     line("\(report.violatingStates) states break the contract, \(report.orderedViolations) the ordered one")
+    for fault in report.faults {
+      line("--fault=\(fault.rule.text): " + (fault.fireCount == 0 ? "never fired" : "fired \(fault.fireCount) times"))
+    }
     if let reason = report.stopReason {
       line("stopped: \(reason)" + (report.nextCase.map { "; the next case is \($0)" } ?? ""))
     }

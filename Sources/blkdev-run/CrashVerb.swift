@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CLinux
+internal import DeviceLayers
 internal import Ext2
 internal import FaultLab
 internal import Glibc
@@ -41,6 +42,11 @@ struct CrashVerb: ParsableCommand {
   var resume: String?
   @Option(help: ArgumentHelp("Memory for the states that are known already, such as 1g.", valueName: "size"))
   var memory = "1g"
+  @Option(
+    help: ArgumentHelp(
+      "Let requests of the workload fail by a rule, as write@data:EIO,nth=7; may be repeated.", valueName: "rule"))
+  var fault: [String] = []
+  @Option(help: ArgumentHelp("Rules from this file, one a line.", valueName: "file")) var faultFile: [String] = []
   @Option(help: ArgumentHelp("Switch a rule off, by its name in --list-mutants.", valueName: "name")) var mutant:
     String?
   @Flag(help: "Print the mutants that this verb has to catch, one a line.") var listMutants = false
@@ -118,8 +124,24 @@ struct CrashVerb: ParsableCommand {
     if contract != "ext2" { words.append("--contract=\(contract)") }
     if frees != "plain" { words.append("--frees=\(frees)") }
     if blockSize != 1024 { words.append("--block-size \(blockSize)") }
+    words += fault.map { "--fault='\($0)'" } + faultFile.map { "--fault-file=\($0)" }
     if let mutant { words.append("--mutant '\(mutant)'") }
     return words.joined(separator: " ")
+  }
+
+  private func faults() throws -> [FaultRule] {
+    let settings = fault.map { StackSetting(.fault, $0) } + faultFile.map { StackSetting(.faultFile, $0) }
+    let rules: [FaultRule]
+    do { rules = try StackDescription(settings, readText: readText).faults } catch { throw ValidationError("\(error)") }
+    for rule in rules {
+      if rule.action.damages {
+        throw ValidationError(
+          "--fault=\(rule.text): it damages what is stored, but states are made of what the device was asked to store;"
+            + " wanted are rules that let requests fail, wait or lie")
+      }
+      if case .named = rule.place { throw ValidationError("--fault=\(rule.text): here ranges have no names") }
+    }
+    return rules
   }
 
   private func options() throws -> CrashOptions {
@@ -169,6 +191,7 @@ struct CrashVerb: ParsableCommand {
     }
     options.memoryLimit = Int(clamping: memory)
     if let budget { _ = try budgetNanoseconds(budget) }
+    options.faults = try faults()
     if let mutant { options.switchedOff = try switchedOffRule(named: mutant) }
     return options
   }

@@ -110,6 +110,21 @@ struct CrashVerbTests {
     }
   }
 
+  @Test("lets requests of the workload fail by rules: what fails is not promised, and what lies is found out")
+  func faults() throws {
+    let failing = try run(["--cases", "30", "--fault=write:EIO,p=0.3", "--fault=read@bytes:EIO"])
+    #expect(failing.exitCode == 2 && failing.errors.contains("column"), "\(failing.errors)")
+    let sound = try run(["--cases", "30", "--fault=write:EIO,p=0.3", "--fault=discard:EIO"])
+    #expect(sound.exitCode == 0 && sound.output.contains("--fault=write:EIO,p=0.3: fired "), "\(sound.output)")
+    #expect(sound.output.contains("--fault=discard:EIO: never fired"))
+    let lying = try run(["--cases", "30", "--fault=flush:lie", "--stop-after", "1"])
+    #expect(lying.exitCode == 4 && lying.output.contains("--fault='flush:lie' --case "), "\(lying.output)")
+    for (rule, text) in [("write:phantom", "damages what is stored"), ("write@bitmap:EIO", "have no names")] {
+      let outcome = try run(["--fault=\(rule)"])
+      #expect(outcome.exitCode == 2 && outcome.errors.contains(text), "\(outcome.errors)")
+    }
+  }
+
   @Test("goes on where it stopped, and refuses another run's file")
   func resume() throws {
     let path = try TemporaryFile.make([])

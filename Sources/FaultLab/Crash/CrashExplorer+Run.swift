@@ -161,9 +161,8 @@ public final class CrashExplorer {
     _ steps: [CrashStep], visit: (MediumState, Expected, CrashRecording) -> Bool
   ) throws {
     let recording: CrashRecording
-    do { recording = try CrashRecording(steps, on: image, seed: options.seed, options: volumeOptions) } catch {
-      throw EndlessRun(error: error)
-    }
+    do { recording = try record(steps) } catch { throw EndlessRun(error: error) }
+    report.addFaults(recording.faults)
     let observations = recording.observations, blockSize = judge.blockSize
     var states = MediumStates(of: recording.history, on: image, rule: options.subset, seed: options.seed)
     states.changes = memory.changes
@@ -191,8 +190,13 @@ public final class CrashExplorer {
   public func trace(ofCase number: Int) -> ChromeTrace {
     let trace = ChromeTrace()
     // A run without an end is drawn as far as it goes.
-    _ = try? CrashRecording(steps(number), on: image, seed: options.seed, options: volumeOptions, trace: trace)
+    _ = try? record(steps(number), trace)
     return trace
+  }
+
+  private func record(_ steps: [CrashStep], _ trace: ChromeTrace? = nil) throws -> CrashRecording {
+    try CrashRecording(
+      steps, on: image, seed: options.seed, options: volumeOptions, faults: options.faults, trace: trace)
   }
 
   private var volumeOptions: VolumeOptions {

@@ -1,5 +1,5 @@
 // Cuts the power of workloads everywhere, and has every state judged that the medium may then be in.
-internal import DeviceLayers
+public import DeviceLayers
 public import Ext2
 internal import Ext2Format
 internal import Ext2Tools
@@ -23,6 +23,9 @@ public struct CrashOptions: Sendable {
   /// Blocks of the volume; nil: 512, or 1,024 of the smallest.
   public var blockCount: Int?
   public var seed: UInt64 = 1
+  /// What goes wrong at the device from the first step of a workload on; rules that damage stored bytes are none of these,
+  /// since such damage lies over the device, and states are what the device has.
+  public var faults: [FaultRule] = []
   /// Rules of the protocol that are switched off.
   public var switchedOff: SwitchedOffRules = []
   /// The first case that is looked at: those before it were, by an earlier run.
@@ -120,6 +123,8 @@ public struct CrashReport: Sendable {
   public var mountedStates = 0
   public var recoveredStates = 0
   public var remountedStates = 0
+  /// What became of each rule of faults, in all cases.
+  public var faults: [FaultReport] = []
   /// Nanoseconds in all, and those of the slower judges.
   public var elapsed: UInt64 = 0
   public var elapsedAside: UInt64 = 0
@@ -127,4 +132,8 @@ public struct CrashReport: Sendable {
   public var nextCase: Int?
   public var stopReason: String?
   public init() {}
+
+  mutating func addFaults(_ new: [FaultReport]) {
+    if faults.isEmpty { faults = new } else { for index in new.indices { faults[index].add(new[index]) } }
+  }
 }

@@ -15,17 +15,18 @@ package struct CrashRecording: Sendable {
   package let steps: [CrashStep]
   /// What the volume's own errors were, by step; most come of a step that has nothing to work on.
   package let errors: [Int: any Error & Sendable]
+  /// What became of the rules of faults.
+  package let faults: [FaultReport]
 
   /// Runs the steps on a volume, and unmounts it, as the last step. `trace` collects what happens meanwhile.
   package init(
-    _ steps: [CrashStep], on image: [UInt8], seed: UInt64, options: VolumeOptions, trace: ChromeTrace? = nil
+    _ steps: [CrashStep], on image: [UInt8], seed: UInt64, options: VolumeOptions, faults: [FaultRule] = [],
+    trace: ChromeTrace? = nil
   ) throws {
     let reactor = SimulatedReactor(seed: seed, policy: .uniform)
     reactor.stepLimit = 10_000_000
     trace?.watch(reactor)
-    let recorded = try reactor.run { try await Self.run(steps, image, options, reactor) }
-    self.steps = steps + [CrashStep("unmount", .everything) { try await $0.unmount() }]
-    (history, observations, errors) = recorded
+    self = try reactor.run { try await Self.run(steps, image, options, faults, reactor) }
   }
 
   /// How volumes are mounted for this.
@@ -55,31 +56,45 @@ package struct CrashRecording: Sendable {
   }
 
   private static func run(
-    _ steps: [CrashStep], _ image: [UInt8], _ options: VolumeOptions, _ reactor: SimulatedReactor
-  ) async throws -> (DeviceHistory, CrashObservations, [Int: any Error & Sendable]) {
+    _ steps: [CrashStep], _ image: [UInt8], _ options: VolumeOptions, _ faults: [FaultRule], _ reactor: SimulatedReactor
+  ) async throws -> CrashRecording {
     let device = HistoryLayer(SimulatedDevice(reactor: reactor, image: image, keepsDurable: false))
-    let volume = try await Volume.mount(device, on: reactor, options: options)
+    // What is drawn differs from one workload to the next, and is the same whenever the same one runs.
+    var seed = StableHash(options.seed)
+    for step in steps { seed.add(Array(step.line.utf8)) }
+    let layered = FaultLayer(device, rules: faults, seed: seed.value)
+    layered.isEnabled = false
+    let volume = try await Volume.mount(layered, on: reactor, options: options)
     let blockSize = await volume.statistics.blockSize
     var observations = CrashObservations(start: try await ObservedTree(of: volume, blockSize: blockSize))
     var errors: [Int: any Error & Sendable] = [:]
     for (index, step) in steps.enumerated() {
-      await volume.mark(.begin(index + 1), step.line)
-      var isDone = true
-      do { try await step.run(volume) } catch {
-        errors[index + 1] = error
-        isDone = false
-      }
-      await volume.mark(.end(index + 1))
+      await volume.begin(index + 1, step)
+      do { try await step.run(volume) } catch { errors[index + 1] = error }
+      await volume.end(index + 1)
       observations.add(
         try await ObservedTree(of: volume, blockSize: blockSize, after: observations.trees.last),
-        promising: isDone ? step.persistence : [])
+        promising: errors[index + 1] == nil ? step.persistence : [])
     }
-    await volume.mark(.begin(steps.count + 1), "unmount")
-    do throws(Ext2Error) { try await volume.unmount() } catch { errors[steps.count + 1] = error }
-    await volume.mark(.end(steps.count + 1))
+    let unmount = CrashStep("unmount", .everything) { try await $0.unmount() }
+    await volume.begin(steps.count + 1, unmount)
+    do { try await unmount.run(volume) } catch { errors[steps.count + 1] = error }
+    await volume.end(steps.count + 1)
     observations.add(observations.trees[steps.count], promising: errors[steps.count + 1] == nil ? [.everything] : [])
-    let history = await volume.withDevice { ($0 as? HistoryLayer)?.history ?? DeviceHistory() }
-    return (history, observations, errors)
+    let (reports, history) = await volume.withLayers { faults, history in (faults.reports, history.history) }
+    return CrashRecording(
+      history: history, observations: observations, steps: steps + [unmount], errors: errors, faults: reports)
+  }
+
+  private init(
+    history: DeviceHistory, observations: CrashObservations, steps: [CrashStep],
+    errors: [Int: any Error & Sendable], faults: [FaultReport]
+  ) {
+    self.history = history
+    self.observations = observations
+    self.steps = steps
+    self.errors = errors
+    self.faults = faults
   }
 }
 
@@ -104,8 +119,29 @@ extension StepMark {
 }
 
 extension Volume {
-  fileprivate func mark(_ mark: StepMark, _ line: String = "") {
-    withDevice { ($0 as? HistoryLayer)?.mark(mark.text) }
-    reactor.onTrace?(TraceEvent(.step, mark.isBegin ? .begin : .end, UInt64(mark.step), line))
+  fileprivate func withLayers<R: Sendable>(_ body: @Sendable (FaultLayer, HistoryLayer) -> R) -> R {
+    withDevice { device in
+      guard let faults = device as? FaultLayer, let history = faults.inner as? HistoryLayer else {
+        preconditionFailure("the device of a recording")
+      }
+      return body(faults, history)
+    }
+  }
+
+  /// Faults happen in steps alone: what looks at the volume between them sees it as it is.
+  fileprivate func begin(_ number: Int, _ step: CrashStep) {
+    withLayers { faults, history in
+      history.mark(StepMark.begin(number).text)
+      faults.isEnabled = true
+    }
+    reactor.onTrace?(TraceEvent(.step, .begin, UInt64(number), step.line))
+  }
+
+  fileprivate func end(_ number: Int) {
+    withLayers { faults, history in
+      history.mark(StepMark.end(number).text)
+      faults.isEnabled = false
+    }
+    reactor.onTrace?(TraceEvent(.step, .end, UInt64(number)))
   }
 }
