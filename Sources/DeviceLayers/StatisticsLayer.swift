@@ -52,7 +52,7 @@ public final class StatisticsLayer: DeviceLayer {
 
   public override func start(_ request: Request) {
     if let tag = request.tag, tag < tagCount, let reactor { begun[tag] = reactor.now.nanoseconds }
-    depth += 1
+    if !switchedOff.contains(.depthIsCounted) { depth += 1 }
     deepest = max(deepest, depth)
     inner.start(request)
   }
@@ -68,10 +68,10 @@ public final class StatisticsLayer: DeviceLayer {
   private func count(_ request: Request, _ result: Int, _ time: UInt64) {
     let index = Int(request.operation.rawValue)
     lines[index].requestCount += 1
-    if result < 0 {
+    if result < 0 && !switchedOff.contains(.failuresAreCounted) {
       lines[index].failureCount += 1
     } else if request.operation != .flush {
-      lines[index].byteCount += UInt64(result)
+      lines[index].byteCount += UInt64(max(0, result))
       if result < request.remainingByteCount { lines[index].shortCount += 1 }
     }
     lines[index].nanoseconds += time
