@@ -100,8 +100,8 @@ let package = Package(
     tests(
       "Ext2Tests",
       [
-        "Ext2", "Ext2Tools", "Ext2Format", "PageCache", "BlockDevice", "Reactor", "Support", "FaultLab", "Workload",
-        system,
+        "Ext2", "Ext2Tools", "Ext2Format", "PageCache", "DeviceLayers", "BlockDevice", "Reactor", "Support", "FaultLab",
+        "Workload", system,
       ]),
     tests(
       "FaultLabTests",

@@ -22,6 +22,8 @@ open class DeviceLayer: BlockDevice, CompletionSink {
   public private(set) var reactor: Reactor?
   /// The most requests the queue has at the device.
   private(set) var tagCount = 0
+  /// Mutants of the test suite.
+  package var switchedOff: SwitchedOffPromises = []
   /// What the layer answers by itself; told at the next reap.
   private var answers: [(request: Request, result: Int)] = []
   private var told: [(request: Request, result: Int)] = []

@@ -109,7 +109,8 @@ public final class HistoryLayer: DeviceLayer {
       if request.operation == .flush {
         history.completeFlush(indices[tag], isDone: result >= 0)
       } else {
-        history.complete(indices[tag], isDone: result == request.remainingByteCount)
+        let isDone = result == request.remainingByteCount || switchedOff.contains(.failuresAreRecorded)
+        history.complete(indices[tag], isDone: isDone)
       }
     }
     tell(request, result)

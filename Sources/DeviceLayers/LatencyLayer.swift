@@ -80,7 +80,8 @@ public final class LatencyLayer: DeviceLayer {
       case .write, .discard, .writeZeroes: model.write
       }
     var time = law?.draw(&random) ?? 0
-    if model.seekNanosecondsPerMebibyte > 0 && request.operation != .flush {
+    if switchedOff.contains(.timesHold) { time /= 2 }
+    if model.seekNanosecondsPerMebibyte > 0 && request.operation != .flush && !switchedOff.contains(.distanceCosts) {
       let range = request.remainingRange
       let distance = range.lowerBound > head ? range.lowerBound - head : head - range.lowerBound
       time += UInt64(Double(distance) / 1_048_576 * Double(model.seekNanosecondsPerMebibyte))
@@ -93,7 +94,7 @@ public final class LatencyLayer: DeviceLayer {
 
   /// Pays for `amount` at a rate a second; what was not used lasts for a burst.
   private func wait(_ paid: inout UInt64, _ amount: UInt64, _ rate: UInt64?, _ now: UInt64) -> UInt64 {
-    guard let rate, rate > 0 else { return 0 }
+    guard let rate, rate > 0, !switchedOff.contains(.ratesHold) else { return 0 }
     let earliest = now > model.burstNanoseconds ? now - model.burstNanoseconds : 0
     paid = max(paid, earliest) + UInt64(Double(amount) / Double(rate) * 1e9)
     return paid > now ? paid - now : 0

@@ -21,12 +21,14 @@ public struct LayerStatistics: Equatable, Sendable {
     public var histogram = [UInt64](repeating: 0, count: 64)
 
     /// Enters a request of so many bytes that ended with `result` after a time.
-    fileprivate mutating func count(_ operation: Operation, _ byteCount: Int, _ result: Int, _ time: UInt64) {
+    fileprivate mutating func count(
+      _ operation: Operation, _ byteCount: Int, _ result: Int, _ time: UInt64, countsFailure: Bool
+    ) {
       requestCount += 1
-      if result < 0 {
+      if result < 0 && countsFailure {
         failureCount += 1
       } else if operation != .flush {
-        self.byteCount += UInt64(result)
+        self.byteCount += UInt64(max(0, result))
         if result < byteCount { shortCount += 1 }
       }
       nanoseconds += time
@@ -66,7 +68,7 @@ public final class StatisticsLayer: DeviceLayer {
 
   public override func start(_ request: Request) {
     if let tag = request.tag, tag < tagCount, let reactor { begun[tag] = reactor.now.nanoseconds }
-    depth += 1
+    if !switchedOff.contains(.depthIsCounted) { depth += 1 }
     deepest = max(deepest, depth)
     inner.start(request)
   }
@@ -76,7 +78,8 @@ public final class StatisticsLayer: DeviceLayer {
     if let tag = request.tag, tag < tagCount, let reactor {
       let operation = request.operation
       lines[Int(operation.rawValue)].count(
-        operation, request.remainingByteCount, result, reactor.now.nanoseconds - begun[tag])
+        operation, request.remainingByteCount, result, reactor.now.nanoseconds - begun[tag],
+        countsFailure: !switchedOff.contains(.failuresAreCounted))
     }
     tell(request, result)
   }

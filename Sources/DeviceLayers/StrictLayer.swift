@@ -63,6 +63,7 @@ public final class StrictLayer: DeviceLayer {
   }
 
   private func report(_ violation: StrictViolation) {
+    if switchedOff.contains(violation.promise) { return }
     violationCount += 1
     if violations.count < limit { violations.append(violation) }
   }
@@ -87,7 +88,9 @@ public final class StrictLayer: DeviceLayer {
         if let writtenBlocks, !writtenBlocks.contains(range.lowerBound / size..<range.upperBound / size) {
           report(.neverWritten(range))
         }
-        request.scatter([UInt8](repeating: Self.poison, count: request.remainingByteCount).span, at: 0)
+        if !switchedOff.contains(.poisonsReads) {
+          request.scatter([UInt8](repeating: Self.poison, count: request.remainingByteCount).span, at: 0)
+        }
       }
     }
     requests[tag] = request
@@ -108,6 +111,18 @@ public final class StrictLayer: DeviceLayer {
       report(.overdone(request.operation, request.remainingRange, result: result))
     }
     tell(request, result)
+  }
+}
+
+extension StrictViolation {
+  fileprivate var promise: SwitchedOffPromises {
+    switch self {
+    case .misplaced: .reportsMisplaced
+    case .overlappingWrites: .reportsOverlaps
+    case .neverWritten: .reportsUnwritten
+    case .completedTwice: .reportsSecondEnds
+    case .overdone: .reportsOverdone
+    }
   }
 }
 

@@ -64,7 +64,7 @@ public final class VolatileCacheLayer: DeviceLayer {
   /// A power cut: what is in the cache is lost but for the writes that are named by number. They reach `image`, the bytes
   /// of the device below, in their order.
   public func powerCut(keeping isKept: (UInt64) -> Bool, onto image: inout [UInt8]) {
-    for write in writes where isKept(write.number) {
+    for write in writes where isKept(write.number) || switchedOff.contains(.cutTakesCache) {
       for offset in write.range { image[Int(offset)] = write.byte(at: offset) }
     }
     writes = []
@@ -93,7 +93,7 @@ public final class VolatileCacheLayer: DeviceLayer {
         CachedWrite(
           operation: request.operation, range: request.remainingRange,
           bytes: request.operation == .write ? request.gather() : [], number: clock, isFileData: request.isFileData))
-      if request.isFUA {
+      if request.isFUA && !switchedOff.contains(.forcedWritesAreStored) {
         forced[clock] = request
         let needed = closure(of: clock)
         for index in writes.indices where needed.contains(writes[index].number) { writes[index].hasFailed = false }
@@ -123,14 +123,17 @@ public final class VolatileCacheLayer: DeviceLayer {
   private func goOn() {
     let needed = forced.keys.sorted().reduce(into: Set<UInt64>()) { $0.formUnion(closure(of: $1)) }
     let horizon = flushes.filter { !$0.isIssued }.map(\.horizon).max() ?? 0
-    var excess = writes.reduce(-capacity) { $0 + ($1.isDestaging ? 0 : $1.bytes.count) }
+    var excess =
+      switchedOff.contains(.cacheIsBounded)
+      ? 0 : writes.reduce(-capacity) { $0 + ($1.isDestaging ? 0 : $1.bytes.count) }
     while let place = idle.last {
       var ready: [Int] = []
       for index in writes.indices {
         let write = writes[index]
         guard !write.isDestaging, !write.hasFailed,
           write.number <= horizon || needed.contains(write.number) || excess > 0,
-          !writes[..<index].contains(where: { $0.range.overlaps(write.range) })
+          switchedOff.contains(.overlapsKeepOrder)
+            || !writes[..<index].contains(where: { $0.range.overlaps(write.range) })
         else { continue }
         ready.append(index)
         if ready.count == Self.choiceCount { break }
@@ -141,10 +144,14 @@ public final class VolatileCacheLayer: DeviceLayer {
       excess -= writes[index].bytes.count
       destage(index, place)
     }
-    let oldest = writes.first?.number ?? .max
+    let oldest = switchedOff.contains(.flushWaitsForWrites) ? .max : writes.first?.number ?? .max
     for index in flushes.indices where !flushes[index].isIssued && oldest > flushes[index].horizon {
       flushes[index].isIssued = true
-      inner.start(flushes[index].request)
+      if switchedOff.contains(.flushGoesOn) {
+        answer(flushes[index].request, 0)
+      } else {
+        inner.start(flushes[index].request)
+      }
     }
   }
 
@@ -190,7 +197,7 @@ public final class VolatileCacheLayer: DeviceLayer {
       destagingEnded(destaged.number, result)
       return goOn()
     }
-    if request.operation == .read && result > 0 { overlay(request) }
+    if request.operation == .read && result > 0 && !switchedOff.contains(.readersSeeCache) { overlay(request) }
     if request.operation == .flush { flushes.removeAll { $0.request === request } }
     tell(request, result)
   }
@@ -198,7 +205,7 @@ public final class VolatileCacheLayer: DeviceLayer {
   private func destagingEnded(_ number: UInt64, _ result: Int) {
     // After a power cut there is nothing left to keep.
     guard let index = writes.firstIndex(where: { $0.number == number }) else { return }
-    if result == writes[index].range.count {
+    if result == writes[index].range.count || switchedOff.contains(.refusalIsTold) {
       let count = writes.remove(at: index).range.count
       if let request = forced.removeValue(forKey: number) { tell(request, count) }
       return

@@ -77,6 +77,48 @@ public struct SwitchedOffRules: OptionSet, Sendable {
   public static let changeMarksAgain = Self(rawValue: 1 << 31)
   /// Unmount tries once more to free what could not be freed.
   public static let evictionIsTriedAgain = Self(rawValue: 1 << 32)
+  /// A failing page enters its error sequence once until it has been written.
+  public static let failureIsReportedOnce = Self(rawValue: 1 << 33)
+  /// A page that fails alone is left alone for a while.
+  public static let failedPageWaits = Self(rawValue: 1 << 34)
+  /// After corruption that ends all changes no metadata is written.
+  public static let corruptionStopsWrites = Self(rawValue: 1 << 35)
+
+  /// The cookie has all bits of the block sequence.
+  public static let cookieHasAllBits = Self(rawValue: 1 << 36)
+  /// A write past its deadline is outstanding still.
+  public static let lateWritesCount = Self(rawValue: 1 << 37)
+  /// With ordered frees a block is taken only when the change that freed it is durable.
+  public static let orderedFreesWait = Self(rawValue: 1 << 38)
+  /// No space is reported only when nothing waits to be freed.
+  public static let spaceIsWaitedFor = Self(rawValue: 1 << 39)
+  /// A freed block of metadata is neither dirty nor found any more.
+  public static let freedIsForgotten = Self(rawValue: 1 << 40)
+  /// Pages leave the file in the step that frees their blocks.
+  public static let detachInOneStep = Self(rawValue: 1 << 41)
+  /// What a truncate cuts off the last block is zero.
+  public static let tailIsZeroed = Self(rawValue: 1 << 42)
+  /// A reader takes the size anew when it has waited.
+  public static let sizeIsTakenAnew = Self(rawValue: 1 << 43)
+
+  /// What others got wrong (`HistoricalBugTests`): the bits of a group count from its first block.
+  public static let bitsCountFromFirstBlock = Self(rawValue: 1 << 45)
+  /// A short symbolic link has no blocks.
+  public static let shortLinkHasNoBlocks = Self(rawValue: 1 << 46)
+  /// The last group ends with the volume.
+  public static let lastGroupEnds = Self(rawValue: 1 << 47)
+  /// A pointer is checked before its block is read or written.
+  public static let pointersAreChecked = Self(rawValue: 1 << 48)
+  /// A directory that was changed has no hash index any more.
+  public static let changeEndsIndex = Self(rawValue: 1 << 49)
+  /// An entry says of which type its inode is.
+  public static let entryHasType = Self(rawValue: 1 << 50)
+  /// Unmount writes everything.
+  public static let unmountWrites = Self(rawValue: 1 << 51)
+  /// Opening with `truncate` cuts the file.
+  public static let openTruncates = Self(rawValue: 1 << 52)
+  /// A mount that fails lets go of its device.
+  public static let failedMountLetsGo = Self(rawValue: 1 << 44)
 
   /// Every rule with its name, for tables.
   public static let all: [(name: String, rule: SwitchedOffRules)] = [
@@ -113,5 +155,25 @@ public struct SwitchedOffRules: OptionSet, Sendable {
     ("a volume marked clean although something was not written", .cleanOnlyWhenWritten),
     ("a change after a failed freeze on a volume marked clean", .changeMarksAgain),
     ("a removed file that could not be freed given up", .evictionIsTriedAgain),
+    ("a failing page reported at each attempt", .failureIsReportedOnce),
+    ("a failing page tried again at once, for ever", .failedPageWaits),
+    ("metadata written after corruption has ended all changes", .corruptionStopsWrites),
+    ("a cookie of eight bits", .cookieHasAllBits),
+    ("a write past its deadline forgotten", .lateWritesCount),
+    ("ordered frees that wait for nothing", .orderedFreesWait),
+    ("no space while blocks wait to be freed", .spaceIsWaitedFor),
+    ("a freed block of metadata kept in the cache", .freedIsForgotten),
+    ("pages detached after their blocks were freed", .detachInOneStep),
+    ("a truncate that leaves the tail of the last block", .tailIsZeroed),
+    ("a reader that goes by the size it saw first", .sizeIsTakenAnew),
+    ("the bit of another block cleared where the first block is 1", .bitsCountFromFirstBlock),
+    ("the text of a short symbolic link freed as block numbers", .shortLinkHasNoBlocks),
+    ("the padding of the last bitmap taken for blocks", .lastGroupEnds),
+    ("a pointer used without a check", .pointersAreChecked),
+    ("a changed directory that is said to have an index", .changeEndsIndex),
+    ("entries with the type of another inode", .entryHasType),
+    ("unmount that writes nothing", .unmountWrites),
+    ("opening to truncate that does not", .openTruncates),
+    ("a mount that failed and keeps its device", .failedMountLetsGo),
   ]
 }

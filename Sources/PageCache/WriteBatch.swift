@@ -131,7 +131,7 @@ final class WriteBatch: RequestHandler {
 
 extension AddressSpace {
   func report(_ page: Page, _ error: PageCacheError, dirtiedAt: UInt64) {
-    if !page.hasReportedError {
+    if !page.hasReportedError || cache.configuration.switchedOff.contains(.failureIsReportedOnce) {
       page.hasReportedError = true
       if !cache.configuration.switchedOff.contains(.errorIsTold) { errors.record(error) }
     }

@@ -22,6 +22,7 @@ extension Writeback {
     noteStuck(page, of: space)
     page.mustGoAlone = false
     page.retryDelayNanoseconds = min(max(1_000_000_000, page.retryDelayNanoseconds * 2), 60_000_000_000)
+    if cache.configuration.switchedOff.contains(.failedPageWaits) { page.retryDelayNanoseconds = 0 }
     page.retryAt = cache.reactor.now.advanced(byNanoseconds: page.retryDelayNanoseconds)
     space.noteRetry(at: page.retryAt)
     space.setFailed(page, true)

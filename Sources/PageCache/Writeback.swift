@@ -206,7 +206,10 @@ public final class Writeback {
 
   /// The comparison that all of this is about; experiments leave it out, here and nowhere else.
   private func isCurrent(_ cookie: ValidityCookie, _ mapper: any BlockMapper) -> Bool {
-    cache.configuration.ignoresCookie || switchedOff.contains(.cookieComparison) || cookie.isCurrent(mapper)
+    if switchedOff.contains(.cookieHasAllBits) {
+      return UInt8(truncatingIfNeeded: cookie.blockSequence) == UInt8(truncatingIfNeeded: mapper.blockSequence)
+    }
+    return cache.configuration.ignoresCookie || switchedOff.contains(.cookieComparison) || cookie.isCurrent(mapper)
   }
 
   private func isValid(_ plan: Plan, _ space: AddressSpace) -> Bool { isCurrent(plan.cookie, space.mapper) }

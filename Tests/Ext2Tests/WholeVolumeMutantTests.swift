@@ -1,5 +1,6 @@
 import BlockDevice
 import Ext2
+import Ext2Format
 import FaultLab
 import PageCache
 import Support
@@ -12,6 +13,9 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
   /// Nil: seeded runs of the whole volume.
   let script: (@Sendable (VolumeRig) async throws -> Void)?
   var options = VolumeOptions.quiet
+  /// Unmount has to succeed, and e2fsck to be content with what is left.
+  var isJudged = false
+  var image: @Sendable () throws -> [UInt8] = cold
   var name: String { SwitchedOffRules.all.first { $0.rule == rule }?.name ?? "?" }
   var testDescription: String { name }
 
@@ -32,16 +36,17 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
     $0.cache.batchByteCount = size
   }
 
-  static let all: [VolumeMutant] = [
-    VolumeMutant(rule: .pendingFrees, script: nil),
-    VolumeMutant(rule: .discardCountsAsWrite, script: nil),
-    VolumeMutant(rule: .evictorFrees, script: nil),
-    VolumeMutant(rule: .walkComparison, script: walk),
-    VolumeMutant(rule: .lateMetadataCopy, script: waitingMetadata, options: narrowQueue),
-    VolumeMutant(rule: .flushAfterLastWrite, script: sharedFlush),
-    VolumeMutant(rule: .failedFlushIsRemembered, script: failedFlush),
-    VolumeMutant(rule: .growInOneStep, script: growth),
-  ]
+  static let all: [VolumeMutant] =
+    [
+      VolumeMutant(rule: .pendingFrees, script: nil),
+      VolumeMutant(rule: .discardCountsAsWrite, script: nil),
+      VolumeMutant(rule: .evictorFrees, script: nil),
+      VolumeMutant(rule: .walkComparison, script: walk),
+      VolumeMutant(rule: .lateMetadataCopy, script: waitingMetadata, options: narrowQueue),
+      VolumeMutant(rule: .flushAfterLastWrite, script: sharedFlush),
+      VolumeMutant(rule: .failedFlushIsRemembered, script: failedFlush),
+      VolumeMutant(rule: .growInOneStep, script: growth),
+    ] + ofFiles + HistoricalBug.mutants
 
   /// A volume with a file "a" and four more that have a pointer block each, none of it in memory.
   static func cold() throws -> [UInt8] {
@@ -155,13 +160,19 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
   }
 
   /// What notices the mutant, or what is wrong without one.
-  func firstFinding(switchedOff: SwitchedOffRules, seeds: Int, _ image: [UInt8], _ explorer: Explorer) -> String? {
+  func firstFinding(
+    switchedOff: SwitchedOffRules, seeds: Int, _ image: [UInt8], _ explorer: Explorer
+  ) throws -> String? {
     for seed in UInt64(0)..<UInt64(seeds) {
-      let findings: [String]
+      var findings: [String]
       if let script {
-        findings =
-          VolumeRig.run(image, seed: seed, options: options.with { $0.cache.switchedOff = switchedOff }, script)
-          .failures
+        let outcome = VolumeRig.run(
+          image, seed: seed, options: options.with { $0.cache.switchedOff = switchedOff }, script)
+        findings = outcome.failures
+        if isJudged && findings.isEmpty {
+          findings += [outcome.unmountError, try Images.check(outcome.image)].compactMap(\.self)
+          if try Superblocks.decoded(outcome.image).state.contains(.error) { findings.append("corruption was found") }
+        }
       } else {
         findings = explorer.run(Scenario(seed: seed, switchedOff: switchedOff)).findings
       }
@@ -177,9 +188,10 @@ struct WholeVolumeMutantTests {
     "a script or a seeded run notices when a rule is switched off, and is content with it on",
     arguments: VolumeMutant.all)
   func isKilled(_ mutant: VolumeMutant) throws {
-    let image = try VolumeMutant.cold(), explorer = try Explorer()
-    #expect(mutant.firstFinding(switchedOff: [], seeds: 24, image, explorer) == nil)
-    guard let finding = mutant.firstFinding(switchedOff: mutant.rule, seeds: 128, image, explorer) else {
+    let image = try mutant.image(), explorer = try Explorer()
+    let sound = try mutant.firstFinding(switchedOff: [], seeds: 24, image, explorer)
+    #expect(sound == nil)
+    guard let finding = try mutant.firstFinding(switchedOff: mutant.rule, seeds: 128, image, explorer) else {
       Issue.record("no test notices \(mutant.name)")
       return
     }

@@ -13,6 +13,10 @@ struct Mutant: Sendable, CustomTestStringConvertible {
   private static let others: SwitchedOffRules = [
     .walkComparison, .lateMetadataCopy, .evictorFrees, .ofDurability, .failedMetadataStaysDirty, .errorIsTold,
     .errorIsToldOnce, .failureGivesBack, .cleanOnlyWhenWritten, .changeMarksAgain, .evictionIsTriedAgain,
+    .failureIsReportedOnce, .failedPageWaits, .corruptionStopsWrites, .cookieHasAllBits, .lateWritesCount,
+    .orderedFreesWait, .spaceIsWaitedFor, .freedIsForgotten, .detachInOneStep, .tailIsZeroed, .sizeIsTakenAnew,
+    .bitsCountFromFirstBlock, .shortLinkHasNoBlocks, .lastGroupEnds, .pointersAreChecked,
+    .changeEndsIndex, .entryHasType, .unmountWrites, .openTruncates, .failedMountLetsGo,
   ]
   static let all: [Mutant] = SwitchedOffRules.all
     .filter { !others.contains($0.rule) }

@@ -77,7 +77,8 @@ final class BlockAllocator {
       }
       // The search suspends: a block may have become free where it had looked already.
       if pendingFrees.clearCount != clearCount { continue }
-      guard try await pendingFrees.waitForSome() else { throw .noSpace }
+      let waits = !metadata.switchedOff.contains(.spaceIsWaitedFor)
+      guard waits, try await pendingFrees.waitForSome() else { throw .noSpace }
     }
   }
 
@@ -161,7 +162,8 @@ final class BlockAllocator {
     _ count: Int, in group: GroupNumber, _ bitmap: MetadataBlock, from startBit: Int, _ inode: InodeNumber,
     wanted: Int, _ search: Search
   ) -> (first: BlockNumber, count: Int)? {
-    let bits = layout.blockCount(of: group)
+    let endsWithVolume = !metadata.switchedOff.contains(.lastGroupEnds)
+    let bits = endsWithVolume ? layout.blockCount(of: group) : Int(layout.blocksPerGroup)
     let base = layout.firstBlock(of: group).rawValue
     var start = startBit
     var chosen: Range<Int>?

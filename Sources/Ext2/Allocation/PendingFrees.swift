@@ -172,7 +172,10 @@ final class PendingFrees {
   // MARK: When a run may become free
 
   private func isReady(_ run: Run) -> Bool {
-    if isOrdered && run.commit > durableCommits { return false }
+    if isOrdered && run.commit > durableCommits && !switchedOff.contains(.orderedFreesWait) { return false }
+    if switchedOff.contains(.lateWritesCount), let deadline = deadline(of: run), deadline <= queue.reactor.now {
+      return true
+    }
     return switchedOff.contains(.pendingFrees) || !isWriteOutstanding(run)
   }
 
@@ -195,7 +198,8 @@ final class PendingFrees {
   /// The last step of a free: the bits are clear, the blocks may be allocated.
   private func clear(_ run: Run, _ bitmap: MetadataBlock) {
     let group = groups.layout.group(of: run.first)
-    let start = groups.layout.bitIndex(of: run.first)
+    var start = groups.layout.bitIndex(of: run.first)
+    if switchedOff.contains(.bitsCountFromFirstBlock) { start += Int(groups.layout.firstDataBlock.rawValue) }
     var cleared = 0
     for bit in start..<start + run.count {
       let wasSet = bitmap.withMutableBytes { bytes in Bitmap.clear(bit, in: &bytes) }

@@ -83,7 +83,7 @@ final class BlockTree: BlockMapper {
     if let level = end.missingLevel { return hole(path, missingLevel: level, limit: limit) }
     let limit = min(limit, path.countToLeafEnd)
     let first = pointer(in: end.slot)
-    try check(first, in: end.slot)
+    if !metadata.switchedOff.contains(.pointersAreChecked) { try check(first, in: end.slot) }
     var count = runLength(from: end.slot, limit: limit)
     if first == .none { return .hole(count: count) }
     if count > 1, !groups.map.isOwnable(first, count: count) { count = 1 }

@@ -90,9 +90,11 @@ extension Directory {
       inode.noteShapeChange()
       inode.names?.appendBlock(room: format.blockSize)
     }
+    let hasTypes = !metadata.switchedOff.contains(.entryHasType)
     let offset = place.block.withMutableBytes { bytes in
       try? format.insert(
-        name.span, inode: target, type: type, at: place.offset, into: &bytes, block: place.block.number)
+        name.span, inode: target, type: hasTypes ? type : .regular, at: place.offset, into: &bytes,
+        block: place.block.number)
     }
     guard let offset = offset ?? nil else { preconditionFailure("the room for a directory entry has gone") }
     metadata.markDirty(place.block)
@@ -140,7 +142,7 @@ extension Directory {
 
   /// A changed directory is no hash index any more, as the kernel's ext2 has it. The caller encodes the inode.
   private func noteChange() {
-    inode.record.flags.remove(.index)
+    if !metadata.switchedOff.contains(.changeEndsIndex) { inode.record.flags.remove(.index) }
     inode.touchContents()
   }
 }

@@ -52,7 +52,7 @@ extension Inode {
         guard let page = try await space.validPage(at: PageIndex(index), ahead: ahead) else { return result }
         let inPage = Int(position % size)
         // The size may have changed while the page was read.
-        let now = min(limit, space.fileByteCount)
+        let now = table.switchedOff.contains(.sizeIsTakenAnew) ? end : min(limit, space.fileByteCount)
         guard position < now else { return result }
         let length = Int(min(UInt64(blockSize - inPage), now - position))
         page.withBytes { bytes in result.append(bytes, inPage..<inPage + length) }

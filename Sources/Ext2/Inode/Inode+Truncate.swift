@@ -46,8 +46,10 @@ extension Inode {
     let tail = try await tailPage(at: size, ticket)
     // One step: the tail is zero and the file is shorter.
     if let tail {
-      tail.withMutableBytes { bytes in
-        bytes.zero(at: Int(size % blockSize), count: bytes.byteCount - Int(size % blockSize))
+      if !table.switchedOff.contains(.tailIsZeroed) {
+        tail.withMutableBytes { bytes in
+          bytes.zero(at: Int(size % blockSize), count: bytes.byteCount - Int(size % blockSize))
+        }
       }
       space.unpin(tail)
       space.markDirtyUnconditionally(tail)
@@ -65,9 +67,12 @@ extension Inode {
     tree.lastLinked = nil
     let limit = BlockPath.treeBlockLimit(blockSizeLog2: table.groups.layout.blockSizeLog2)
     let error = await tree.free(range.lowerBound..<min(range.upperBound, limit), ticket) { [self] freed in
-      space.detach(PageIndex(freed.lowerBound)..<PageIndex(freed.upperBound))
+      if !table.switchedOff.contains(.detachInOneStep) {
+        space.detach(PageIndex(freed.lowerBound)..<PageIndex(freed.upperBound))
+      }
       table.encode(self, into: tableBlock)
     }
+    if table.switchedOff.contains(.detachInOneStep) { await table.reactor.pass() }
     space.detach(PageIndex(range.lowerBound)..<PageIndex(range.upperBound))
     if let error {
       table.onLostBlocks?(error)

@@ -286,7 +286,7 @@ final class MetadataCache {
 
   /// Ends the life of a block in the step that frees it: no longer dirty, no longer found.
   func forget(_ number: BlockNumber) {
-    guard let block = blocks[number] else { return }
+    guard let block = blocks[number], !switchedOff.contains(.freedIsForgotten) else { return }
     clearDirty(block)
     remove(block)
     block.wakeWaiters()

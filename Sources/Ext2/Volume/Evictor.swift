@@ -97,7 +97,8 @@ final class Evictor {
     if let refusal = inodes.metadata.refusal { throw refusal }
     inode.space.fileByteCount = 0
     let isDirectory = inode.type == .directory
-    if inode.record.hasBlockPointers(blockSize: inode.blockSize) {
+    let isShortLinkFreed = inode.type == .symbolicLink && inodes.switchedOff.contains(.shortLinkHasNoBlocks)
+    if inode.record.hasBlockPointers(blockSize: inode.blockSize) || isShortLinkFreed {
       // A subtree that cannot be read is lost until a check; the inode goes all the same.
       try? await inode.free(0..<UInt64.max, table, ticket)
     }

@@ -17,7 +17,7 @@ struct Mounting {
     do {
       return try await mount(queue, options)
     } catch {
-      queue.closeWhenIdle()
+      if !options.cache.switchedOff.contains(.failedMountLetsGo) { queue.closeWhenIdle() }
       throw error
     }
   }

@@ -90,7 +90,7 @@ extension Volume {
         return try addOpening(of: inode, String(decoding: path, as: UTF8.self), credentials)
       }
     }
-    guard options.contains(.truncate) else { return handle }
+    guard options.contains(.truncate), !core.options.cache.switchedOff.contains(.openTruncates) else { return handle }
     do throws(Ext2Error) { try await truncate(handle, to: 0) } catch {
       closeHandle(handle)
       throw error

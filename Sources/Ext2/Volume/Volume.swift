@@ -102,7 +102,8 @@ public actor Volume {
     await core.evictor.drain()
     await core.gate.close()
     await core.accessTimes.writeAll()
-    var firstError = core.isReadOnly && core.corruption == nil ? nil : await sync()
+    let mustWrite = !core.options.cache.switchedOff.contains(.unmountWrites)
+    var firstError = core.isReadOnly && core.corruption == nil || !mustWrite ? nil : await sync()
     firstError = firstError ?? core.evictor.firstError
     await core.evictor.stop()
     await core.cache.writeback.stopBackground()

@@ -127,6 +127,7 @@ final class VolumeCore {
     guard errorPolicy != .continue else { return }
     isReadOnly = true
     isAborted = errorPolicy == .abort
+    if options.cache.switchedOff.contains(.corruptionStopsWrites) { return }
     metadata.refuseWrites(because: Ext2Error(error))
   }
 

@@ -1,4 +1,4 @@
-// Writeback of a file against one change of it, on a disk that does what it should or not: small enough that all of its
+// Writeback of a file, or a reader, against one change of it, on a disk that does what it should or not: small enough that all of its
 // schedules can be run.
 internal import BlockDevice
 internal import Ext2
@@ -6,11 +6,24 @@ internal import PageCache
 internal import Reactor
 internal import Workload
 
-/// What runs against writeback, and what the disk does with the first write of the file's data.
+/// What runs against writeback or a reader, and what the disk does with the first write, or read, of the file's data.
 public struct RaceScenario: Sendable, CustomStringConvertible {
   /// The change.
   public enum Change: String, Sendable, CaseIterable {
     case truncate, punch, reallocate, rewrite, extend, unlink, evict, fsync
+    /// As `reallocate`, and the device is told of freed blocks.
+    case discard
+    /// Another file is written and synced, so that both may share a flush.
+    case syncOther = "sync-other"
+    // Against a reader of a file of which nothing is in memory.
+    case readTruncate = "read-truncate"
+    case readReallocate = "read-reallocate"
+    case readRewrite = "read-rewrite"
+    case readExtend = "read-extend"
+    /// A hole is filled.
+    case readFill = "read-fill"
+
+    var isRead: Bool { rawValue.hasPrefix("read-") }
   }
   /// The disk.
   public enum Disk: String, Sendable, CaseIterable {
@@ -56,11 +69,14 @@ actor Race {
   nonisolated let reactor: SimulatedReactor
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
   private let scenario: RaceScenario
-  private let volume: Volume
+  private var volume: Volume
   private(set) var findings: [String] = []
   /// What each file has to contain in the end; nil: it is gone.
   private(set) var expected: [String: [UInt8]?] = [:]
+  /// The main file as it is to be after the write that runs.
+  private var pending: [UInt8] = []
   private var mainFile: File?
+  private var otherFile: File?
   static let blockSize = 1024
 
   init(_ scenario: RaceScenario, _ volume: Volume, _ reactor: SimulatedReactor) {
@@ -74,8 +90,17 @@ actor Race {
     ContentStamp(seed: 1).bytes(blocks * blockSize, at: 0, file: 1, generation: generation)
   }
 
-  /// A file of sixteen blocks, of which the first four and the last four are dirty.
+  /// A file of sixteen blocks, of which the first four and the last four are dirty. For a reader they are on the disk, two
+  /// are a hole, and the blocks that are free have had other bytes.
   func prepare() async throws {
+    if scenario.change.isRead {
+      let junk = try await volume.open("junk", create: true)
+      try await junk.write(Self.content(64, generation: 9), at: 0)
+      try await volume.synchronize()
+      await junk.close()
+      try await volume.unlink("junk")
+      try await volume.synchronize()
+    }
     let file = try await volume.open("f", create: true)
     var bytes = Self.content(16, generation: 1)
     try await file.write(bytes, at: 0)
@@ -85,16 +110,35 @@ actor Race {
       try await file.write(fresh, at: UInt64(start * Self.blockSize))
       bytes.replaceSubrange(start * Self.blockSize..<(start + 4) * Self.blockSize, with: fresh)
     }
+    if scenario.change.isRead {
+      try await file.punch(UInt64(6 * Self.blockSize)..<UInt64(8 * Self.blockSize))
+      bytes.replaceSubrange(
+        6 * Self.blockSize..<8 * Self.blockSize, with: [UInt8](repeating: 0, count: 2 * Self.blockSize))
+      try await volume.synchronize()
+    }
     expected["f"] = bytes
     mainFile = file
+    if scenario.change == .syncOther { otherFile = try await volume.open("g", create: true) }
+  }
+
+  /// Goes on with another mount of what `prepare` has left, so that nothing is in memory.
+  func remount(_ other: Volume) async throws {
+    volume = other
+    mainFile = try await other.open("f")
   }
 
   func run() async {
     guard let file = mainFile else { return }
     await withTaskGroup(of: Void.self) { group in
-      group.addTask(name: "writeback") { await self.synchronize(file) }
+      if scenario.change.isRead {
+        group.addTask(name: "reader") { await self.read(file) }
+      } else {
+        group.addTask(name: "writeback") { await self.synchronize(file) }
+      }
       group.addTask(name: "change") {
-        do { try await self.change(file) } catch {
+        do { try await self.change(file) } catch  where self.mayFail {
+          // The page that it needs could not be read.
+        } catch {
           await self.note("\(self.scenario.change.rawValue): \(error)")
         }
       }
@@ -103,17 +147,61 @@ actor Race {
 
   func note(_ text: String) { findings.append(text) }
 
+  /// Whether the disk does not what it should to a read that the change may wait for.
+  private nonisolated var mayFail: Bool {
+    scenario.change.isRead && (scenario.disk == .fails || scenario.disk == .hangs)
+  }
+
+  /// Reads the file, and finds in each block what was there or what is written now, up to one end or the other.
+  private func read(_ file: File) async {
+    await pass(1)
+    guard let old = expected["f"] ?? nil else { return }
+    for _ in 0..<2 {
+      guard let found = try? await file.read(at: 0, count: 20 * Self.blockSize) else { return }
+      let new = (expected["f"] ?? nil) ?? []
+      for start in stride(from: 0, to: found.count, by: Self.blockSize) {
+        let end = min(found.count, start + Self.blockSize), bytes = found[start..<end]
+        func has(_ file: [UInt8]) -> Bool { file.count >= end && file[start..<end] == bytes }
+        if !has(old) && !has(new) && !has(pending) && !bytes.allSatisfy({ $0 == 0 }) {
+          note("a reader got bytes in block \(start / Self.blockSize) that nobody has written there")
+        }
+        if scenario.change == .readExtend && end > old.count && !has(new) && !has(pending) {
+          note("a reader got a size without its bytes")
+        }
+      }
+    }
+  }
+
+  /// What was just synced is on the medium.
+  private func expectDurable(_ file: File, _ blocks: Range<Int>, _ bytes: [UInt8]) async throws {
+    let left = await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
+    for extent in try await file.extents() {
+      for step in 0..<extent.count where blocks.contains(Int(extent.fileBlock) + step) {
+        let index = Int(extent.fileBlock) + step - blocks.lowerBound, size = Self.blockSize
+        let start = (Int(extent.diskBlock) + step) * size
+        if left[start..<start + size] != bytes[index * size..<(index + 1) * size] {
+          note("fsync has ended, and block \(index + blocks.lowerBound) is not durable")
+        }
+      }
+    }
+  }
+
   /// Room for the other task to go first, or a request to complete.
   private func pass(_ count: Int = 2) async { for _ in 0..<count { await reactor.pass() } }
 
-  private func synchronize(_ file: File) async {
+  /// Returns whether it has ended well.
+  @discardableResult private func synchronize(_ file: File) async -> Bool {
     await pass(1)
-    do { try await file.synchronize() } catch Ext2Error.closed where scenario.change == .evict {
+    do {
+      try await file.synchronize()
+      return true
+    } catch Ext2Error.closed where scenario.change == .evict {
       // The other task was quicker.
     } catch {
       // The disk has not done what it should.
       if scenario.disk == .completes || scenario.disk == .late { note("fsync: \(error)") }
     }
+    return false
   }
 
   private func change(_ file: File) async throws {
@@ -126,21 +214,43 @@ actor Race {
       expected["f"] = all
     }
     let new = Self.content(3, generation: 3)
+    func rewrite(_ start: Int) async throws {
+      pending = (expected["f"] ?? nil) ?? []
+      pending += [UInt8](repeating: 0, count: max(0, start * size + new.count - pending.count))
+      pending.replaceSubrange(start * size..<start * size + new.count, with: new)
+      try await file.write(new, at: UInt64(start * size))
+      splice(start, new)
+    }
     await pass(1 + scenario.delay)
     switch scenario.change {
-    case .truncate:
+    case .readRewrite:
+      // Half of a page: the rest has to be read first.
+      let half = Array(new.prefix(size / 2))
+      pending = (expected["f"] ?? nil) ?? []
+      pending.replaceSubrange(size..<size + half.count, with: half)
+      try await file.write(half, at: UInt64(size))
+      splice(1, half)
+    case .readFill:
+      try await rewrite(5)
+    case .readExtend:
+      try await rewrite(16)
+    case .syncOther:
+      guard let otherFile else { return }
+      try await otherFile.write(new, at: 0)
+      expected["g"] = new
+      if await synchronize(otherFile) { try await expectDurable(otherFile, 0..<3, new) }
+    case .truncate, .readTruncate:
       try await file.truncate(to: UInt64(2 * size))
       expected["f"] = (expected["f"] ?? nil).map { Array($0.prefix(2 * size)) }
       await pass()
-      try await file.write(new, at: UInt64(12 * size))
-      splice(12, new)
+      try await rewrite(12)
     case .punch:
       try await file.punch(UInt64(size)..<UInt64(14 * size))
       splice(1, [UInt8](repeating: 0, count: 13 * size))
       await pass()
       try await file.write(new, at: UInt64(2 * size))
       splice(2, new)
-    case .reallocate:
+    case .reallocate, .readReallocate, .discard:
       try await file.truncate(to: UInt64(size))
       expected["f"] = (expected["f"] ?? nil).map { Array($0.prefix(size)) }
       await pass()
@@ -168,7 +278,7 @@ actor Race {
     case .fsync:
       try await file.write(new, at: UInt64(size))
       splice(1, new)
-      await synchronize(file)
+      if await synchronize(file) { try await expectDurable(file, 1..<4, new) }
     }
   }
 

@@ -18,7 +18,8 @@ public struct ScheduleExplorer: Sendable {
   public static var mutants: [String] { SwitchedOffRules.all.filter { rules.contains($0.rule) }.map(\.name) }
   private static let rules: SwitchedOffRules = [
     .cookieComparison, .oldCookieOfCachedExtent, .pendingFrees, .lateMetadataCopy, .retryOnNormalPath,
-    .staleIsPlannedAgain,
+    .staleIsPlannedAgain, .fillChecksAttachment, .writerWaitsForFill, .discardCountsAsWrite, .fsyncWaitsForWriteback,
+    .detachInOneStep, .lateWritesCount, .freedIsForgotten,
   ]
 
   /// Runs one schedule of a scenario. Returns what was wrong, and how many choices there were at each point. `trace`
@@ -38,8 +39,9 @@ public struct ScheduleExplorer: Sendable {
     } catch { return (["\(error)"], chooser.counts) }
   }
 
-  private static func options(_ switchedOff: SwitchedOffRules) -> VolumeOptions {
+  private static func options(_ scenario: RaceScenario, _ switchedOff: SwitchedOffRules) -> VolumeOptions {
     var options = VolumeOptions()
+    options.discards = scenario.change == .discard
     options.cache.cacheByteCount = 64 << 10
     options.cache.batchByteCount = 4 << 10
     options.cache.switchedOff = switchedOff
@@ -53,18 +55,31 @@ public struct ScheduleExplorer: Sendable {
     return options
   }
 
+  private static func mount(
+    _ image: [UInt8], _ scenario: RaceScenario, _ reactor: SimulatedReactor, _ switchedOff: SwitchedOffRules
+  ) async throws -> Volume {
+    let disk = SimulatedDevice(reactor: reactor, image: image)
+    disk.latency = 20_000...20_000
+    return try await Volume.mount(disk, on: reactor, options: options(scenario, switchedOff))
+  }
+
   private static func run(
     _ scenario: RaceScenario, _ image: [UInt8], _ reactor: SimulatedReactor, _ chooser: ScheduleChooser,
     _ switchedOff: SwitchedOffRules
   ) async throws -> [String] {
-    let disk = SimulatedDevice(reactor: reactor, image: image)
-    disk.latency = 20_000...20_000
-    let volume = try await Volume.mount(disk, on: reactor, options: options(switchedOff))
+    var volume = try await mount(image, scenario, reactor, switchedOff)
     let race = Race(scenario, volume, reactor)
     try await race.prepare()
+    if scenario.change.isRead {
+      try await volume.unmount()
+      let prepared = await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
+      volume = try await mount(prepared, scenario, reactor, switchedOff)
+      try await race.remount(volume)
+    }
     await volume.watchOwnership()
     await volume.withDevice { device in
-      (device as? SimulatedDevice)?.script = FirstDataWrite(scenario.disk).treatment
+      (device as? SimulatedDevice)?.script =
+        FirstDataRequest(scenario.disk, scenario.change.isRead ? .read : .write).treatment
     }
     chooser.isOn = true
     await race.run()
@@ -96,16 +111,20 @@ public struct ScheduleExplorer: Sendable {
   }
 }
 
-/// What the disk does with the first write of data.
+/// What the disk does with the first write, or read, of data.
 ///
 /// Sendable because nobody but the disk that it is handed to calls it, on the thread of the simulated reactor.
-private final class FirstDataWrite: @unchecked Sendable {
+private final class FirstDataRequest: @unchecked Sendable {
   private let disk: RaceScenario.Disk
+  private let operation: Operation
   private var hasCome = false
-  init(_ disk: RaceScenario.Disk) { self.disk = disk }
+  init(_ disk: RaceScenario.Disk, _ operation: Operation) {
+    self.disk = disk
+    self.operation = operation
+  }
 
   func treatment(_ request: Request) -> SimulatedDevice.Treatment {
-    guard request.operation == .write, request.isFileData, !hasCome else { return .proceed }
+    guard request.operation == operation, request.isFileData, !hasCome else { return .proceed }
     hasCome = true
     switch disk {
     case .completes: return .proceed
