@@ -137,6 +137,9 @@ public struct StackReport: Equatable, Sendable {
   /// Whether a promise between queue and device was broken, or the log is not whole.
   public var hasFailed: Bool { violationCount > 0 || logError != nil }
 
+  /// How often each rule was asked and fired, a line each.
+  public var counts: [String] { rules.map { "\($0.rule.text): matched=\($0.matchCount), fired=\($0.fireCount)" } }
+
   /// What somebody who asked for the layers has to be told, a line each.
   public var lines: [String] {
     var lines = rules.filter { $0.fireCount == 0 }.map { "--fault=\($0.rule.text): never fired" }

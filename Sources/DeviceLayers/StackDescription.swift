@@ -46,7 +46,7 @@ public enum StackOption: String, CaseIterable, Sendable {
         + "commas between them"
     case .deadline: "when a request that is not complete is given up (default 30s)"
     case .writeLog: "log what reaches the device, in the format of dm-log-writes; see replay"
-    case .stack: "print the layers on stderr, from the top down"
+    case .stack: "print the layers on stderr, from the top down, and at the end how often each rule has fired"
     }
   }
 }

@@ -72,7 +72,9 @@ struct LayeredImage {
   /// Says what became of them, and leaves the image as they show it. False when that, or a promise, failed.
   func end(isWritable: Bool) -> Bool {
     let report = stack.end()
-    for line in report.lines { print("blkdev-run: \(line)", to: .standardError) }
+    for line in (stack.description.isShown ? report.counts : []) + report.lines {
+      print("blkdev-run: \(line)", to: .standardError)
+    }
     do {
       if isWritable { try stack.settleDamage(onto: path) }
       return !report.hasFailed

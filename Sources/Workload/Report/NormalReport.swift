@@ -111,7 +111,7 @@ package enum NormalReport {
   private static func layers(_ report: StackReport) -> [String] {
     report.rules.isEmpty
       ? []
-      : ["Faults:"] + report.rules.map { "  \($0.rule.text): matched=\($0.matchCount), fired=\($0.fireCount)" }
+      : ["Faults:"] + report.counts.map { "  \($0)" }
   }
 
   private static func verdict(_ report: RunReport) -> [String] {

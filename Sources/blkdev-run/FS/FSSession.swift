@@ -100,7 +100,7 @@ final class FSSession {
   private func endStack() {
     guard let stack, !stack.description.isEmpty else { return }
     let report = stack.end()
-    for line in report.lines { tell(line) }
+    for line in (options.stack.isShown ? report.counts : []) + report.lines { tell(line) }
     if report.hasFailed { exitCode = max(exitCode, 1) }
     do { try stack.settleDamage(onto: options.image) } catch {
       tell("\(error)")
