@@ -51,18 +51,23 @@ public final class ScheduleChooser: @unchecked Sendable {
 /// Enumerates all runs with at most so many deviations, each once.
 public struct ScheduleEnumerator {
   private let bound: Int
-  private var waiting: [[ScheduleChooser.Deviation]] = [[]]
+  /// Runs that are to be handed out, by how many deviations they have.
+  private var waiting: [[[ScheduleChooser.Deviation]]] = [[[]]]
   /// Runs that were handed out.
   public private(set) var count = 0
 
   /// Runs with at most `bound` deviations.
   public init(bound: Int) { self.bound = bound }
 
-  /// The deviations of the next run; nil when there is none left.
-  public mutating func next() -> [ScheduleChooser.Deviation]? {
-    guard let run = waiting.popLast() else { return nil }
-    count += 1
-    return run
+  /// The deviations of the next run; nil when there is none left that has at most `limit` of them. Those with more come
+  /// first, so that what waits stays short.
+  public mutating func next(atMost limit: Int = .max) -> [ScheduleChooser.Deviation]? {
+    for level in waiting.indices.reversed() where level <= limit {
+      guard let run = waiting[level].popLast() else { continue }
+      count += 1
+      return run
+    }
+    return nil
   }
 
   /// Notes how many choices there were at each point of a run: what follows from it is handed out later.
@@ -70,9 +75,10 @@ public struct ScheduleEnumerator {
     guard run.count < bound else { return }
     let first = run.last.map { $0.point + 1 } ?? 0
     guard first < counts.count else { return }
+    if waiting.count == run.count + 1 { waiting.append([]) }
     for point in (first..<counts.count).reversed() {
       for choice in (1..<counts[point]).reversed() {
-        waiting.append(run + [ScheduleChooser.Deviation(point: point, choice: choice)])
+        waiting[run.count + 1].append(run + [ScheduleChooser.Deviation(point: point, choice: choice)])
       }
     }
   }

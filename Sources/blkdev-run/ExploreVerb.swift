@@ -94,28 +94,40 @@ struct ExploreVerb: ParsableCommand {
 
   private func runRaces(_ outcome: inout ExploreOutcome, _ progress: WorkProgress, _ end: LabEnd) throws {
     let explorer = try ScheduleExplorer()
-    let rule = try rule(), only = try deviations()
-    for scenario in race.flatMap({ RaceScenario($0) }).map({ [$0] }) ?? RaceScenario.all {
-      var schedules = ScheduleEnumerator(bound: only == nil ? bound ?? 2 : 0)
-      while !outcome.mustStop(end, stopAfter), let next = schedules.next() {
-        progress.show("explore: \(scenario), \(outcome.count) schedules, \(outcome.failureCount) failed")
-        let deviations = only ?? next
-        let run = explorer.run(scenario, deviations, switchedOff: rule)
-        schedules.note(run.counts, of: deviations)
-        outcome.count += 1
-        if outcome.wantsTrace(failed: !run.findings.isEmpty) {
-          outcome.traced = { trace in
-            _ = explorer.run(scenario, deviations, switchedOff: rule, trace: trace)
-          }
-        }
-        if let first = run.findings.first {
-          let list = deviations.map(\.description).joined(separator: ",")
-          outcome.note(
-            "\(scenario), schedule [\(list)]: \(first)",
-            "blkdev-run explore --race \(scenario) --schedule '\(list)'\(repeatedRule)")
+    let only = try deviations()
+    let scenarios = race.flatMap { RaceScenario($0) }.map { [$0] } ?? RaceScenario.all
+    let bound = only == nil ? bound ?? 2 : 0
+    var enumerators = scenarios.map { _ in ScheduleEnumerator(bound: bound) }
+    // What is wrong shows in few deviations as a rule: those come first, of all races.
+    for limit in bound > 1 ? [1, bound] : [bound] {
+      for (index, scenario) in scenarios.enumerated() {
+        while !outcome.mustStop(end, stopAfter), let next = enumerators[index].next(atMost: limit) {
+          progress.show("explore: \(scenario), \(outcome.count) schedules, \(outcome.failureCount) failed")
+          let counts = try run(explorer, scenario, only ?? next, &outcome)
+          enumerators[index].note(counts, of: only ?? next)
         }
       }
     }
+  }
+
+  /// Runs one schedule of a race. Returns how many choices there were at each point.
+  private func run(
+    _ explorer: ScheduleExplorer, _ scenario: RaceScenario, _ deviations: [ScheduleChooser.Deviation],
+    _ outcome: inout ExploreOutcome
+  ) throws -> [Int] {
+    let rule = try rule()
+    let run = explorer.run(scenario, deviations, switchedOff: rule)
+    outcome.count += 1
+    if outcome.wantsTrace(failed: !run.findings.isEmpty) {
+      outcome.traced = { trace in _ = explorer.run(scenario, deviations, switchedOff: rule, trace: trace) }
+    }
+    if let first = run.findings.first {
+      let list = deviations.map(\.description).joined(separator: ",")
+      outcome.note(
+        "\(scenario), schedule [\(list)]: \(first)",
+        "blkdev-run explore --race \(scenario) --schedule '\(list)'\(repeatedRule)")
+    }
+    return run.counts
   }
 
   private func run(

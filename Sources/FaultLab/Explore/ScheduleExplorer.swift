@@ -15,11 +15,19 @@ public struct ScheduleExplorer: Sendable {
   public init() throws(ExplorerError) { image = try ScratchImage.make(blockSize: Race.blockSize, blockCount: 200) }
 
   /// Rules whose absence a run with two deviations has to notice, by name.
-  public static var mutants: [String] { SwitchedOffRules.all.filter { rules.contains($0.rule) }.map(\.name) }
-  private static let rules: SwitchedOffRules = [
-    .cookieComparison, .oldCookieOfCachedExtent, .pendingFrees, .lateMetadataCopy, .retryOnNormalPath,
-    .staleIsPlannedAgain, .fillChecksAttachment, .writerWaitsForFill, .discardCountsAsWrite, .fsyncWaitsForWriteback,
-    .detachInOneStep, .lateWritesCount, .freedIsForgotten,
+  public static var mutants: [String] {
+    SwitchedOffRules.all.filter { rule in showing.contains { $0.rule == rule.rule } }.map(\.name)
+  }
+
+  /// For each of these rules a race in which it shows.
+  package static let showing: [(rule: SwitchedOffRules, race: String)] = [
+    (.cookieComparison, "truncate/completes/0"), (.oldCookieOfCachedExtent, "truncate/completes/0"),
+    (.pendingFrees, "truncate/completes/0"), (.lateMetadataCopy, "truncate/completes/0"),
+    (.retryOnNormalPath, "truncate/fails/0"), (.staleIsPlannedAgain, "truncate/completes/0"),
+    (.fillChecksAttachment, "read-truncate/completes/0"), (.writerWaitsForFill, "read-rewrite/completes/0"),
+    (.discardCountsAsWrite, "discard/completes/0"), (.fsyncWaitsForWriteback, "fsync/fails/0"),
+    (.detachInOneStep, "punch/completes/0"), (.lateWritesCount, "truncate/hangs/0"),
+    (.freedIsForgotten, "truncate/completes/0"),
   ]
 
   /// Runs one schedule of a scenario. Returns what was wrong, and how many choices there were at each point. `trace`
