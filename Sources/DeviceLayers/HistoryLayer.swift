@@ -115,4 +115,16 @@ public final class HistoryLayer: DeviceLayer {
     }
     tell(request, result)
   }
+
+  /// What a short write has done is done; the rest comes again, as another write.
+  private func finish(_ index: Int, _ result: Int) {
+    let write = history.writes[index]
+    history.complete(index, isDone: result == write.byteCount)
+    guard write.operation == .write, result > 0, result < write.byteCount else { return }
+    let part = history.start(
+      RecordedWrite(
+        operation: .write, offset: write.offset, byteCount: result, bytes: Array(write.bytes[..<result]),
+        isFUA: write.isFUA, owner: write.owner, isFileData: write.isFileData))
+    history.complete(part, isDone: true)
+  }
 }

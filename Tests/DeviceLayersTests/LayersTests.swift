@@ -121,6 +121,29 @@ struct LayersTests {
     }
   }
 
+  /// A device that says of its first write that only one block was done.
+  private final class Shortening: DeviceLayer {
+    private var isFirst = true
+    override func finished(_ request: Request, _ result: Int) {
+      let isShort = isFirst && request.operation == .write
+      if isShort { isFirst = false }
+      super.finished(request, isShort ? 512 : result)
+    }
+  }
+
+  @Test("a history has what a short write has done, and the rest as another write")
+  func shortWrites() throws {
+    try LayerRig.run({ HistoryLayer(Shortening($0)) }) { (rig: LayerRig) async throws in
+      var image = rig.memory.image
+      try await rig.write(3, count: 4, 200)
+      let history = rig.layer(HistoryLayer.self).history
+      #expect(history.writes.map(\.byteCount) == [2048, 512, 1536])
+      #expect(history.writes.map(\.offset) == [1536, 1536, 2048])
+      #expect(history.log().replay(onto: &image) == 2)
+      #expect(image == rig.memory.image)
+    }
+  }
+
   @Test("records a history that replays as a log: to the same bytes, and up to each mark")
   func history() throws {
     try LayerRig.run({ HistoryLayer($0) }) { (rig: LayerRig) async throws in
