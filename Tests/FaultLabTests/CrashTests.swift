@@ -100,6 +100,14 @@ struct CrashTests {
       }, "\(texts)")
   }
 
+  @Test("a file with old contents for a pointer block may go with a repair, but is there before")
+  func clearedFile() throws {
+    var options = CrashOptions(workload: .sequences(length: 3, only: 6_203_939))
+    options.sampling.serious = 1
+    let report = try Self.run(options)
+    #expect(report.repairedStates > 10 && report.violations.isEmpty, "\(Self.text(report))")
+  }
+
   @Test("mounts of what a cut has left are cut as well")
   func remounts() throws {
     var options = CrashOptions(workload: .sequences(length: 1, only: 20))

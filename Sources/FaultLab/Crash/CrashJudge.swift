@@ -124,8 +124,10 @@ package final class CrashJudge {
     // An empty file that no name leads to is nothing to a repair (e2fsck/pass4.c, disconnect_inode).
     let named = isRepaired ? Set(expected.directories.flatMap { $0.durableNames.map(\.inode) }) : []
     func mayBeGone(_ number: UInt32) -> Bool {
-      isRepaired && !named.contains(number)
-        && expected.files.contains { $0.number == number && $0.sizes.lowerBound == 0 }
+      isRepaired
+        && expected.files.contains {
+          $0.number == number && ($0.mayBeCleared || $0.sizes.lowerBound == 0 && !named.contains(number))
+        }
     }
     func answer<Answer>(_ place: inout Watched<Answer>, _ look: () -> Answer) -> Answer {
       place.value { reads in
@@ -228,6 +230,7 @@ package final class CrashJudge {
       return "inode \(directory.number) is not a directory any more"
     }
     for entry in directory.durableNames where found[entry.name] != entry.inode {
+      if expected.files.contains(where: { $0.number == entry.inode && $0.mayBeCleared }) { continue }
       let isDirectory = raw.inode(entry.inode, in: image)?.type == .directory
       let isElsewhere = expected.directories.contains {
         entries(of: $0.number, image)?.values.contains(entry.inode) == true

@@ -127,6 +127,9 @@ package struct FileExpectation: Sendable {
   /// Of each block of the promise: its contents then and since, each once; and whether it may show anything, because it
   /// was a hole and has got a block since, or hangs on a pointer block that is new.
   let blocks: [(versions: [[UInt8]], mayBeAnything: Bool)]
+  /// Whether it has got a pointer block since: where that has old contents, most of its pointers lead out of the volume,
+  /// and e2fsck takes such an inode away (e2fsck/pass1.c, PR_1_TOO_MANY_BAD_BLOCKS).
+  let mayBeCleared: Bool
 
   /// Nil when nothing holds any more, because blocks of the file were freed since.
   init?(_ number: UInt32, _ lives: [ObservedInode], blockSize: Int) {
@@ -142,6 +145,8 @@ package struct FileExpectation: Sendable {
     let counts = lives.map(\.contents.count)
     sizes = (counts.min() ?? 0)...(counts.max() ?? 0)
     let old = Self.places(of: [promised], blockSize), new = Self.places(of: lives, blockSize).subtracting(old)
+    // Something new hangs on something new.
+    mayBeCleared = new.contains { $0.count > 1 && new.contains(Array($0.dropLast())) }
     blocks = promised.blocks.indices.map { block in
       var versions: [[UInt8]] = []
       for life in lives {
