@@ -109,8 +109,7 @@ public final class HistoryLayer: DeviceLayer {
       if request.operation == .flush {
         history.completeFlush(indices[tag], isDone: result >= 0)
       } else {
-        let isDone = result == request.remainingByteCount || switchedOff.contains(.failuresAreRecorded)
-        history.complete(indices[tag], isDone: isDone)
+        finish(indices[tag], result)
       }
     }
     tell(request, result)
@@ -119,7 +118,7 @@ public final class HistoryLayer: DeviceLayer {
   /// What a short write has done is done; the rest comes again, as another write.
   private func finish(_ index: Int, _ result: Int) {
     let write = history.writes[index]
-    history.complete(index, isDone: result == write.byteCount)
+    history.complete(index, isDone: result == write.byteCount || switchedOff.contains(.failuresAreRecorded))
     guard write.operation == .write, result > 0, result < write.byteCount else { return }
     let part = history.start(
       RecordedWrite(

