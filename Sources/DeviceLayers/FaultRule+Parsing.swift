@@ -177,8 +177,8 @@ struct RuleScanner {
     case "torn": return .torn(try value { scanner throws(FaultRuleError) in try scanner.tornBlocks() })
     case "phantom": return .phantom
     case "misdirect": return .misdirect(try value { scanner throws(FaultRuleError) in try scanner.signed() })
-    case "rot": return .rot(try value { scanner throws(FaultRuleError) in try scanner.positive() })
-    case "stuck": return .stuck(try value { scanner throws(FaultRuleError) in try scanner.positive() })
+    case "rot": return .rot(try value { scanner throws(FaultRuleError) in try scanner.bitCount() })
+    case "stuck": return .stuck(try value { scanner throws(FaultRuleError) in try scanner.bitCount() })
     case "stale": return .stale
     case "delay": return .delay(try value { scanner throws(FaultRuleError) in try scanner.distribution() })
     case "hang": return .hang
@@ -209,6 +209,14 @@ struct RuleScanner {
       throw error("a number from 1 on", at: start)
     }
     return small
+  }
+
+  /// So many bits are drawn one by one at each read.
+  private mutating func bitCount() throws(FaultRuleError) -> Int {
+    let start = column
+    let count = try positive()
+    guard count <= 4096 else { throw error("a number of bits, 1 to 4096", at: start) }
+    return count
   }
 
   private mutating func signed() throws(FaultRuleError) -> Int {

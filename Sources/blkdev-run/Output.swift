@@ -19,6 +19,8 @@ func readText(_ path: String) throws(Errno) -> String {
     let count = try typed { try unsafe chunk.withUnsafeMutableBytes { unsafe try file.read(into: $0) } }
     if count == 0 { return String(decoding: bytes, as: UTF8.self) }
     bytes += chunk[..<count]
+    // A device that never ends, for example.
+    if bytes.count > 16 << 20 { throw .fileTooLarge }
   }
 }
 

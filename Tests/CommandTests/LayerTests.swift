@@ -31,6 +31,7 @@ struct LayerTests {
     #expect(file.contains("exit 2"))
     for (option, message) in [
       ("--fault-file=none", "--fault-file: none: No such file"), ("--latency=read=5", "column 7: expected a unit"),
+      ("--fault-file=/dev/zero", "--fault-file: /dev/zero: File too large"),
       ("--latency=raed=5ms", "column 1: expected read=, write="), ("--deadline=soon", "column 1: expected a number"),
       ("--volatile-cache=1", "column 1: expected a size from 4k"),
     ] {

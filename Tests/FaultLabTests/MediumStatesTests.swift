@@ -140,6 +140,22 @@ struct MediumStatesTests {
     #expect(!sampled.isExhaustive && sampled.states.count <= 12)
   }
 
+  @Test(
+    "a walk through more states than anybody waits for ends when it is told to",
+    arguments: [SubsetRule.exhaustive, .sample(1 << 40)])
+  func stop(rule: SubsetRule) {
+    var script = Script()
+    for sector in 0..<48 { script.done(script.write(1, UInt64(sector % 8))) }
+    let image = MemoryBytes([UInt8](repeating: 0, count: 4096))
+    var states = MediumStates(of: script.history, on: image.bytes, rule: rule)
+    var count = 0
+    states.forEach(on: image) { _ in
+      count += 1
+      return count < 5
+    }
+    #expect(count == 5)
+  }
+
   @Test("the image is what it was at first when all states were visited, or some")
   func end() {
     var script = Script()

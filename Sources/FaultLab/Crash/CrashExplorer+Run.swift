@@ -52,10 +52,7 @@ public final class CrashExplorer {
     let cases = cases()
     for (index, number) in cases {
       report.nextCase = index
-      if let reason = stopReason() { report.stopReason = reason }
-      if [seen, judged, broken, unordered].reduce(0, { $0 + $1.byteCount }) > options.memoryLimit {
-        report.stopReason = "the memory limit is reached"
-      }
+      askWhetherToStop()
       if let limit = options.stateLimit, seen.count >= limit { report.stopReason = "enough states" }
       if report.stopReason != nil { break }
       try runCase(number)
@@ -88,6 +85,13 @@ public final class CrashExplorer {
       })
   }
 
+  private func askWhetherToStop() {
+    if let reason = stopReason() { report.stopReason = reason }
+    if [seen, judged, broken, unordered].reduce(0, { $0 + $1.byteCount }) > options.memoryLimit {
+      report.stopReason = "the memory limit is reached"
+    }
+  }
+
   private func steps(_ number: Int) -> [CrashStep] {
     switch options.workload {
     case .sequences(let length, _): Sequences.steps(number, length: length)
@@ -100,7 +104,14 @@ public final class CrashExplorer {
   private func runCase(_ number: Int) throws {
     var kinds: Set<String> = []
     do {
+      var visitCount = 0
       try explore(steps(number)) { state, expected, recording in
+        // States that are known already take time as well.
+        visitCount += 1
+        if visitCount & 0xFF == 0 {
+          askWhetherToStop()
+          if report.stopReason != nil { return false }
+        }
         if seen.insert(state.hash) { report.distinctStates += 1 }
         guard judged.insert(state.hash &* 31 ^ expected.hash) else { return true }
         report.judgedStates += 1
@@ -125,8 +136,7 @@ public final class CrashExplorer {
           report.stopReason = "enough violations"
           return false
         }
-        if report.judgedStates & 0xFF == 0 { report.stopReason = stopReason() }
-        return report.stopReason == nil
+        return true
       }
     } catch let error as EndlessRun { noteEndless(error.error, number) }
     if let failure { throw failure }

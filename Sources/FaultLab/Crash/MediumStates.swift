@@ -184,8 +184,8 @@ public struct MediumStates {
     var touched = touchedSectors()
     defer { for index in touched.indices { put(-1, &touched[index], image) } }
     var goesOn = true
-    func look(_ kept: [Bool], torn: (write: Int, sectors: Range<Int>)? = nil) {
-      guard goesOn else { return }
+    func look(_ kept: [Bool], torn: (write: Int, sectors: Range<Int>)? = nil) -> Bool {
+      guard goesOn else { return false }
       var hash = durableHash
       for index in touched.indices {
         let sector = touched[index].sector
@@ -200,6 +200,7 @@ public struct MediumStates {
       }
       let named = torn.map { (write: pending[$0.write], sectors: $0.sectors) }
       goesOn = visit(MediumState(hash: hash, event: event, pending: pending, kept: kept, torn: named))
+      return goesOn
     }
     var random = random
     let isComplete = forEachSubset(&random) { look($0) }
@@ -214,8 +215,7 @@ public struct MediumStates {
         var kept = [Bool](repeating: others, count: pending.count)
         kept[index] = true
         for split in stride(from: step, to: count, by: step) {
-          look(kept, torn: (index, 0..<split))
-          look(kept, torn: (index, split..<count))
+          guard look(kept, torn: (index, 0..<split)), look(kept, torn: (index, split..<count)) else { return false }
         }
       }
     }
@@ -257,46 +257,46 @@ public struct MediumStates {
 
   // MARK: Subsets
 
-  /// Returns whether these were all.
-  private func forEachSubset(_ random: inout SeededGenerator, _ body: ([Bool]) -> Void) -> Bool {
+  /// Ends when `body` returns false: there may be more of them than anybody waits for. Returns whether it takes all.
+  private func forEachSubset(_ random: inout SeededGenerator, _ body: ([Bool]) -> Bool) -> Bool {
     let count = pending.count
     var kept = [Bool](repeating: false, count: count)
     if rule == .exhaustive || rule == .automatic && count <= Self.exhaustiveLimit {
       // In Gray's order one write changes from a state to the next, and the first of the list most often: the bytes of
       // files, since few judges have to look again for their sake.
       let order = pending.indices.filter(isFileData) + pending.indices.filter { !isFileData($0) }
-      body(kept)
+      guard body(kept) else { return true }
       var number: UInt64 = 0
       while true {
         number += 1
         let index = number.trailingZeroBitCount
         guard index < count else { return true }
         kept[order[index]].toggle()
-        body(kept)
+        guard body(kept) else { return true }
       }
     }
     var samples = 2 * count
-    body(kept)
+    guard body(kept) else { return false }
     if case .sample(let wanted) = rule {
       samples = wanted
     } else {
       for index in 0..<count {
         kept[index] = true
-        body(kept)
+        guard body(kept) else { return false }
       }
       for index in 0..<count {
         kept[index] = false
-        body(kept)
+        guard body(kept) else { return false }
         kept[index] = true
       }
       kept = [Bool](repeating: false, count: count)
       for index in 0..<count {
         kept[index] = true
-        body(kept)
+        guard body(kept) else { return false }
         // Pairs of neighbours in time and of whatever comes later, of very many only the nearer ones.
         for other in index + 1..<min(count, index + 1 + max(1, 2048 / count)) {
           kept[other] = true
-          body(kept)
+          guard body(kept) else { return false }
           kept[other] = false
         }
         kept[index] = false
@@ -304,9 +304,9 @@ public struct MediumStates {
     }
     for _ in 0..<samples {
       for index in kept.indices { kept[index] = random.oneIn(2) }
-      body(kept)
+      guard body(kept) else { return false }
     }
-    body([Bool](repeating: true, count: count))
+    _ = body([Bool](repeating: true, count: count))
     return false
   }
 
