@@ -80,9 +80,11 @@ struct CheckVerb: ParsableCommand {
         try perform(file, report, progress, show)
       } else {
         let layered = try LayeredImage(description, image: image)
-        defer { _ = layered.end(isWritable: repair) }
-        let bytes = try layered.bytes(file, isWritable: repair)
-        try perform(bytes, report, progress, show)
+        do { try perform(try layered.bytes(file, isWritable: repair), report, progress, show) } catch {
+          _ = layered.end(isWritable: repair)
+          throw error
+        }
+        if !layered.end(isWritable: repair) { throw ArgumentParser.ExitCode(8) }
       }
     } catch let failure as CheckFailure {
       try report.end(failure)

@@ -49,6 +49,7 @@ struct ExploreVerb: ParsableCommand {
     if let race, RaceScenario(race) == nil {
       throw ValidationError("--race \(race): not one of --list-races")
     }
+    if race != nil && seeds != nil { throw ValidationError("--race and --seeds exclude each other") }
     if schedule != nil && race == nil { throw ValidationError("--schedule goes with --race") }
     _ = try deviations()
     _ = try rule()
@@ -104,8 +105,21 @@ struct ExploreVerb: ParsableCommand {
         while !outcome.mustStop(end, stopAfter), let next = enumerators[index].next(atMost: limit) {
           progress.show("explore: \(scenario), \(outcome.count) schedules, \(outcome.failureCount) failed")
           let counts = try run(explorer, scenario, only ?? next, &outcome)
+          if let only { try checkTaken(only, counts) }
           enumerators[index].note(counts, of: only ?? next)
         }
+      }
+    }
+  }
+
+  /// A deviation that nobody could take was meant for another run.
+  private func checkTaken(_ deviations: [ScheduleChooser.Deviation], _ counts: [Int]) throws {
+    for (index, deviation) in deviations.enumerated() {
+      if index > 0 && deviations[index - 1].point >= deviation.point {
+        throw ValidationError("--schedule: deviations are wanted in the order of their points, each once")
+      }
+      guard deviation.point < counts.count, deviation.choice < counts[deviation.point] else {
+        throw ValidationError("--schedule: \(deviation) was never taken: this race has no such choice there")
       }
     }
   }

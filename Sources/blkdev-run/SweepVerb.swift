@@ -64,6 +64,9 @@ struct SweepVerb: ParsableCommand {
       throw ArgumentParser.ExitCode(5)
     }
     progress.clear()
+    if let point, report.points == 0, report.stopReason == nil {
+      throw ValidationError("--point \(point): the fault never fired: the operation has no such request")
+    }
     switch outputFormat {
     case .json: print(document(report).text(), to: .standardOutput)
     case .normal: printForPeople(report)

@@ -19,6 +19,9 @@ struct ExploreVerbTests {
       (["--mutant", "none"], "--list-mutants"),
       (["--seed", "18446744073709551615", "--seeds", "2"], "no seeds beyond"), (["--budget", "soon"], "such as 60s"),
       (["--seeds", "1", "--trace", "/none/there"], "cannot be written"),
+      (["--race", "truncate/completes/0", "--seeds", "1"], "exclude each other"),
+      (["--race", "truncate/completes/0", "--schedule", "99999:1"], "99999:1 was never taken"),
+      (["--race", "truncate/completes/0", "--schedule", "3:1,2:1"], "in the order of their points"),
     ] {
       let outcome = try run(arguments)
       #expect(outcome.exitCode == 2 && outcome.errors.contains(text), "\(arguments): \(outcome.errors)")

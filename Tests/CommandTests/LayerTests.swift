@@ -40,6 +40,12 @@ struct LayerTests {
     }
   }
 
+  @Test("a log that is not whole is said, and no check ends well with it")
+  func fullLog() throws {
+    let text = try Self.run("b check --write-log=/dev/full \"$image\"")
+    #expect(text.contains("--write-log: /dev/full: No space left") && text.contains("exit 8"), "\(text)")
+  }
+
   @Test("says at the end which rules never fired, in every verb")
   func neverFired() throws {
     for words in [

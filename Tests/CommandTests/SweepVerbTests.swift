@@ -15,7 +15,7 @@ struct SweepVerbTests {
     arguments: [
       ["--operation", "nothing"], ["--point", "call:1:EIO:once"], ["--operation", "create", "--point", "call:1"],
       ["--mutant", "nothing"], ["--frees", "never"], ["--budget", "soon"], ["--output-format", "xml"],
-      ["--seed", "many"],
+      ["--seed", "many"], ["--operation", "freeze", "--point", "call:900:EIO:once"],
     ])
   func usage(arguments: [String]) throws {
     let (code, output, errors) = try Self.run(arguments)
