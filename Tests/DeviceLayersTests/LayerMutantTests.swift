@@ -1,6 +1,7 @@
 import BlockDevice
 import DeviceLayers
 import Reactor
+import Support
 import SystemPackage
 import Testing
 
@@ -239,7 +240,8 @@ struct LayerMutantTests {
     "a script notices when a layer does not keep its promise, and is content when it does", arguments: LayerMutant.all)
   func isKilled(_ mutant: LayerMutant) throws {
     #expect(try !mutant.isNoticed(without: []))
-    #expect(try mutant.isNoticed(without: mutant.promise))
+    let isNoticed = try leaving("requests that a layer has lost") { try mutant.isNoticed(without: mutant.promise) }
+    #expect(isNoticed)
   }
 
   @Test("every promise has its script")
