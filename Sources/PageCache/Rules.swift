@@ -3,9 +3,9 @@
 /// Empty in every real run. Each rule is explained where it is applied.
 public struct SwitchedOffRules: OptionSet, Sendable {
   /// One bit a rule.
-  public let rawValue: UInt64
+  public let rawValue: UInt128
   /// Rules by number; use the named ones.
-  public init(rawValue: UInt64) { self.rawValue = rawValue }
+  public init(rawValue: UInt128) { self.rawValue = rawValue }
 
   /// The cookie is compared before a batch is dispatched.
   public static let cookieComparison = Self(rawValue: 1 << 0)
