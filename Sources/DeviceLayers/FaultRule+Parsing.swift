@@ -15,7 +15,11 @@ extension FaultRule {
     self.place = place
     self.event = event
     self.text = text
-    while scanner.skip(",") { try scanner.key(&self) }
+    var keys: Set<String> = []
+    while scanner.skip(",") {
+      let column = scanner.column
+      guard keys.insert(try scanner.key(&self)).inserted else { throw scanner.error("each key once", at: column) }
+    }
     guard scanner.isAtEnd else { throw scanner.error("',' and a key, or the end") }
     if let problem = contradiction { throw FaultRuleError(text: text, column: actionColumn, expectation: problem) }
   }
@@ -305,7 +309,8 @@ struct RuleScanner {
 
   // MARK: When
 
-  mutating func key(_ rule: inout FaultRule) throws(FaultRuleError) {
+  /// Reads a key and its value. Returns the key.
+  mutating func key(_ rule: inout FaultRule) throws(FaultRuleError) -> String {
     let start = column
     let name = word("=,")
     guard ["nth", "every", "count", "p", "after", "for", "state", "set", "heal"].contains(name) else {
@@ -332,6 +337,7 @@ struct RuleScanner {
         rule.healing = .onWrite
       }
     }
+    return name
   }
 }
 

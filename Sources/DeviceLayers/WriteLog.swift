@@ -227,7 +227,8 @@ public struct WriteLog: Equatable, Sendable {
       guard !overflow, start < UInt64(image.count) else { continue }
       let room = image.count - Int(start)
       if entry.flags.contains(.discard) {
-        let length = Int(min(UInt64(room), entry.sectorCount &* UInt64(sectorByteCount)))
+        let (byteCount, isLonger) = entry.sectorCount.multipliedReportingOverflow(by: UInt64(sectorByteCount))
+        let length = isLonger ? room : Int(min(UInt64(room), byteCount))
         image.replaceSubrange(Int(start)..<Int(start) + length, with: repeatElement(0, count: length))
       } else {
         let data = entry.data.prefix(room)

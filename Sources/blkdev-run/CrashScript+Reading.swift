@@ -83,10 +83,15 @@ extension CrashScript {
 enum CrashResume {
   /// The next case; 0 where there is no such file yet.
   static func read(_ path: String, for verb: CrashVerb) throws -> Int {
-    guard let descriptor = try? FileDescriptor.open(FilePath(path), .readOnly) else { return 0 }
-    defer { try? descriptor.close() }
     var bytes = [UInt8](repeating: 0, count: 4096)
-    let count = (try? unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }) ?? 0
+    let count: Int
+    do {
+      let descriptor = try FileDescriptor.open(FilePath(path), .readOnly)
+      defer { try? descriptor.close() }
+      count = try unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
+    } catch Errno.noSuchFileOrDirectory { return 0 } catch {
+      throw ValidationError("--resume \(path): cannot be read: \(error)")
+    }
     let lines = String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n")
     guard lines.count == 2, let next: Int = parseNumber(String(lines[1])), next >= 0 else {
       throw ValidationError("--resume \(path): not a file that blkdev-run crash has written")
@@ -97,12 +102,15 @@ enum CrashResume {
     return next
   }
 
+  /// Writes it beside and renames it, so that whoever is cut off leaves the old one.
   static func write(_ path: String, _ next: Int, for verb: CrashVerb) throws {
+    let beside = path + ".new"
     do {
       let file = try FileDescriptor.open(
-        FilePath(path), .writeOnly, options: [.create, .truncate],
+        FilePath(beside), .writeOnly, options: [.create, .truncate],
         permissions: .ownerReadWrite.union([.groupRead, .otherRead]))
       try file.closeAfter { _ = try file.writeAll(Array("\(verb.command)\n\(next)\n".utf8)) }
+      guard unsafe rename(beside, path) == 0 else { throw Errno(rawValue: errno) }
     } catch { throw ValidationError("--resume \(path): cannot be written: \(error)") }
   }
 }

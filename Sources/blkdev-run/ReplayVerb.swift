@@ -44,7 +44,7 @@ struct ReplayVerb: ParsableCommand {
       if let image {
         isWhole = try replay(file, count, onto: FileBytes(path: image, isWritable: true), interruption)
       } else {
-        isWhole = try printEntries(file, count)
+        isWhole = try printEntries(file, count, interruption)
       }
       if !isWhole { throw ArgumentParser.ExitCode(1) }
     } catch let error as DeviceError {
@@ -110,9 +110,10 @@ struct ReplayVerb: ParsableCommand {
     return isWhole(reader)
   }
 
-  private func printEntries(_ file: FileBytes, _ count: UInt64) throws -> Bool {
+  private func printEntries(_ file: FileBytes, _ count: UInt64, _ interruption: Interruption) throws -> Bool {
     var reader = try reader(file)
     while reader.readCount < count, let (entry, _) = try reader.next() {
+      if interruption.hasCome { throw ArgumentParser.ExitCode(130) }
       let line = "\(reader.readCount - 1) \(Self.text(entry, sectorByteCount: reader.sectorByteCount))"
       guard print(line, to: .standardOutput) else { throw ended(1, "the list could not be printed") }
     }

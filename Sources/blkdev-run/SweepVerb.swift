@@ -114,6 +114,7 @@ struct SweepVerb: ParsableCommand {
       "points": .unsigned(UInt64(report.points)),
       "runs": .unsigned(UInt64(report.runCount)),
       "failed_calls": .unsigned(UInt64(report.failedCount)),
+      "ordered_violations": .unsigned(UInt64(report.orderedViolations)),
       "violating_points": .unsigned(UInt64(report.violatingPoints)),
       "e2fsck_clean": .unsigned(UInt64(report.cleanImages)),
       "violations": .array(
@@ -140,7 +141,7 @@ struct SweepVerb: ParsableCommand {
       "\(report.operationCount) operations, \(report.points) points, \(report.runCount) runs, \(rate) a second;"
         + " the call failed at \(report.failedCount) points, and had up to \(report.largestNumber) requests")
     line("shown to e2fsck -fn \(report.cleanImages) of the volumes that were clean in the end")
-    line("\(report.violatingPoints) points break a rule")
+    line("\(report.violatingPoints) points break a rule, \(report.orderedViolations) the ordered contract")
     if let reason = report.stopReason { line("stopped: \(reason)") }
     line("seed \(seed), \(ReportNumber.hundredths(report.elapsed, per: 1_000_000_000)) s")
   }

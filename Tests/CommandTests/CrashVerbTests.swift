@@ -139,6 +139,8 @@ struct CrashVerbTests {
     #expect(String(decoding: try TemporaryFile.read(path), as: UTF8.self) != file)
     let other = try run(arguments + ["--seed", "2"])
     #expect(other.exitCode == 2 && other.errors.contains("belongs to another run"))
+    let unreadable = try run(["--workload=seq3", "--states", "100", "--resume", "/"])
+    #expect(unreadable.exitCode == 2 && unreadable.errors.contains("cannot be read"))
   }
 }
 

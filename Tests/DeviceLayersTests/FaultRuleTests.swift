@@ -53,6 +53,7 @@ struct FaultRuleTests {
       ("write!complete:hang", 16, "an errno, 'delay' or 'duplicate'"), ("any+read:EIO", 1, "'any' alone"),
       ("write:torn=half:1", 12, "prefix:N"), ("write:misdirect=0", 17, "from 1 on"),
       ("read:rot=4097", 10, "1 to 4096"), ("read:stuck=1073741824", 12, "1 to 4096"),
+      ("write:EIO,nth=1,p=1,nth=2", 21, "each key once"),
       ("any:delay=later:1s", 11, "uniform"), ("write@99999999999999999999:EIO", 7, "a number"),
     ])
   func mistakes(text: String, column: Int, expectation: String) throws {

@@ -187,6 +187,15 @@ struct LayersTests {
     for offset in 512 + 8..<512 + 16 { hostile[offset] = 255 }
     #expect(try WriteLog(bytes: hostile).entries.isEmpty)
   }
+
+  @Test("a discard whose length in bytes does not fit clears the rest of the image")
+  func longDiscard() {
+    var log = WriteLog()
+    log.entries = [WriteLogEntry(.discard, sector: 1, sectorCount: 1 << 55 | 1)]
+    var image = [UInt8](repeating: 1, count: 2048)
+    #expect(log.replay(onto: &image) == 1)
+    #expect(image == [UInt8](repeating: 1, count: 512) + [UInt8](repeating: 0, count: 1536))
+  }
 }
 
 extension LatencyModel {

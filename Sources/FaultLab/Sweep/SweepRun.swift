@@ -11,6 +11,8 @@ struct SweepOutcome: Sendable {
   /// Whether the rule fired.
   var hasFired = false
   var findings: [CrashFinding] = []
+  /// Whether one of the images that were judged breaks the ordered contract.
+  var breaksOrdered = false
   /// The image that was left at the end, where the volume was unmounted without an error.
   var cleanImage: [UInt8]?
   /// Whether the call that was disturbed threw.
@@ -217,6 +219,7 @@ final class SweepRun {
   @discardableResult
   private func judgeImage(_ image: [UInt8], _ expected: CrashExpectation, _ place: String) -> Bool {
     let verdict = judge.judge(MemoryBytes(image), expected)
+    if !verdict.orderedFindings.isEmpty { outcome.breaksOrdered = true }
     for finding in verdict.findings {
       outcome.findings.append(CrashFinding(kind: finding.kind, text: "\(place): \(finding.text)", inode: finding.inode))
     }

@@ -61,6 +61,8 @@ public struct SweepReport: Sendable {
   /// The violations, one a kind, operation, phase and fault, and the points that had any.
   public var violations: [SweepViolation] = []
   public var violatingPoints = 0
+  /// Points at which an image that was judged, as a power cut would leave it, breaks the ordered contract.
+  public var orderedViolations = 0
   /// Nanoseconds.
   public var elapsed: UInt64 = 0
   public var stopReason: String?
@@ -200,6 +202,7 @@ public final class Sweeper {
       if outcome.hasFailed { report.failedCount += 1 }
     }
     if !outcome.findings.isEmpty { report.violatingPoints += 1 }
+    if outcome.breaksOrdered { report.orderedViolations += 1 }
     for finding in outcome.findings
     where kinds.insert("\(finding.kind) \(operation.name) \(point.phase) \(point.fault.name)").inserted {
       report.violations.append(
