@@ -117,6 +117,7 @@ struct SweepVerb: ParsableCommand {
       "ordered_violations": .unsigned(UInt64(report.orderedViolations)),
       "violating_points": .unsigned(UInt64(report.violatingPoints)),
       "e2fsck_clean": .unsigned(UInt64(report.cleanImages)),
+      "e2fsck_repaired": .unsigned(UInt64(report.repairedImages)),
       "violations": .array(
         report.violations.map {
           .members([
@@ -140,7 +141,9 @@ struct SweepVerb: ParsableCommand {
     line(
       "\(report.operationCount) operations, \(report.points) points, \(report.runCount) runs, \(rate) a second;"
         + " the call failed at \(report.failedCount) points, and had up to \(report.largestNumber) requests")
-    line("shown to e2fsck -fn \(report.cleanImages) of the volumes that were clean in the end")
+    line(
+      "shown to e2fsck -fn \(report.cleanImages) of the volumes that were clean in the end;"
+        + " mended by e2fsck -fy \(report.repairedImages) whose unmount threw")
     line("\(report.violatingPoints) points break a rule, \(report.orderedViolations) the ordered contract")
     if let reason = report.stopReason { line("stopped: \(reason)") }
     line("seed \(seed), \(ReportNumber.hundredths(report.elapsed, per: 1_000_000_000)) s")

@@ -15,6 +15,9 @@ struct SweepOutcome: Sendable {
   var breaksOrdered = false
   /// The image that was left at the end, where the volume was unmounted without an error.
   var cleanImage: [UInt8]?
+  /// The image that an unmount has left that threw, what has to be in it, and whether there is more to mend than
+  /// `e2fsck -p` would.
+  var unfinished: (image: [UInt8], expected: CrashExpectation, isSerious: Bool)?
   /// Whether the call that was disturbed threw.
   var hasFailed = false
 }
@@ -141,7 +144,9 @@ final class SweepRun {
     for image in [watch.image, watch.durableImage] {
       // What is marked clean is complete.
       let isClean = isMarkedClean(image)
-      judgeImage(image, reference.expectation(reference.new, ended: isClean ? 3 : 0), "after the unmount")
+      let expected = reference.expectation(reference.new, ended: isClean ? 3 : 0)
+      let isSerious = judgeImage(image, expected, "after the unmount")
+      if failure != nil { outcome.unfinished = (image, expected, isSerious) }
       if failure == nil && !isClean && !mayBeUnclean {
         find("clean-flag", "unmount succeeded, but the volume is not marked clean")
       }

@@ -20,7 +20,8 @@ public struct SweepOptions: Sendable {
   public var switchedOff: SwitchedOffRules = []
   /// Stop when so many violations were found.
   public var violationLimit: Int?
-  /// Every how many of the images that are marked clean one is shown to `e2fsck -fn`; 0: none.
+  /// Every how many of the images that are marked clean one is shown to `e2fsck -fn`, and of those that an unmount has left
+  /// that threw to `e2fsck -fy`, besides all that need more than `e2fsck -p`; 0: none.
   public var cleanSampling = 100
   public init() {}
 
@@ -58,6 +59,8 @@ public struct SweepReport: Sendable {
   public var largestNumber = 0
   /// Images that were shown to `e2fsck -fn`.
   public var cleanImages = 0
+  /// Images that an unmount has left that threw, and that `e2fsck -fy` has mended before they were judged once more.
+  public var repairedImages = 0
   /// The violations, one a kind, operation, phase and fault, and the points that had any.
   public var violations: [SweepViolation] = []
   public var violatingPoints = 0
@@ -185,7 +188,14 @@ public final class Sweeper {
       let isEndless = error is SimulatedReactor.Deadlock || error is SimulatedReactor.StepLimit
       outcome.findings.append(CrashFinding(kind: isEndless ? "hang" : "error", text: "\(error)"))
     }
-    if let clean = outcome.cleanImage, options.cleanSampling > 0, (report.runCount - 1) % options.cleanSampling == 0 {
+    let isDrawn = options.cleanSampling > 0 && (report.runCount - 1) % options.cleanSampling == 0
+    if let (image, expected, isSerious) = outcome.unfinished, options.cleanSampling > 0, isSerious || isDrawn {
+      report.repairedImages += 1
+      outcome.findings += judge.brokenAfterRepair(try ScratchImage.repaired(image), expected).map {
+        CrashFinding(kind: "promise-after-e2fsck", text: "after an unmount that threw: \($0.text)")
+      }
+    }
+    if let clean = outcome.cleanImage, isDrawn {
       report.cleanImages += 1
       if let text = try ScratchImage.check(clean) {
         outcome.findings.append(CrashFinding(kind: "e2fsck", text: "marked clean, but e2fsck says: \(text)"))
