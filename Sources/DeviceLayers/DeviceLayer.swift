@@ -11,19 +11,19 @@ public import Reactor
 /// comes back; it may make requests of its own, whose tags follow those of the queue. Confined to a reactor.
 open class DeviceLayer: BlockDevice, CompletionSink {
   /// The device that is wrapped. A stack that outlives the openings of its device sets it between two of them.
-  public internal(set) var inner: any BlockDevice
+  public internal(set) final var inner: any BlockDevice
   /// The queue, or the layer above.
-  public var sink: (any CompletionSink)? {
+  public final var sink: (any CompletionSink)? {
     get { target }
     set { target = newValue }
   }
-  private unowned var target: (any CompletionSink)?
+  private final unowned var target: (any CompletionSink)?
   /// The reactor, from `attach` on.
-  public private(set) var reactor: Reactor?
+  public private(set) final var reactor: Reactor?
   /// The most requests the queue has at the device.
-  private(set) var tagCount = 0
+  private(set) final var tagCount = 0
   /// Mutants of the test suite.
-  package var switchedOff: SwitchedOffPromises = []
+  package final var switchedOff: SwitchedOffPromises = []
   /// What the layer answers by itself; told at the next reap.
   private var answers: [(request: Request, result: Int)] = []
   private var told: [(request: Request, result: Int)] = []
