@@ -120,6 +120,41 @@ public struct SwitchedOffRules: OptionSet, Sendable {
   /// A mount that fails lets go of its device.
   public static let failedMountLetsGo = Self(rawValue: 1 << 44)
 
+  /// Names and metadata: a change of mode, owner or times is encoded into the inode table.
+  public static let statusIsEncoded = Self(rawValue: 1 << 53)
+  /// A directory that gets a block grows by it.
+  public static let directoryGrows = Self(rawValue: 1 << 54)
+  /// Each inode that shares an attribute block is counted in it.
+  public static let sharersAreCounted = Self(rawValue: 1 << 55)
+  /// A name that goes takes one link along.
+  public static let oneLinkAName = Self(rawValue: 1 << 56)
+  /// Fsync makes durable what was changed before it, not what changes beside it.
+  public static let fsyncCountsFirst = Self(rawValue: 1 << 57)
+  /// So does sync.
+  public static let syncCountsFirst = Self(rawValue: 1 << 58)
+  /// A new inode has nothing of the one that was in its place.
+  public static let newInodeIsCleared = Self(rawValue: 1 << 59)
+  /// A freed block of a directory is neither dirty nor found any more.
+  public static let freedNamesAreForgotten = Self(rawValue: 1 << 60)
+  /// A new attribute block is dirty.
+  public static let newAttributesAreDirty = Self(rawValue: 1 << 61)
+  /// An inode that was read again may have changes that are not durable.
+  public static let readAgainIsUnsynced = Self(rawValue: 1 << 62)
+  /// The page whose tail a truncate has zeroed is dirty.
+  public static let zeroedTailIsDirty = Self(rawValue: 1 << 63)
+  /// Fdatasync writes the pointer of a hole that was filled.
+  public static let filledHoleIsShape = Self(rawValue: 1 << 64)
+  /// Rename locks a directory before those below it.
+  public static let ancestorIsLockedFirst = Self(rawValue: 1 << 65)
+  /// Freeze waits for the operations that run.
+  public static let freezeWaits = Self(rawValue: 1 << 66)
+  /// An inode is encoded only while it is live.
+  public static let encodingChecksLife = Self(rawValue: 1 << 67)
+  /// A write whose task is cancelled ends before its next piece.
+  public static let cancellationEndsWrite = Self(rawValue: 1 << 68)
+  /// So does fallocate.
+  public static let cancellationEndsAllocation = Self(rawValue: 1 << 69)
+
   /// Every rule with its name, for tables.
   public static let all: [(name: String, rule: SwitchedOffRules)] = [
     ("no cookie comparison", .cookieComparison),
@@ -175,5 +210,22 @@ public struct SwitchedOffRules: OptionSet, Sendable {
     ("unmount that writes nothing", .unmountWrites),
     ("opening to truncate that does not", .openTruncates),
     ("a mount that failed and keeps its device", .failedMountLetsGo),
+    ("a changed mode that stays in memory", .statusIsEncoded),
+    ("a directory with one more block and its old size", .directoryGrows),
+    ("an attribute block with one more inode and its old count", .sharersAreCounted),
+    ("a name that takes two links along", .oneLinkAName),
+    ("a change beside fsync taken for durable", .fsyncCountsFirst),
+    ("a change beside sync taken for durable", .syncCountsFirst),
+    ("a new inode with attributes of the one before it", .newInodeIsCleared),
+    ("a freed block of a directory kept in the cache", .freedNamesAreForgotten),
+    ("a new attribute block that is never written", .newAttributesAreDirty),
+    ("an inode that was read again taken for durable", .readAgainIsUnsynced),
+    ("a zeroed tail that stays in memory", .zeroedTailIsDirty),
+    ("fdatasync that leaves a filled hole out", .filledHoleIsShape),
+    ("rename that locks a directory before the one above it", .ancestorIsLockedFirst),
+    ("freeze beside operations that run", .freezeWaits),
+    ("an inode encoded when it is another's", .encodingChecksLife),
+    ("a cancelled write that goes on", .cancellationEndsWrite),
+    ("a cancelled fallocate that goes on", .cancellationEndsAllocation),
   ]
 }

@@ -126,6 +126,37 @@ struct FailingRequestTests {
     #expect(failures.count > 1)
   }
 
+  @Test("an operation whose task is cancelled while it waits is done whole or not at all", arguments: operations)
+  func cancellation(operation: Operation) throws {
+    let image = try Self.image()
+    let parts = try Self.trees(operation, image)
+    let cancelled = Tally()
+    for held in 0..<40 {
+      let count = Tally()
+      try script(image, .quiet.with { $0.metadataSlotCount = 56 }, seeds: UInt64(held)..<UInt64(held) + 1) { rig in
+        await rig.treat { request in
+          guard request.operation == .read else { return .proceed }
+          count.count += 1
+          return count.count - 1 == held ? .hold : .proceed
+        }
+        let task = Task(executorPreference: rig.reactor) {
+          do { try await operation.run(rig.volume) } catch Ext2Error.cancelled { return false }
+          return true
+        }
+        await rig.settle()
+        cancelled.count += await rig.heldCount
+        task.cancel()
+        await rig.serve()
+        let isDone = try await task.value
+        try await rig.volume.synchronize()
+        let found = try await Self.tree(rig.volume)
+        #expect(found == parts[isDone ? 1 : 0], "request \(held)")
+      }
+      if count.count <= held { break }
+    }
+    #expect(cancelled.count > 1)
+  }
+
   @Test(
     "when a read, write or flush of an operation or of the sync after it fails, the operation is done whole or not at all, on the disk too",
     arguments: operations, [false, true])

@@ -46,7 +46,7 @@ struct VolumeMutant: Sendable, CustomTestStringConvertible {
       VolumeMutant(rule: .flushAfterLastWrite, script: sharedFlush),
       VolumeMutant(rule: .failedFlushIsRemembered, script: failedFlush),
       VolumeMutant(rule: .growInOneStep, script: growth),
-    ] + ofFiles + HistoricalBug.mutants
+    ] + ofFiles + ofNames + HistoricalBug.mutants
 
   /// A volume with a file "a" and four more that have a pointer block each, none of it in memory.
   static func cold() throws -> [UInt8] {

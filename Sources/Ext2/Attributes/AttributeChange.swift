@@ -1,5 +1,6 @@
 // Changing an inode's attributes: everything that can fail is done first, then one step.
 internal import Ext2Format
+internal import PageCache
 
 /// A change of one inode's attributes that cannot fail any more.
 ///
@@ -137,10 +138,11 @@ extension AttributeStore {
       metadata.markDirty(block)
       note(block)
     case .shared(let block):
-      setReferenceCount(referenceCount(of: block) + 1, of: block)
+      let isCounted = !metadata.switchedOff.contains(.sharersAreCounted)
+      setReferenceCount(referenceCount(of: block) + (isCounted ? 1 : 0), of: block)
       replace(change.old, by: block, inode)
     case .new(let block):
-      metadata.markDirty(block)
+      if !metadata.switchedOff.contains(.newAttributesAreDirty) { metadata.markDirty(block) }
       note(block)
       replace(change.old, by: block, inode)
     case .dropped:

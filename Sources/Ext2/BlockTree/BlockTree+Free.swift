@@ -1,6 +1,7 @@
 // Taking blocks away from a file: run by run, each in one step that detaches the pages, clears the pointers, moves both
 // sequences, forgets freed pointer blocks and puts the blocks on the pending frees.
 internal import Ext2Format
+internal import PageCache
 
 extension BlockTree {
   /// What the owner of the tree does in the same step in which blocks of a range of the file are freed.
@@ -54,7 +55,7 @@ extension BlockTree {
         continue
       }
       freed += 1
-      if holdsMetadata { metadata.forget(target) }
+      if holdsMetadata && !metadata.switchedOff.contains(.freedNamesAreForgotten) { metadata.forget(target) }
       if runCount > 0 && runStart.rawValue + UInt32(runCount) == target.rawValue {
         runCount += 1
       } else {

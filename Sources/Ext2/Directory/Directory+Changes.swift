@@ -86,7 +86,7 @@ extension Directory {
   func insert(_ name: [UInt8], _ target: InodeNumber, _ type: InodeType, at place: Place) {
     if let preparation = place.preparation {
       _ = inode.tree.link(preparation)
-      inode.record.size += UInt64(format.blockSize)
+      if !metadata.switchedOff.contains(.directoryGrows) { inode.record.size += UInt64(format.blockSize) }
       inode.noteShapeChange()
       inode.names?.appendBlock(room: format.blockSize)
     }

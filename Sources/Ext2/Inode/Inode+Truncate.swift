@@ -52,7 +52,7 @@ extension Inode {
         }
       }
       space.unpin(tail)
-      space.markDirtyUnconditionally(tail)
+      if !table.switchedOff.contains(.zeroedTailIsDirty) { space.markDirtyUnconditionally(tail) }
     }
     space.fileByteCount = size
     noteShapeChange()

@@ -33,7 +33,7 @@ extension Inode {
   ) async throws(Ext2Error) -> UInt64 {
     var done: UInt64 = 0
     while done < source.byteCount {
-      if Task.isCancelled {
+      if Task.isCancelled && !table.switchedOff.contains(.cancellationEndsWrite) {
         if done == 0 { throw .cancelled }
         return done
       }
@@ -195,7 +195,7 @@ extension Inode {
       space.fileByteCount = end
       noteShapeChange()
     }
-    if isShapeChanged { noteShapeChange() }
+    if isShapeChanged && !table.switchedOff.contains(.filledHoleIsShape) { noteShapeChange() }
     noteLargeFile()
     touchContents()
     table.encode(self, into: tableBlock)
@@ -211,7 +211,7 @@ extension Inode {
     var index = range.lowerBound / size
     let end = (range.upperBound - 1) / size + 1
     while index < end {
-      if Task.isCancelled { throw .cancelled }
+      if Task.isCancelled && !table.switchedOff.contains(.cancellationEndsAllocation) { throw .cancelled }
       index = try await allocatePiece(
         from: index, to: end, byteLimit: range.upperBound, mayUseReservedBlocks, keepsSize)
     }

@@ -1,3 +1,4 @@
+internal import PageCache
 internal import Reactor
 
 /// What a changing operation enters and freeze closes. Nobody inside waits for anybody who waits to enter.
@@ -6,8 +7,10 @@ final class Gate {
   private let emptied: WaitQueue
   private var inside = 0
   private(set) var isClosed = false
+  private let switchedOff: SwitchedOffRules
 
-  init(_ reactor: Reactor) {
+  init(_ reactor: Reactor, switchedOff: SwitchedOffRules) {
+    self.switchedOff = switchedOff
     entrance = WaitQueue(reactor, "the end of a freeze")
     emptied = WaitQueue(reactor, "running operations")
   }
@@ -31,6 +34,7 @@ final class Gate {
   func close() async {
     while isClosed { await entrance.wait() }
     isClosed = true
+    if switchedOff.contains(.freezeWaits) { return }
     while inside > 0 { await emptied.wait() }
   }
   func open() {

@@ -48,7 +48,8 @@ extension Volume {
         // One step: the name is gone, and the inode has one link less.
         try directory.remove(found, named: position.name)
         core.inodes.encode(directory.inode, into: parentTable)
-        if inode.record.linkCount > 0 { inode.record.linkCount -= 1 }
+        let lost: UInt16 = core.options.cache.switchedOff.contains(.oneLinkAName) ? 2 : 1
+        inode.record.linkCount -= min(inode.record.linkCount, lost)
         inode.record.changeTime = core.inodes.now
         core.inodes.encode(inode, into: table)
         try await makeDurableIfAsked([directory.inode])

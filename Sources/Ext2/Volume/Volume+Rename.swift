@@ -43,8 +43,9 @@ extension Volume {
       let sourceAncestors = try await ancestors(of: source.parent, source.text, ticket)
       let targetAncestors = try await ancestors(of: target.parent, target.text, ticket)
       var first = source.parent, second = target.parent
-      if sourceAncestors.contains(second.number)
-        || !targetAncestors.contains(first.number) && second.number < first.number
+      if !core.options.cache.switchedOff.contains(.ancestorIsLockedFirst),
+        sourceAncestors.contains(second.number)
+          || !targetAncestors.contains(first.number) && second.number < first.number
       {
         swap(&first, &second)
       }

@@ -174,7 +174,11 @@ extension Inode {
       if let change { attributes.abandon(change) }
       throw error
     }
-    if let change { attributes.commit(change, to: self, tableBlock) } else { table.encode(self, into: tableBlock) }
+    if let change {
+      attributes.commit(change, to: self, tableBlock)
+    } else if !table.switchedOff.contains(.statusIsEncoded) {
+      table.encode(self, into: tableBlock)
+    }
   }
 
   /// Part of the step.

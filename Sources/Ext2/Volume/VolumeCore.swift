@@ -77,8 +77,9 @@ final class VolumeCore {
     inodes = InodeTable(
       reactor: reactor, groups: groups, metadata: metadata, allocator: allocator, cache: cache, options: options)
     attributes = AttributeStore(inodes, options)
-    gate = Gate(reactor)
-    calls = Gate(reactor)
+    gate = Gate(reactor, switchedOff: switchedOff)
+    // Unmount waits for calls whatever freeze does.
+    calls = Gate(reactor, switchedOff: [])
     flushes = FlushGroup(queue, switchedOff: switchedOff)
     evictor = Evictor(inodes, attributes, gate)
     accessTimes = AccessTimes(inodes, gate, options.accessTimes, options.logger)
@@ -159,7 +160,12 @@ final class VolumeCore {
     if !options.cache.switchedOff.contains(.syncFlushes) {
       do { try await flushes.flush() } catch { firstError = firstError ?? error }
     }
-    if firstError == nil { for shape in shapes { shape.inode.noteDurableShape(shape.changes) } }
+    if firstError == nil {
+      let isCountedNow = options.cache.switchedOff.contains(.syncCountsFirst)
+      for shape in shapes {
+        shape.inode.noteDurableShape(isCountedNow ? shape.inode.shapeChanges : shape.changes)
+      }
+    }
     return firstError
   }
 
@@ -197,7 +203,9 @@ final class VolumeCore {
     if !switchedOff.contains(.fsyncFlushes) {
       do { try await flushes.flush() } catch { firstError = firstError ?? error }
     }
-    if firstError == nil && needsInode { inode.noteDurableShape(shape) }
+    if firstError == nil && needsInode {
+      inode.noteDurableShape(switchedOff.contains(.fsyncCountsFirst) ? inode.shapeChanges : shape)
+    }
     return firstError
   }
 }
