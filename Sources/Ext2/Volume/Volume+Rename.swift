@@ -1,8 +1,8 @@
 // Rename.
 //
 // One rename at a time on a volume: so no other can move the directories whose order decides which lock comes first, and
-// no two can make a loop of two directories. Locks: the two parents, the ancestor first, else by number; then what is
-// replaced. What is moved needs none: its parents' locks keep it in place, and its ".." changes in the one step.
+// no two can make a loop of two directories. Locks: the two parents, of which one above the other comes first; then what
+// is replaced. What is moved needs none: its parents' locks keep it in place, and its ".." changes in the one step.
 internal import Ext2Format
 internal import PageCache
 internal import Reactor
@@ -42,11 +42,9 @@ extension Volume {
       if source.isDots || target.isDots { throw .busy(source.isDots ? source.text : target.text) }
       let sourceAncestors = try await ancestors(of: source.parent, source.text, ticket)
       let targetAncestors = try await ancestors(of: target.parent, target.text, ticket)
+      // Others who hold the locks of two directories take that of the parent first, so no other order counts.
       var first = source.parent, second = target.parent
-      if !core.options.cache.switchedOff.contains(.ancestorIsLockedFirst),
-        sourceAncestors.contains(second.number)
-          || !targetAncestors.contains(first.number) && second.number < first.number
-      {
+      if sourceAncestors.contains(second.number), !core.options.cache.switchedOff.contains(.ancestorIsLockedFirst) {
         swap(&first, &second)
       }
       await first.lock.lock()
