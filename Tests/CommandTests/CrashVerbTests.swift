@@ -30,7 +30,7 @@ struct CrashVerbTests {
       (["--subset=sample:0"], "sample:N"), (["--contract=ext3"], "there are ext2 and ordered"),
       (["--frees=never"], "there are plain and ordered"), (["--block-size", "1000"], "a power of two"),
       (["--budget", "soon"], "such as 60s"), (["--budget", "0"], "such as 60s"),
-      (["--case", "100000"], "cases 0 to 197"),
+      (["--case", "100000"], "cases 0 to 227"),
       (["--workload=seq3"], "--budget, --cases or --states is needed"), (["--mutant", "none"], "--list-mutants"),
       (["--memory", "1k"], "from 1m on"),
     ] {

@@ -14,7 +14,7 @@ struct CrashKernelTests {
   /// A volume with the tree that sequences begin with.
   private static func start() throws -> [UInt8] {
     try Images.prepared(try Images.empty(blockSize: 1024)) { rig in
-      for step in Sequences.preparation { try await step.run(rig.volume) }
+      for step in Sequences.preparation(blockSize: 1024) { try await step.run(rig.volume) }
     }
   }
 

@@ -22,7 +22,7 @@ struct CrashTests {
     options.blockSize = blockSize
     // As many as there is time for: tools/soak runs all.
     (options.sampling.serious, options.sampling.mounted, options.sampling.recovered) = (8, 32, 64)
-    options.firstCase = blockSize == 1024 ? 0 : 100
+    options.firstCase = blockSize == 1024 ? 130 : 0
     options.caseLimit = 98
     let report = try Self.run(options)
     #expect(report.violations.isEmpty, "\(Self.text(report))")
@@ -90,7 +90,7 @@ struct CrashTests {
     #expect(violation.evidence.last == "  which is what the medium held there at first")
     #expect(violation.blockMap.first?.hasPrefix("/A/foo, inode 16: mode 100644") == true)
     // Bytes of an older write are told from those.
-    options = CrashOptions(workload: .sequences(length: 2, only: 202))
+    options = CrashOptions(workload: .sequences(length: 2, only: 232))
     options.switchedOff = .syncFlushes
     options.sampling.serious = 0
     let texts = try Self.run(options).violations.flatMap(\.evidence)
@@ -102,7 +102,7 @@ struct CrashTests {
 
   @Test("a file with old contents for a pointer block may go with a repair, but is there before")
   func clearedFile() throws {
-    var options = CrashOptions(workload: .sequences(length: 3, only: 6_203_939))
+    var options = CrashOptions(workload: .sequences(length: 3, only: 8_224_649))
     options.sampling.serious = 1
     let report = try Self.run(options)
     #expect(report.repairedStates > 0 && report.violations.isEmpty, "\(Self.text(report))")

@@ -37,7 +37,7 @@ public final class CrashExplorer {
     var image = try ScratchImage.prepared(
       blockSize: options.blockSize, blockCount: options.blockCount, seed: options.seed
     ) { volume in
-      for step in Sequences.preparation { try await step.run(volume) }
+      for step in Sequences.preparation(blockSize: options.blockSize) { try await step.run(volume) }
     }.image
     do { judge = try CrashJudge(image) } catch { throw ExplorerError.failed("\(error)") }
     judge.raw.makeFreeBlocksUsed(in: &image, seed: options.seed)

@@ -46,7 +46,10 @@ public struct CrashOptions: Sendable {
 
   /// Rules whose absence a run of `seq1` or `seq2` has to notice, by name.
   public static var mutants: [String] { SwitchedOffRules.all.filter { crashRules.contains($0.rule) }.map(\.name) }
-  private static let crashRules = SwitchedOffRules.ofDurability.union([.evictorFrees, .unmountWrites])
+  private static let crashRules = SwitchedOffRules.ofDurability.union([
+    .evictorFrees, .unmountWrites, .statusIsEncoded, .directoryGrows, .sharersAreCounted, .oneLinkAName,
+    .newAttributesAreDirty, .zeroedTailIsDirty, .filledHoleIsShape,
+  ])
 }
 
 /// Of how many states one is shown to the slower judges; 0: none is. Which ones follows from the states themselves.

@@ -12,12 +12,26 @@ struct SequenceElement: Sendable {
 
 /// The workloads `seq1`, `seq2` and `seq3`.
 package enum Sequences {
-  /// The tree that sequences begin with: two directories, two of four files, of which one has an indirect block, and an
-  /// empty directory in each.
-  package static let preparation: [CrashStep] = [
-    makeDirectory("/A"), makeDirectory("/B"), makeDirectory("/A/dir"), makeDirectory("/B/dir"),
-    fill("/A/foo", 0, 3500, stamp: 1), fill("/B/foo", 0, 16_000, stamp: 2),
-  ]
+  /// The tree that sequences begin with: two directories, two of four files, of which one has an indirect block and a hole,
+  /// and an empty directory in each; besides, a directory whose block is full of names of one file with an attribute block.
+  package static func preparation(blockSize: Int) -> [CrashStep] {
+    var steps = [
+      makeDirectory("/A"), makeDirectory("/B"), makeDirectory("/A/dir"), makeDirectory("/B/dir"),
+      fill("/A/foo", 0, 3500, stamp: 1), fill("/B/foo", 0, 16_000, stamp: 2), punch("/B/foo", 4096, 4096),
+      makeDirectory("/A/names"), create(longName(0)), setAttribute(longName(0), "user.shared", sharedValue),
+    ]
+    // "." and "..", then names that take 264 bytes each.
+    for index in 1..<(blockSize - 24) / 264 { steps.append(link(longName(0), longName(index))) }
+    return steps
+  }
+
+  /// One of the names in the full directory, as long as a name can be.
+  private static func longName(_ index: Int) -> String {
+    let digits = String(index)
+    return "/A/names/" + digits + String(repeating: "-", count: 255 - digits.count)
+  }
+  /// Too long for an inode.
+  private static let sharedValue = String(repeating: "shared", count: 20)
 
   private static let directories = ["/A", "/B"]
   private static let existing = ["/A/foo", "/B/foo"]
@@ -26,7 +40,7 @@ package enum Sequences {
   /// All elements, in a fixed order. `position` makes what is written by each place in a sequence different.
   static func elements(position: Int) -> [SequenceElement] {
     operations(position).flatMap { operation in
-      ways(operation).map { way in SequenceElement(steps: [operation.step] + (way.map { [$0] } ?? [])) }
+      ways(operation).map { way in SequenceElement(steps: operation.steps + (way.map { [$0] } ?? [])) }
     }
   }
 
@@ -53,7 +67,7 @@ package enum Sequences {
   // MARK: Operations
 
   private struct Operation {
-    let step: CrashStep
+    let steps: [CrashStep]
     /// The file that it leaves, and can be made durable; nil when none is left.
     let file: String?
     /// The directory that it changes.
@@ -75,9 +89,10 @@ package enum Sequences {
   private static func operations(_ position: Int) -> [Operation] {
     var operations: [Operation] = []
     var stamp = UInt64(10 + 100 * position)
-    func add(_ step: CrashStep, _ file: String?, _ directory: String) {
-      operations.append(Operation(step: step, file: file, directory: directory))
+    func add(_ steps: CrashStep..., file: String?, in directory: String) {
+      operations.append(Operation(steps: steps, file: file, directory: directory))
     }
+    func add(_ step: CrashStep, _ file: String?, _ directory: String) { add(step, file: file, in: directory) }
     func nextStamp() -> UInt64 {
       stamp += 1
       return stamp
@@ -94,7 +109,7 @@ package enum Sequences {
       add(truncate(file, 1000), file, directory)
       add(punch(file, 1024, file == "/A/foo" ? 2048 : 14_000), file, directory)
       // One that fits in the inode, and one that needs a block.
-      add(setAttribute(file, position, count: file == "/A/foo" ? 1 : 60), file, directory)
+      add(setNote(file, position, count: file == "/A/foo" ? 1 : 60), file, directory)
       add(unlink(file), nil, directory)
     }
     for (file, other) in zip(missing, existing) {
@@ -117,7 +132,20 @@ package enum Sequences {
     }
     add(symbolicLink("short", "/A/sym"), nil, "/A")
     add(symbolicLink(String(repeating: "long/", count: 20), "/B/sym"), nil, "/B")
-    add(setAttribute("/A", position, count: 1), "/A", "/A")
+    add(setNote("/A", position, count: 1), "/A", "/A")
+    add(
+      change("/A/foo", "chmod \(600 + position)", StatusChanges(permissions: 0o600 + UInt16(position))), "/A/foo", "/A")
+    add(
+      change("/B/foo", "chown \(70_000 + position):8", StatusChanges(user: 70_000 + UInt32(position), group: 8)),
+      "/B/foo", "/B")
+    // The directory gets a second block.
+    add(create(longName(1000)), longName(1000), "/A/names")
+    // Other names of the file are left.
+    add(unlink(longName(1)), longName(0), "/A/names")
+    // Two inodes share an attribute block.
+    add(setAttribute("/B/foo", "user.shared", sharedValue), "/B/foo", "/B")
+    // What was cut off is zero when it comes back.
+    add(truncate("/A/foo", 1000), truncate("/A/foo", 3500), file: "/A/foo", in: "/A")
     return operations
   }
 
@@ -217,10 +245,15 @@ package enum Sequences {
       try await volume.makeSymbolicLink(path, to: target)
     }
   }
-  private static func setAttribute(_ path: String, _ position: Int, count: Int) -> CrashStep {
-    let value = String(repeating: "value\(position)", count: count)
-    return CrashStep("setfattr -n user.note -v \(value) \(path)") { volume in
-      try await volume.setAttribute("user.note", to: Array(value.utf8), of: path)
+  private static func setNote(_ path: String, _ position: Int, count: Int) -> CrashStep {
+    setAttribute(path, "user.note", String(repeating: "value\(position)", count: count))
+  }
+  private static func setAttribute(_ path: String, _ name: String, _ value: String) -> CrashStep {
+    CrashStep("setfattr -n \(name) -v \(value) \(path)") { volume in
+      try await volume.setAttribute(name, to: Array(value.utf8), of: path)
     }
+  }
+  private static func change(_ path: String, _ verb: String, _ changes: StatusChanges) -> CrashStep {
+    CrashStep("\(verb) \(path)") { volume in try await volume.change(path, changes) }
   }
 }
