@@ -37,6 +37,8 @@ public final class SimulatedDevice: BlockDevice {
   public var observer: ((Request, Event) -> Void)?
   /// Decides what happens to each started request; nil: everything proceeds.
   public var script: ((Request) -> Treatment)?
+  /// Whether the bytes of a request are taken, or found, when it is started, or else when it completes; nil: by seed.
+  public var takesBytesEarly: Bool?
   /// Latencies in nanoseconds: uniform from `.lowerBound` up to `.upperBound`.
   public var latency: ClosedRange<UInt64> = 1_000...100_000
 
@@ -133,7 +135,7 @@ public final class SimulatedDevice: BlockDevice {
       covered = device.durableWriteCount + device.volatileWrites.count
       early = nil
       let range = Int(request.remainingOffset)..<Int(request.remainingOffset) + request.remainingByteCount
-      if device.reactor.random.oneIn(2) {
+      if device.takesBytesEarly ?? device.reactor.random.oneIn(2) {
         if request.operation == .write { early = gather(request) }
         if request.operation == .read { early = device.medium.bytes(in: range) }
       }

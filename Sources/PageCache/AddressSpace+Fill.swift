@@ -146,7 +146,9 @@ private final class PageFill: RequestHandler {
       }
       // Bytes past the end of the file are zeroes, whatever the disk says: a later write past it must not show them.
       let start = page.index.rawValue &* UInt64(page.byteCount)
-      if page.sizeAtFill < start &+ UInt64(page.byteCount) {
+      if page.sizeAtFill < start &+ UInt64(page.byteCount),
+        !space.cache.configuration.switchedOff.contains(.fillZeroesPastEnd)
+      {
         page.zero(from: Int(page.sizeAtFill > start ? page.sizeAtFill - start : 0))
       }
       if isAttachmentChecked { space.publish(page) } else { space.publishDetached(page) }

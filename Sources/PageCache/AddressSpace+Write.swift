@@ -35,7 +35,7 @@ extension AddressSpace {
     // Only its writer may look at it yet.
     let page = insertFilling(at: index, frame: frame)
     page.isBeingMade = true
-    if !isOverwritten { page.zero(from: 0) }
+    if !isOverwritten && !cache.configuration.switchedOff.contains(.freshPageIsZeroed) { page.zero(from: 0) }
     pin(page)
     return page
   }

@@ -71,7 +71,8 @@ public final class PageCache {
     arena = FrameArena(reactor, frameByteCount: pageByteCount, count: pages)
     clean = CleanList(frameCount: pages)
     let dirtyBytes = configuration.dirtyLimitByteCount ?? configuration.cacheByteCount / 2
-    let limit = min(max(8, dirtyBytes / pageByteCount), pages - 4)
+    let reservedFrames = configuration.switchedOff.contains(.framesAreReserved) ? 0 : 4
+    let limit = min(max(8, dirtyBytes / pageByteCount), pages - reservedFrames)
     budget = DirtyBudget(reactor, limit: limit)
     backgroundPageCount = configuration.backgroundByteCount.map { $0 / pageByteCount } ?? limit / 2
     writeback = Writeback(self)
@@ -104,6 +105,7 @@ public final class PageCache {
 
   /// A place in the device's queue. Throws when none may ever come back.
   func admit(_ admissionClass: AdmissionClass = .ordinary) async throws(PageCacheError) -> Request {
+    let admissionClass = configuration.switchedOff.contains(.writebackHasPlaces) ? .ordinary : admissionClass
     do { return try await queue.admit(admissionClass) } catch { throw .device(error) }
   }
 

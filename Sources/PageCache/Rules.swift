@@ -154,6 +154,30 @@ public struct SwitchedOffRules: OptionSet, Sendable {
   public static let cancellationEndsWrite = Self(rawValue: 1 << 68)
   /// So does fallocate.
   public static let cancellationEndsAllocation = Self(rawValue: 1 << 69)
+  /// A page that was dirtied again while under writeback stays dirty.
+  public static let redirtiedStaysDirty = Self(rawValue: 1 << 70)
+  /// A flush that fails is told to all who wait for it.
+  public static let sharedFailureIsTold = Self(rawValue: 1 << 71)
+  /// A fill zeroes what lies past the end of the file.
+  public static let fillZeroesPastEnd = Self(rawValue: 1 << 72)
+  /// A new page is zero where its writer does not write.
+  public static let freshPageIsZeroed = Self(rawValue: 1 << 73)
+  /// A page, and a metadata block, never has two writes in flight.
+  public static let oneWriteAPage = Self(rawValue: 1 << 74)
+  public static let oneWriteABlock = Self(rawValue: 1 << 75)
+  /// A page keeps its unit of the dirty budget until its write is complete.
+  public static let budgetUntilWritten = Self(rawValue: 1 << 76)
+  /// Some frames are never dirty.
+  public static let framesAreReserved = Self(rawValue: 1 << 77)
+  /// Writeback has places in the device's queue that nobody else takes.
+  public static let writebackHasPlaces = Self(rawValue: 1 << 78)
+  /// A call of fsync attempts each page, and each metadata block, once.
+  public static let pageIsTriedOnce = Self(rawValue: 1 << 79)
+  public static let blockIsTriedOnce = Self(rawValue: 1 << 80)
+  /// A place that nobody needs any more goes back in the step that received it.
+  public static let placeIsGivenBack = Self(rawValue: 1 << 81)
+  /// A stale batch is planned again with the place that it has.
+  public static let stalePlanKeepsPlace = Self(rawValue: 1 << 82)
 
   /// Every rule with its name, for tables.
   public static let all: [(name: String, rule: SwitchedOffRules)] = [
@@ -227,5 +251,18 @@ public struct SwitchedOffRules: OptionSet, Sendable {
     ("an inode encoded when it is another's", .encodingChecksLife),
     ("a cancelled write that goes on", .cancellationEndsWrite),
     ("a cancelled fallocate that goes on", .cancellationEndsAllocation),
+    ("a page dirtied again under writeback taken for clean", .redirtiedStaysDirty),
+    ("a failed flush told to one of those who share it", .sharedFailureIsTold),
+    ("a fill that keeps what lies past the end of the file", .fillZeroesPastEnd),
+    ("a new page with bytes of an old one", .freshPageIsZeroed),
+    ("two writes of a page in flight", .oneWriteAPage),
+    ("two writes of a metadata block in flight", .oneWriteABlock),
+    ("the dirty budget given back at dispatch", .budgetUntilWritten),
+    ("dirty pages in every frame", .framesAreReserved),
+    ("writeback without places of its own", .writebackHasPlaces),
+    ("an fsync that tries a failing page again and again", .pageIsTriedOnce),
+    ("an fsync that tries a failing metadata block again and again", .blockIsTriedOnce),
+    ("a place that is not given back", .placeIsGivenBack),
+    ("a stale batch that gives its place back", .stalePlanKeepsPlace),
   ]
 }

@@ -91,6 +91,7 @@ final class WriteBatch: RequestHandler {
   /// Ends the writeback of a page that counts as written. Returns the units of the budget to give back.
   private func settle(_ page: Page) -> Int {
     space.setFailed(page, false)
+    if space.cache.configuration.switchedOff.contains(.redirtiedStaysDirty) { space.clearDirty(page) }
     if page.isDirty { return 0 }
     space.cache.touch(page)
     return space.takeBudget(page)

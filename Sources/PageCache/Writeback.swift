@@ -68,13 +68,17 @@ public final class Writeback {
 
   // MARK: Which pages
 
+  /// Whether a write of it is queued or in flight: then it gets no other one.
+  private func isInFlight(_ page: Page) -> Bool { page.isUnderWriteback && !switchedOff.contains(.oneWriteAPage) }
+
   /// Whether a pass takes this page: dirty, inside the file, and not one that the pass must leave alone.
   private func isWanted(_ page: Page, _ pass: Pass) -> Bool {
     guard page.isDirty, page.index < pass.space.endIndex, !page.isTimedOut else { return false }
     if let horizon = pass.horizon {
+      if switchedOff.contains(.pageIsTriedOnce) { return page.dirtiedAt < horizon }
       return page.dirtiedAt < horizon && !(page.isFailed && page.attemptedAt >= horizon)
     }
-    return !page.isUnderWriteback && (!page.isFailed || page.retryAt <= cache.reactor.now)
+    return !isInFlight(page) && (!page.isFailed || page.retryAt <= cache.reactor.now)
   }
 
   /// The next page of a pass; for fsync it may be under writeback still.
@@ -111,7 +115,7 @@ public final class Writeback {
         pass.waitsForMore = true
         return
       }
-      if page.isUnderWriteback {
+      if isInFlight(page) {
         if switchedOff.contains(.fsyncWaitsForWriteback) {
           pass.cursor = page.index + 1
           continue
@@ -177,7 +181,7 @@ public final class Writeback {
       return extent
     case .hole:
       // A dirty page always has a block: unless the tree changed meanwhile, this is corruption.
-      if cookie.isCurrent(mapper), let page = space.pages[index], isWanted(page, pass), !page.isUnderWriteback {
+      if cookie.isCurrent(mapper), let page = space.pages[index], isWanted(page, pass), !isInFlight(page) {
         throw .unmapped(owner: space.owner, page: index)
       }
       return nil
@@ -185,12 +189,12 @@ public final class Writeback {
   }
 
   private func isCollectable(_ page: Page, _ pass: Pass) -> Bool {
-    isWanted(page, pass) && !page.isUnderWriteback && !page.mustGoAlone && !page.isFailed
+    isWanted(page, pass) && !isInFlight(page) && !page.mustGoAlone && !page.isFailed
   }
 
   /// How many pages from `first` on may go in one batch, before `end`.
   private func run(from first: PageIndex, to end: PageIndex, _ pass: Pass) -> Int {
-    guard let page = pass.space.pages[first], isWanted(page, pass), !page.isUnderWriteback else { return 0 }
+    guard let page = pass.space.pages[first], isWanted(page, pass), !isInFlight(page) else { return 0 }
     if page.mustGoAlone || page.isFailed { return 1 }
     let limit = min(batchPageLimit, end.distance(from: first))
     return 1 + pass.space.pages.runLength(from: first + 1, limit: limit - 1) { isCollectable($0, pass) }
@@ -233,8 +237,10 @@ public final class Writeback {
       return
     }
     discard(plan, pass)
-    guard case .plan(let again) = planFromMemory(from: plan.first, pass, limit: batchPageLimit) else {
-      cache.queue.giveBack(request)
+    guard !switchedOff.contains(.stalePlanKeepsPlace),
+      case .plan(let again) = planFromMemory(from: plan.first, pass, limit: batchPageLimit)
+    else {
+      if !switchedOff.contains(.placeIsGivenBack) { cache.queue.giveBack(request) }
       return
     }
     dispatch(again, request, &pass)
@@ -256,7 +262,7 @@ public final class Writeback {
           "after": isAfterFree ? "a free" : "an allocation",
         ]))
     for index in 0..<plan.count {
-      guard let page = space.pages[plan.first + index], isWanted(page, pass), !page.isUnderWriteback else { continue }
+      guard let page = space.pages[plan.first + index], isWanted(page, pass), !isInFlight(page) else { continue }
       counters.replannedPages += 1
       if switchedOff.contains(.staleIsPlannedAgain) {
         space.clearDirty(page)
@@ -274,14 +280,14 @@ public final class Writeback {
     var pages: [Page] = []
     pages.reserveCapacity(plan.count)
     while pages.count < plan.count, let page = space.pages[plan.first + pages.count],
-      pages.isEmpty ? isWanted(page, pass) && !page.isUnderWriteback : isCollectable(page, pass),
+      pages.isEmpty ? isWanted(page, pass) && !isInFlight(page) : isCollectable(page, pass),
       unsafe request.append(Segment(base: page.memory, byteCount: size))
     {
       pages.append(page)
       if page.mustGoAlone || page.isFailed { break }
     }
     guard !pages.isEmpty else {
-      cache.queue.giveBack(request)
+      if !switchedOff.contains(.placeIsGivenBack) { cache.queue.giveBack(request) }
       return
     }
     for page in pages { beginWriteback(page, of: space) }
@@ -305,6 +311,7 @@ public final class Writeback {
     page.attemptedAt = cache.flushCalls
     space.clearDirty(page)
     page.isUnderWriteback = true
+    if switchedOff.contains(.budgetUntilWritten) { cache.budget.release(space.takeBudget(page)) }
     // What lies past the end of the file never reaches the disk other than as zeroes.
     let start = page.index.rawValue &* UInt64(page.byteCount)
     if start &+ UInt64(page.byteCount) > space.fileByteCount { page.zero(from: Int(space.fileByteCount - start)) }
@@ -332,7 +339,7 @@ public final class Writeback {
     let space = pass.space
     var search = pass
     search.cursor = index
-    guard let page = nextPage(search), !page.isUnderWriteback else { return .nothing }
+    guard let page = nextPage(search), !isInFlight(page) else { return .nothing }
     counters.lookups += 1
     let cookie = ValidityCookie(sampling: space.mapper)
     guard let mapping = space.mapper.lookUpCached(page.index, limit: Int.max) else { return .needsRead(page) }

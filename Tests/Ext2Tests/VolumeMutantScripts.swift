@@ -18,6 +18,7 @@ extension VolumeMutant {
     VolumeMutant(rule: .orderedFreesWait, script: orderedFree, options: .quiet.with { $0.frees = .ordered }),
     VolumeMutant(rule: .spaceIsWaitedFor, script: lastBlock),
     VolumeMutant(rule: .freedIsForgotten, script: freedMetadata, isJudged: true),
+    VolumeMutant(rule: .oneWriteABlock, script: twoWritesOfABlock),
     VolumeMutant(rule: .detachInOneStep, script: punchedPages),
     VolumeMutant(rule: .tailIsZeroed, script: tail),
     VolumeMutant(rule: .sizeIsTakenAnew, script: shrinkingRead),
@@ -116,6 +117,21 @@ extension VolumeMutant {
     try await file.truncate(to: 0)
     try await other.write(bytes(3, blocks: 100), at: 0)
     try await rig.volume.synchronize()
+  }
+
+  /// An inode changes while the write of its block is in flight, and is synced again.
+  private static func twoWritesOfABlock(_ rig: VolumeRig) async throws {
+    let file = try await rig.volume.open("a")
+    try await file.write([1], at: 0)
+    await rig.hold { $0.isMetadataWrite }
+    async let one: Void = file.synchronize()
+    try await rig.untilHeld()
+    try await file.write([2], at: 0)
+    async let two: Void = file.synchronize()
+    await rig.settle()
+    await rig.serve()
+    try await one
+    try await two
   }
 
   /// Fsync beside a punch of dirty pages.

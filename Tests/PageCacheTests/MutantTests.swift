@@ -16,7 +16,8 @@ struct Mutant: Sendable, CustomTestStringConvertible {
     .failureIsReportedOnce, .failedPageWaits, .corruptionStopsWrites, .cookieHasAllBits, .lateWritesCount,
     .orderedFreesWait, .spaceIsWaitedFor, .freedIsForgotten, .detachInOneStep, .tailIsZeroed, .sizeIsTakenAnew,
     .bitsCountFromFirstBlock, .shortLinkHasNoBlocks, .lastGroupEnds, .pointersAreChecked,
-    .changeEndsIndex, .entryHasType, .unmountWrites, .openTruncates, .failedMountLetsGo,
+    .changeEndsIndex, .entryHasType, .unmountWrites, .openTruncates, .failedMountLetsGo, .sharedFailureIsTold,
+    .oneWriteABlock, .blockIsTriedOnce,
   ]
   static let all: [Mutant] = SwitchedOffRules.all
     .filter { !others.contains($0.rule) }
@@ -27,6 +28,18 @@ struct Mutant: Sendable, CustomTestStringConvertible {
 struct MutantTests {
   @Test("a storm or a script notices when a rule is switched off", arguments: Mutant.all)
   func isKilled(_ mutant: Mutant) {
+    if let script = MutantScript.all.first(where: { $0.rule == mutant.rule }) {
+      for seed in UInt64(0)..<8 { #expect(simulate(script.options, seed: seed, script.body) == [], "seed \(seed)") }
+      let options = script.options.with { $0.switchedOff = mutant.rule }
+      for seed in UInt64(0)..<8 {
+        if let first = simulate(options, seed: seed, script.body).first {
+          print("mutant | \(mutant.name) | seed \(seed) | \(first)")
+          return
+        }
+      }
+      Issue.record("no script notices \(mutant.name)")
+      return
+    }
     for seed in UInt64(0)..<3_000 {
       if let first = ToyStorm(seed: seed, switchedOff: mutant.rule).run().failures.first {
         print("mutant | \(mutant.name) | seed \(seed) | \(first)")

@@ -46,7 +46,7 @@ package final class ToyBlockMap: BlockMapper {
   package var pageCount: Int { blocks.count }
 
   /// Links a block: part of the step that makes its page dirty.
-  func link(_ block: Int, at page: Int) {
+  package func link(_ block: Int, at page: Int) {
     while blocks.count <= page { blocks.append(nil) }
     blocks[page] = block
     blockSequence += 1

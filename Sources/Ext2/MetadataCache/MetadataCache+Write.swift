@@ -34,10 +34,10 @@ extension MetadataCache {
           call.note(refusal)
           break
         }
-        if block.isUnderWriteback {
+        if isInFlight(block) {
           if block.isTimedOut { break }
           await block.waitForChange(reactor)
-        } else if block.isFailed && block.attemptedAt >= call.horizon {
+        } else if block.isFailed && block.attemptedAt >= call.horizon && !switchedOff.contains(.blockIsTriedOnce) {
           break
         } else {
           await write(block)
@@ -67,7 +67,7 @@ extension MetadataCache {
       while index < blocks.count, refusal == nil {
         let block = blocks[index]
         index += 1
-        if block.isLive, block.isDirty, !block.isUnderWriteback, !block.isFailed, block.dirtiedAt < call.horizon {
+        if block.isLive, block.isDirty, !isInFlight(block), !block.isFailed, block.dirtiedAt < call.horizon {
           return block
         }
       }
@@ -98,11 +98,16 @@ extension MetadataCache {
       cannotBeQueued(block, error)
       return
     }
-    guard block.isLive, block.isDirty, !block.isUnderWriteback, refusal == nil else {
+    guard block.isLive, block.isDirty, !isInFlight(block), refusal == nil else {
       queue.giveBack(request)
       return
     }
     queueWrite(block, copyBuffer(of: block), request)
+  }
+
+  /// Whether a write of it is queued or in flight: then it gets no other one.
+  private func isInFlight(_ block: MetadataBlock) -> Bool {
+    block.isUnderWriteback && !switchedOff.contains(.oneWriteABlock)
   }
 
   private func copyBuffer(of block: MetadataBlock) -> Buffer {

@@ -35,7 +35,7 @@ final class FlushGroup {
     }
     if let next {
       await wait(for: next)
-      if let error = next.error { throw .device(error) }
+      if let error = next.error, !switchedOff.contains(.sharedFailureIsTold) { throw .device(error) }
       return
     }
     let flush = Flush(queue.reactor)

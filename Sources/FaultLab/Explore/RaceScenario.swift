@@ -6,15 +6,16 @@ internal import PageCache
 internal import Reactor
 internal import Workload
 
-/// What runs against writeback or a reader, and what the disk does with the first write, or read, of the file's data.
+/// What runs against writeback or a reader, and what the disk does with the first write, or read, of the file's data, or with flushes.
 public struct RaceScenario: Sendable, CustomStringConvertible {
   /// The change.
   public enum Change: String, Sendable, CaseIterable {
     case truncate, punch, reallocate, rewrite, extend, unlink, evict, fsync
     /// As `reallocate`, and the device is told of freed blocks.
     case discard
-    /// Another file is written and synced, so that both may share a flush.
+    /// Another file is written and synced, so that both may share a flush; or the whole volume is.
     case syncOther = "sync-other"
+    case syncAll = "sync-all"
     // Against a reader of a file of which nothing is in memory.
     case readTruncate = "read-truncate"
     case readReallocate = "read-reallocate"
@@ -24,6 +25,8 @@ public struct RaceScenario: Sendable, CustomStringConvertible {
     case readFill = "read-fill"
 
     var isRead: Bool { rawValue.hasPrefix("read-") }
+    /// Whether both tasks wait for what they write.
+    var isSync: Bool { self == .fsync || self == .syncOther || self == .syncAll }
   }
   /// The disk.
   public enum Disk: String, Sendable, CaseIterable {
@@ -33,8 +36,19 @@ public struct RaceScenario: Sendable, CustomStringConvertible {
     case fails
     /// Keeps it until everybody has given up.
     case hangs
-    /// Completes it after all others.
+    /// Completes it after all others, with the bytes that it had when it was started.
     case late
+    /// Fails each write.
+    case broken
+    /// Fails the first flush.
+    case flushFails = "flush-fails"
+    /// Completes the first flush after all other requests.
+    case flushLate = "flush-late"
+
+    /// Whether it does all that it is told to, sooner or later.
+    var isSound: Bool { self == .completes || self == .late || self == .flushLate }
+    /// Whether it makes a difference only to those who wait for what they write.
+    fileprivate var isForSync: Bool { self == .broken || self == .flushFails || self == .flushLate }
   }
   public let change: Change
   public let disk: Disk
@@ -52,16 +66,19 @@ public struct RaceScenario: Sendable, CustomStringConvertible {
   public init?(_ description: String) {
     let parts = description.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
     guard parts.count == 3, let change = Change(rawValue: parts[0]), let disk = Disk(rawValue: parts[1]),
-      let delay = Int(parts[2]), Self.delays.contains(delay)
+      let delay = Int(parts[2])
     else { return nil }
     self.init(change: change, disk: disk, delay: delay)
+    if !Self.delays.contains(delay) || !isPossible { return nil }
   }
+
+  private var isPossible: Bool { change.isSync || !disk.isForSync }
 
   private static let delays = [0, 3, 6]
   /// All of them.
   public static let all = Change.allCases.flatMap { change in
     Disk.allCases.flatMap { disk in delays.map { RaceScenario(change: change, disk: disk, delay: $0) } }
-  }
+  }.filter(\.isPossible)
 }
 
 /// The two tasks of a scenario, and what must be left of the files.
@@ -71,6 +88,8 @@ actor Race {
   private let scenario: RaceScenario
   private var volume: Volume
   private(set) var findings: [String] = []
+  /// How often a file's sync has failed.
+  private var failures: [String: Int] = [:]
   /// What each file has to contain in the end; nil: it is gone.
   private(set) var expected: [String: [UInt8]?] = [:]
   /// The main file as it is to be after the write that runs.
@@ -91,7 +110,7 @@ actor Race {
   }
 
   /// A file of sixteen blocks, of which the first four and the last four are dirty. For a reader they are on the disk, two
-  /// are a hole, and the blocks that are free have had other bytes.
+  /// are a hole, half of the last one is past the end, and the blocks that are free have had other bytes.
   func prepare() async throws {
     if scenario.change.isRead {
       let junk = try await volume.open("junk", create: true)
@@ -114,11 +133,15 @@ actor Race {
       try await file.punch(UInt64(6 * Self.blockSize)..<UInt64(8 * Self.blockSize))
       bytes.replaceSubrange(
         6 * Self.blockSize..<8 * Self.blockSize, with: [UInt8](repeating: 0, count: 2 * Self.blockSize))
+      bytes.removeLast(Self.blockSize / 2)
+      try await file.truncate(to: UInt64(bytes.count))
       try await volume.synchronize()
     }
     expected["f"] = bytes
     mainFile = file
-    if scenario.change == .syncOther { otherFile = try await volume.open("g", create: true) }
+    if scenario.change == .syncOther || scenario.change == .syncAll {
+      otherFile = try await volume.open("g", create: true)
+    }
   }
 
   /// Goes on with another mount of what `prepare` has left, so that nothing is in memory.
@@ -133,7 +156,7 @@ actor Race {
       if scenario.change.isRead {
         group.addTask(name: "reader") { await self.read(file) }
       } else {
-        group.addTask(name: "writeback") { await self.synchronize(file) }
+        group.addTask(name: "writeback") { await self.synchronizeFile(file) }
       }
       group.addTask(name: "change") {
         do { try await self.change(file) } catch  where self.mayFail {
@@ -156,7 +179,9 @@ actor Race {
   private func read(_ file: File) async {
     await pass(1)
     guard let old = expected["f"] ?? nil else { return }
-    for _ in 0..<2 {
+    for round in 0..<6 {
+      // From the second time on everything is in memory.
+      if round > 1 { await reactor.sleep(until: reactor.now.advanced(byNanoseconds: 10_000)) }
       guard let found = try? await file.read(at: 0, count: 20 * Self.blockSize) else { return }
       let new = (expected["f"] ?? nil) ?? []
       for start in stride(from: 0, to: found.count, by: Self.blockSize) {
@@ -190,60 +215,79 @@ actor Race {
   private func pass(_ count: Int = 2) async { for _ in 0..<count { await reactor.pass() } }
 
   /// Returns whether it has ended well.
-  @discardableResult private func synchronize(_ file: File) async -> Bool {
+  @discardableResult private func synchronize(_ name: String, _ sync: () async throws -> Void) async -> Bool {
     await pass(1)
     do {
-      try await file.synchronize()
+      try await sync()
       return true
     } catch Ext2Error.closed where scenario.change == .evict {
       // The other task was quicker.
     } catch {
-      // The disk has not done what it should.
-      if scenario.disk == .completes || scenario.disk == .late { note("fsync: \(error)") }
+      failures[name, default: 0] += 1
+      if scenario.disk.isSound { note("fsync: \(error)") }
     }
     return false
   }
 
+  @discardableResult private func synchronizeFile(_ file: File) async -> Bool {
+    await synchronize("f") { try await file.synchronize() }
+  }
+
+  /// Whoever had a file open when what he wrote was not made durable has been told, or is now, and then no more.
+  func checkTold() async {
+    guard scenario.disk == .broken || scenario.disk == .flushFails else { return }
+    for (name, file) in [("f", mainFile), ("g", otherFile)] {
+      guard let file else { continue }
+      do { try await file.synchronize() } catch { failures[name, default: 0] += 1 }
+      if failures[name] == nil { note("nobody who had \(name) open was told that the disk has failed") }
+      do { try await file.synchronize() } catch { note("\(name): told again: \(error)") }
+    }
+  }
+
   private func change(_ file: File) async throws {
     let size = Self.blockSize
-    func splice(_ start: Int, _ bytes: [UInt8]) {
-      guard var all = expected["f"] ?? nil else { return }
-      let end = start * size + bytes.count
-      if all.count < end { all += [UInt8](repeating: 0, count: end - all.count) }
-      all.replaceSubrange(start * size..<end, with: bytes)
-      expected["f"] = all
+    /// The file as it is after a write at a byte.
+    func spliced(_ start: Int, _ bytes: [UInt8]) -> [UInt8]? {
+      guard var all = expected["f"] ?? nil else { return nil }
+      all += [UInt8](repeating: 0, count: max(0, start + bytes.count - all.count))
+      all.replaceSubrange(start..<start + bytes.count, with: bytes)
+      return all
+    }
+    func splice(_ block: Int, _ bytes: [UInt8]) {
+      if let all = spliced(block * size, bytes) { expected["f"] = all }
+    }
+    /// Writes at a byte of which a reader may see less at first.
+    func rewrite(_ start: Int, _ bytes: [UInt8]) async throws {
+      pending = spliced(start, bytes) ?? []
+      try await file.write(bytes, at: UInt64(start))
+      expected["f"] = pending
     }
     let new = Self.content(3, generation: 3)
-    func rewrite(_ start: Int) async throws {
-      pending = (expected["f"] ?? nil) ?? []
-      pending += [UInt8](repeating: 0, count: max(0, start * size + new.count - pending.count))
-      pending.replaceSubrange(start * size..<start * size + new.count, with: new)
-      try await file.write(new, at: UInt64(start * size))
-      splice(start, new)
-    }
     await pass(1 + scenario.delay)
     switch scenario.change {
     case .readRewrite:
       // Half of a page: the rest has to be read first.
-      let half = Array(new.prefix(size / 2))
-      pending = (expected["f"] ?? nil) ?? []
-      pending.replaceSubrange(size..<size + half.count, with: half)
-      try await file.write(half, at: UInt64(size))
-      splice(1, half)
+      try await rewrite(size, Array(new.prefix(size / 2)))
     case .readFill:
-      try await rewrite(5)
+      try await rewrite(5 * size, new)
     case .readExtend:
-      try await rewrite(16)
-    case .syncOther:
+      // The rest of the last page, and more.
+      try await rewrite(15 * size + size / 2, new)
+    case .syncOther, .syncAll:
       guard let otherFile else { return }
       try await otherFile.write(new, at: 0)
       expected["g"] = new
-      if await synchronize(otherFile) { try await expectDurable(otherFile, 0..<3, new) }
+      let isAll = scenario.change == .syncAll
+      let isDone = await synchronize(isAll ? "volume" : "g") {
+        if isAll { try await volume.synchronize() } else { try await otherFile.synchronize() }
+      }
+      if isDone { try await expectDurable(otherFile, 0..<3, new) }
     case .truncate, .readTruncate:
       try await file.truncate(to: UInt64(2 * size))
       expected["f"] = (expected["f"] ?? nil).map { Array($0.prefix(2 * size)) }
       await pass()
-      try await rewrite(12)
+      // The new page begins with zeroes.
+      try await rewrite(12 * size + size / 2, new)
     case .punch:
       try await file.punch(UInt64(size)..<UInt64(14 * size))
       splice(1, [UInt8](repeating: 0, count: 13 * size))
@@ -278,7 +322,7 @@ actor Race {
     case .fsync:
       try await file.write(new, at: UInt64(size))
       splice(1, new)
-      if await synchronize(file) { try await expectDurable(file, 1..<4, new) }
+      if await synchronizeFile(file) { try await expectDurable(file, 1..<4, new) }
     }
   }
 

@@ -27,7 +27,12 @@ public struct ScheduleExplorer: Sendable {
     (.fillChecksAttachment, "read-truncate/completes/0"), (.writerWaitsForFill, "read-rewrite/completes/0"),
     (.discardCountsAsWrite, "discard/completes/0"), (.fsyncWaitsForWriteback, "fsync/fails/0"),
     (.detachInOneStep, "punch/completes/0"), (.lateWritesCount, "truncate/hangs/0"),
-    (.freedIsForgotten, "truncate/completes/0"),
+    (.freedIsForgotten, "truncate/completes/0"), (.redirtiedStaysDirty, "rewrite/late/0"),
+    (.freshPageIsZeroed, "truncate/completes/0"), (.oneWriteAPage, "fsync/completes/0"),
+    (.growInOneStep, "read-extend/completes/0"), (.flushAfterLastWrite, "fsync/late/3"),
+    (.failedFlushIsRemembered, "sync-other/flush-fails/0"), (.sharedFailureIsTold, "fsync/flush-fails/0"),
+    (.errorIsToldOnce, "fsync/broken/0"), (.pageIsTriedOnce, "fsync/broken/0"),
+    (.blockIsTriedOnce, "reallocate/hangs/0"), (.placeIsGivenBack, "rewrite/fails/0"),
   ]
 
   /// Runs one schedule of a scenario. Returns what was wrong, and how many choices there were at each point. `trace`
@@ -68,6 +73,7 @@ public struct ScheduleExplorer: Sendable {
   ) async throws -> Volume {
     let disk = SimulatedDevice(reactor: reactor, image: image)
     disk.latency = 20_000...20_000
+    if scenario.disk == .late { disk.takesBytesEarly = true }
     return try await Volume.mount(disk, on: reactor, options: options(scenario, switchedOff))
   }
 
@@ -87,7 +93,7 @@ public struct ScheduleExplorer: Sendable {
     await volume.watchOwnership()
     await volume.withDevice { device in
       (device as? SimulatedDevice)?.script =
-        FirstDataRequest(scenario.disk, scenario.change.isRead ? .read : .write).treatment
+        DiskScript(scenario.disk, scenario.change.isRead ? .read : .write).treatment
     }
     chooser.isOn = true
     await race.run()
@@ -98,10 +104,11 @@ public struct ScheduleExplorer: Sendable {
     }
     // What failed or hung is tried again, and told once.
     await reactor.sleep(until: reactor.now.advanced(byNanoseconds: 1_000_000))
+    await race.checkTold()
     do { try await volume.synchronize() } catch { try? await volume.synchronize() }
     await race.compare(volume, "before unmount")
     do { try await volume.unmount() } catch {
-      if scenario.disk == .completes || scenario.disk == .late { await race.note("unmount: \(error)") }
+      if scenario.disk.isSound { await race.note("unmount: \(error)") }
     }
     let left = await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
     for violation in await volume.ownershipViolations { await race.note("\(violation)") }
@@ -119,10 +126,10 @@ public struct ScheduleExplorer: Sendable {
   }
 }
 
-/// What the disk does with the first write, or read, of data.
+/// What the disk does with the first write, or read, of data, or the first flush.
 ///
 /// Sendable because nobody but the disk that it is handed to calls it, on the thread of the simulated reactor.
-private final class FirstDataRequest: @unchecked Sendable {
+private final class DiskScript: @unchecked Sendable {
   private let disk: RaceScenario.Disk
   private let operation: Operation
   private var hasCome = false
@@ -132,13 +139,17 @@ private final class FirstDataRequest: @unchecked Sendable {
   }
 
   func treatment(_ request: Request) -> SimulatedDevice.Treatment {
-    guard request.operation == operation, request.isFileData, !hasCome else { return .proceed }
+    if disk == .broken { return request.operation == .write ? .fail(.ioError) : .proceed }
+    let isMeant =
+      disk == .flushFails || disk == .flushLate
+      ? request.operation == .flush : request.operation == operation && request.isFileData
+    guard isMeant, !hasCome else { return .proceed }
     hasCome = true
     switch disk {
-    case .completes: return .proceed
-    case .fails: return .fail(.ioError)
+    case .completes, .broken: return .proceed
+    case .fails, .flushFails: return .fail(.ioError)
     case .hangs: return .hold
-    case .late: return .delay(5_000_000)
+    case .late, .flushLate: return .delay(5_000_000)
     }
   }
 }
