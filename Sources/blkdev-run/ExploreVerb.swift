@@ -132,6 +132,7 @@ struct ExploreVerb: ParsableCommand {
     let rule = try rule()
     let run = explorer.run(scenario, deviations, switchedOff: rule)
     outcome.count += 1
+    if run.breaksOrder { outcome.orderedViolations += 1 }
     if outcome.wantsTrace(failed: !run.findings.isEmpty) {
       outcome.traced = { trace in _ = explorer.run(scenario, deviations, switchedOff: rule, trace: trace) }
     }
@@ -154,6 +155,7 @@ struct ExploreVerb: ParsableCommand {
       progress.show("explore: \(outcome.count) of \(seeds) seeds, \(outcome.failureCount) failed")
       outcome.count += 1
       let run = explorer.run(Scenario(seed: seed, switchedOff: rule))
+      if run.breaksOrder { outcome.orderedViolations += 1 }
       outcome.batches += run.counters.writeback.batches
       outcome.stale += run.counters.writeback.staleBatches
       outcome.staleAfterFree += run.counters.writeback.staleAfterFree
@@ -199,6 +201,7 @@ struct ExploreVerb: ParsableCommand {
           outcome.findings.map {
             .members(["kind": .string("schedule"), "text": .string($0.text), "command": .string($0.command)])
           }),
+        "ordered_violations": .unsigned(outcome.orderedViolations),
         "failed": .unsigned(outcome.failureCount),
         "stopped": outcome.stopReason.map(JSONValue.string),
         "elapsed_ns": .unsigned(outcome.elapsed),
@@ -212,9 +215,12 @@ struct ExploreVerb: ParsableCommand {
     if isBySeed {
       print(
         "\(outcome.count) seeds, \(outcome.failureCount) failed; \(outcome.batches) batches, \(outcome.stale) stale"
-          + " discarded, \(outcome.staleAfterFree) after a free", to: .standardOutput)
+          + " discarded, \(outcome.staleAfterFree) after a free; cut at their end \(outcome.orderedViolations)"
+          + " break the ordered contract", to: .standardOutput)
     } else {
-      print("\(outcome.count) schedules, \(outcome.failureCount) failed; \(rate) a second", to: .standardOutput)
+      print(
+        "\(outcome.count) schedules, \(outcome.failureCount) failed; \(rate) a second;"
+          + " cut at their end \(outcome.orderedViolations) break the ordered contract", to: .standardOutput)
     }
     if let reason = outcome.stopReason { print("stopped: \(reason)", to: .standardOutput) }
   }
@@ -224,6 +230,8 @@ struct ExploreVerb: ParsableCommand {
 private struct ExploreOutcome {
   var count: UInt64 = 0
   var failureCount: UInt64 = 0
+  /// Runs whose end, cut off there, breaks the ordered contract.
+  var orderedViolations: UInt64 = 0
   var batches: UInt64 = 0, stale: UInt64 = 0, staleAfterFree: UInt64 = 0
   var elapsed: UInt64 = 0
   /// Why not all was run.

@@ -37,7 +37,8 @@ struct SweepVerbTests {
     ])
     #expect(code == 0)
     for part in [
-      "\"seed\" : 7", "\"points\" : 1", "\"runs\" : 1", "\"violations\" : []", "\"elapsed_ns\" : ",
+      "\"seed\" : 7", "\"points\" : 1", "\"ordered_violations\" : ", "\"runs\" : 1", "\"violations\" : []",
+      "\"elapsed_ns\" : ",
       "\"failed_calls\" : 1",
     ] { #expect(output.contains(part), "\(part) in \(output)") }
   }

@@ -58,6 +58,12 @@ package final class CrashJudge {
     .inodeUnattached, .emptyInodeUnattached, .directoryUnconnected, .linkCount, .inodeBlocks, .attributeReferences,
   ]
 
+  /// Whether the checker finds more in an image than the ordered contract allows, or cannot read it at all.
+  static func breaksOrder(_ image: [UInt8]) -> Bool {
+    guard let report = try? VolumeChecker().check(MemoryBytes(image)) else { return true }
+    return report.findings.contains { $0.kind.weight != .note && !leaks.contains($0.kind) }
+  }
+
   /// - Parameters:
   ///   - isRepaired: a repair has begun, and may have taken names away whose inodes were never promised.
   ///   - memory: what was found in the state before, of the same image.

@@ -29,6 +29,7 @@ public struct Explorer: Sendable {
       outcome.findings = found.findings
       outcome.counters = found.counters
       outcome.image = found.image
+      outcome.breaksOrder = found.breaksOrder
     } catch {
       outcome.findings = ["\(error)"]
     }
@@ -48,6 +49,7 @@ public struct Explorer: Sendable {
     if scenario.endsWithCut {
       let left = await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
       let survivor = try await Volume.mount(SimulatedDevice(reactor: reactor, image: left), on: reactor, options: .cold)
+      outcome.breaksOrder = CrashJudge.breaksOrder(left)
       await experiment.checkPromises(survivor)
       try await survivor.unmount()
     }

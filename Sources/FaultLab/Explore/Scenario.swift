@@ -59,4 +59,6 @@ public struct ScenarioOutcome: Sendable {
   public var trace: UInt64 = 0
   /// The image that a cold reader gets.
   public var image: [UInt8] = []
+  /// Whether what a power cut at its end leaves, where it ends with one, breaks the ordered contract.
+  public var breaksOrder = false
 }

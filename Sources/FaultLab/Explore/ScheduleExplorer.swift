@@ -35,21 +35,21 @@ public struct ScheduleExplorer: Sendable {
     (.blockIsTriedOnce, "reallocate/hangs/0"), (.placeIsGivenBack, "rewrite/fails/0"),
   ]
 
-  /// Runs one schedule of a scenario. Returns what was wrong, and how many choices there were at each point. `trace`
-  /// collects what happens.
+  /// Runs one schedule of a scenario. Returns what was wrong, how many choices there were at each point, and whether a
+  /// power cut at its end would leave what breaks the ordered contract. `trace` collects what happens.
   public func run(
     _ scenario: RaceScenario, _ deviations: [ScheduleChooser.Deviation], switchedOff: SwitchedOffRules = [],
     trace: ChromeTrace? = nil
-  ) -> (findings: [String], counts: [Int]) {
+  ) -> (findings: [String], counts: [Int], breaksOrder: Bool) {
     let chooser = ScheduleChooser(deviations)
     let reactor = SimulatedReactor(seed: 1, policy: .chosen(chooser))
     reactor.stepLimit = 200_000
     trace?.watch(reactor)
     let image = image
     do {
-      let findings = try reactor.run { try await Self.run(scenario, image, reactor, chooser, switchedOff) }
-      return (findings, chooser.counts)
-    } catch { return (["\(error)"], chooser.counts) }
+      let found = try reactor.run { try await Self.run(scenario, image, reactor, chooser, switchedOff) }
+      return (found.findings, chooser.counts, CrashJudge.breaksOrder(found.cut))
+    } catch { return (["\(error)"], chooser.counts, false) }
   }
 
   private static func options(_ scenario: RaceScenario, _ switchedOff: SwitchedOffRules) -> VolumeOptions {
@@ -80,7 +80,7 @@ public struct ScheduleExplorer: Sendable {
   private static func run(
     _ scenario: RaceScenario, _ image: [UInt8], _ reactor: SimulatedReactor, _ chooser: ScheduleChooser,
     _ switchedOff: SwitchedOffRules
-  ) async throws -> [String] {
+  ) async throws -> (findings: [String], cut: [UInt8]) {
     var volume = try await mount(image, scenario, reactor, switchedOff)
     let race = Race(scenario, volume, reactor)
     try await race.prepare()
@@ -98,6 +98,7 @@ public struct ScheduleExplorer: Sendable {
     chooser.isOn = true
     await race.run()
     chooser.isOn = false
+    let cut = await volume.withDevice { ($0 as? SimulatedDevice)?.durableImage ?? [] }
     await volume.withDevice { device in
       (device as? SimulatedDevice)?.script = nil
       (device as? SimulatedDevice)?.release()
@@ -122,7 +123,7 @@ public struct ScheduleExplorer: Sendable {
       SimulatedDevice(reactor: reactor, image: left, keepsDurable: false), on: reactor, options: .cold)
     await race.compare(reader, "after a cold mount")
     try await reader.unmount()
-    return await race.findings
+    return (await race.findings, cut)
   }
 }
 
