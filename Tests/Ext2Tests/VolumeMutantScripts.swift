@@ -21,6 +21,7 @@ extension VolumeMutant {
     VolumeMutant(rule: .oneWriteABlock, script: twoWritesOfABlock),
     VolumeMutant(rule: .detachInOneStep, script: punchedPages),
     VolumeMutant(rule: .tailIsZeroed, script: tail),
+    VolumeMutant(rule: .zeroedTailIsDirty, script: writtenTail),
     VolumeMutant(rule: .sizeIsTakenAnew, script: shrinkingRead),
     VolumeMutant(rule: .failureIsReportedOnce, script: repeatedFailure),
     VolumeMutant(rule: .failedPageWaits, script: patience),
@@ -150,6 +151,16 @@ extension VolumeMutant {
     try await file.truncate(to: UInt64(size))
     let found = try await file.read(at: 100, count: size)
     try expect(found.allSatisfy { $0 == 0 }, "what was cut off is there again")
+  }
+
+  /// What was cut off is not on the medium for another file system to show when the file grows.
+  private static func writtenTail(_ rig: VolumeRig) async throws {
+    let file = try await rig.volume.open("a")
+    try await file.truncate(to: 100)
+    try await file.synchronize()
+    let start = Int(try await file.extents()[0].diskBlock) * size
+    let left = await rig.disk { $0.durableImage }
+    try expect(left[start + 100..<start + size].allSatisfy { $0 == 0 }, "what was cut off is on the medium")
   }
 
   /// A reader beside a truncate sees the old end or the new one.

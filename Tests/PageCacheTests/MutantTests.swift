@@ -17,7 +17,10 @@ struct Mutant: Sendable, CustomTestStringConvertible {
     .orderedFreesWait, .spaceIsWaitedFor, .freedIsForgotten, .detachInOneStep, .tailIsZeroed, .sizeIsTakenAnew,
     .bitsCountFromFirstBlock, .shortLinkHasNoBlocks, .lastGroupEnds, .pointersAreChecked,
     .changeEndsIndex, .entryHasType, .unmountWrites, .openTruncates, .failedMountLetsGo, .sharedFailureIsTold,
-    .oneWriteABlock, .blockIsTriedOnce,
+    .oneWriteABlock, .blockIsTriedOnce, .statusIsEncoded, .directoryGrows, .sharersAreCounted, .oneLinkAName,
+    .fsyncCountsFirst, .syncCountsFirst, .newInodeIsCleared, .freedNamesAreForgotten, .newAttributesAreDirty,
+    .readAgainIsUnsynced, .zeroedTailIsDirty, .filledHoleIsShape, .ancestorIsLockedFirst, .freezeWaits,
+    .encodingChecksLife, .cancellationEndsWrite, .cancellationEndsAllocation,
   ]
   static let all: [Mutant] = SwitchedOffRules.all
     .filter { !others.contains($0.rule) }

@@ -48,7 +48,7 @@ public struct CrashOptions: Sendable {
   public static var mutants: [String] { SwitchedOffRules.all.filter { crashRules.contains($0.rule) }.map(\.name) }
   private static let crashRules = SwitchedOffRules.ofDurability.union([
     .evictorFrees, .unmountWrites, .statusIsEncoded, .directoryGrows, .sharersAreCounted, .oneLinkAName,
-    .newAttributesAreDirty, .zeroedTailIsDirty, .filledHoleIsShape,
+    .newAttributesAreDirty, .filledHoleIsShape,
   ])
 }
 
