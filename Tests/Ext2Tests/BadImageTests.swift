@@ -411,6 +411,41 @@ struct BadImageTests {
     }
   }
 
+  @Test("a directory with a second name below another one is moved from and removed without a deadlock")
+  func removedBySecondName() throws {
+    let sound = try Images.prepared(try Images.empty(blockSize: 1024)) { rig in
+      try await rig.volume.makeDirectory("above")
+      try await rig.volume.makeDirectory("above/b")
+      try await rig.volume.makeLongDirectory("a", blockCount: 3)
+      try await rig.volume.makeLongDirectory("above/b/empty", blockCount: 3)
+    }
+    // Its ".." does not tell that it is below "b".
+    let image = try Images.edited(sound, ["link a above/b/second"])
+    let outcome = VolumeRig.run(image) { rig in
+      let volume = rig.volume
+      _ = try await volume.status(of: "a/..")
+      let number = UInt64(try await volume.status(of: "a").inode)
+      let empty = UInt64(try await volume.status(of: "above/b/empty").inode)
+      // Holds the lock of "b"; the rename waits for it on its way up, and the next removal after it.
+      await rig.hold { $0.operation == .read && $0.owner == empty }
+      async let first: Void = volume.removeDirectory("above/b/empty")
+      try await rig.untilHeld()
+      async let moved = errorOf { () async throws(Ext2Error) in try await volume.rename("a/none", to: "above/b/name") }
+      await rig.settle()
+      async let second: Void? = try? volume.removeDirectory("above/b/second")
+      await rig.settle()
+      await rig.hold { $0.operation == .read && $0.owner == number }
+      await rig.disk { $0.release() }
+      await rig.settle()
+      // The rename has the lock of "a", the removal that of "b".
+      await rig.serve()
+      try await first
+      #expect(await moved != nil)
+      _ = await second
+    }
+    #expect(outcome.failures == [])
+  }
+
   /// The inodes of the volume that `tree` makes.
   static let inodes: [String: UInt32] = ["/": 2, "d": 12, "a": 13, "b": 15]
 

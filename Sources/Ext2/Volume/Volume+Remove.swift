@@ -70,6 +70,7 @@ extension Volume {
         if inode.number == .root { throw .busy(position.text) }
         try checkMayRemove(inode, from: directory.inode, position.text)
         try await checkEmpty(inode, position.text, ticket)
+        try await checkParent(of: inode, directory.inode.number, ticket)
         await inode.lock.lock()
         defer { inode.lock.unlock() }
         try await checkEmpty(inode, position.text, ticket)
@@ -141,6 +142,20 @@ extension Volume {
   /// whose lock is held, and is not empty then.
   func checkEmpty(_ inode: Inode, _ text: String, _ ticket: MetadataTicket) async throws(Ext2Error) {
     guard try await Directory(inode).isEmpty(ticket) else { throw .notEmpty(text) }
+  }
+
+  /// Whether a directory lies where it was found. On a corrupt volume it may have a second name; the locks of a rename go by
+  /// what its ".." says.
+  private func checkParent(
+    of inode: Inode, _ number: InodeNumber, _ ticket: MetadataTicket
+  ) async throws(Ext2Error) {
+    let parent = try await Directory(inode).parent(ticket)
+    guard parent == number else {
+      throw Ext2Error(
+        FormatError.invalid(
+          .inode, at: .inode(inode.number), field: "entry '..'", value: UInt64(parent.rawValue),
+          why: "has a name in inode \(number)"))
+    }
   }
 
   /// Whether a name of an inode may be taken from a directory (fs/namei.c, may_delete).
