@@ -35,6 +35,18 @@ struct SweepTests {
     #expect((report.failedCount > 0) == !["short", "EAGAIN", "full"].contains(fault))
   }
 
+  @Test("what an unmount has left that threw is mended by e2fsck and judged again, for a reader and after a power cut")
+  func unfinished() throws {
+    var options = SweepOptions()
+    options.operation = "overwrite"
+    options.point = "unmount:1:EIO:forever"
+    options.cleanSampling = 1
+    let report = try Self.run(options)
+    #expect(report.violations.isEmpty && report.points == 1, "\(Self.text(report))")
+    // What the disk shows and what it would keep differ.
+    #expect(report.repairedImages == 2)
+  }
+
   /// Where each mutant shows, so that no whole sweep is needed to see it.
   private static let places: [String: (operation: String, fault: String)] = [
     "fsync that ignores pages under writeback": ("overwrite", "EIO"),

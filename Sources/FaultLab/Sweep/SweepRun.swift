@@ -15,9 +15,9 @@ struct SweepOutcome: Sendable {
   var breaksOrdered = false
   /// The image that was left at the end, where the volume was unmounted without an error.
   var cleanImage: [UInt8]?
-  /// The image that an unmount has left that threw, what has to be in it, and whether there is more to mend than
-  /// `e2fsck -p` would.
-  var unfinished: (image: [UInt8], expected: CrashExpectation, isSerious: Bool)?
+  /// The images that an unmount has left that threw, for a reader and for who comes after a power cut, what has to be in
+  /// each, and whether there is more to mend than `e2fsck -p` would.
+  var unfinished: [(image: [UInt8], expected: CrashExpectation, isSerious: Bool)] = []
   /// Whether the call that was disturbed threw.
   var hasFailed = false
 }
@@ -146,7 +146,9 @@ final class SweepRun {
       let isClean = isMarkedClean(image)
       let expected = reference.expectation(reference.new, ended: isClean ? 3 : 0)
       let isSerious = judgeImage(image, expected, "after the unmount")
-      if failure != nil { outcome.unfinished = (image, expected, isSerious) }
+      if failure != nil, image != outcome.unfinished.last?.image {
+        outcome.unfinished.append((image, expected, isSerious))
+      }
       if failure == nil && !isClean && !mayBeUnclean {
         find("clean-flag", "unmount succeeded, but the volume is not marked clean")
       }

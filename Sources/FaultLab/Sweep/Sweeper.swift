@@ -189,7 +189,7 @@ public final class Sweeper {
       outcome.findings.append(CrashFinding(kind: isEndless ? "hang" : "error", text: "\(error)"))
     }
     let isDrawn = options.cleanSampling > 0 && (report.runCount - 1) % options.cleanSampling == 0
-    if let (image, expected, isSerious) = outcome.unfinished, options.cleanSampling > 0, isSerious || isDrawn {
+    for (image, expected, isSerious) in outcome.unfinished where options.cleanSampling > 0 && (isSerious || isDrawn) {
       report.repairedImages += 1
       outcome.findings += judge.brokenAfterRepair(try ScratchImage.repaired(image), expected).map {
         CrashFinding(kind: "promise-after-e2fsck", text: "after an unmount that threw: \($0.text)")
