@@ -38,8 +38,8 @@ struct SweepTests {
   @Test("what an unmount has left that threw is mended by e2fsck and judged again, for a reader and after a power cut")
   func unfinished() throws {
     var options = SweepOptions()
-    options.operation = "overwrite"
-    options.point = "unmount:1:EIO:forever"
+    options.operation = "append-indirect"
+    options.point = "unmount:2:EIO:forever"
     options.cleanSampling = 1
     let report = try Self.run(options)
     #expect(report.violations.isEmpty && report.points == 1, "\(Self.text(report))")
