@@ -43,7 +43,7 @@ struct RoundTripTests {
   @Test("what a disk holds past the end of a file shows in no way when the file grows")
   func bytesPastEnd() throws {
     let image = try Images.prepared(try Images.empty(blockSize: 1024)) { rig in
-      let names = ["up", "far", "near"]
+      let names = ["up", "far", "near", "allocated"]
       for name in names {
         let file = try await rig.volume.open(name, create: true)
         try await file.write([UInt8](repeating: 7, count: 100), at: 0)
@@ -55,11 +55,12 @@ struct RoundTripTests {
     }
     let outcome = VolumeRig.run(image) { rig in
       let up = try await rig.volume.open("up"), far = try await rig.volume.open("far")
-      let near = try await rig.volume.open("near")
+      let near = try await rig.volume.open("near"), allocated = try await rig.volume.open("allocated")
       try await up.truncate(to: 600)
       try await far.write([9], at: 5_000)
       try await near.write([9], at: 600)
-      for (file, count) in [(up, 500), (far, 4_900), (near, 500)] {
+      try await allocated.fallocate([], 4_096..<8_192)
+      for (file, count) in [(up, 500), (far, 4_900), (near, 500), (allocated, 8_092)] {
         let found = try await file.read(at: 100, count: count)
         #expect(found.count == count && found.allSatisfy { $0 == 0 })
       }
@@ -67,7 +68,7 @@ struct RoundTripTests {
     #expect(outcome.failures == [] && outcome.unmountError == nil)
     try SimulatedReactor.run(seed: 2) { reactor in
       let volume = try await Volume.mount(SimulatedDevice(reactor: reactor, image: outcome.image), on: reactor)
-      for (name, count) in [("up", 500), ("far", 4_900), ("near", 500)] {
+      for (name, count) in [("up", 500), ("far", 4_900), ("near", 500), ("allocated", 8_092)] {
         let file = try await volume.open(name)
         #expect(try await file.read(at: 100, count: count).allSatisfy { $0 == 0 })
         await file.close()

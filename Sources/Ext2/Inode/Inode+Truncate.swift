@@ -21,7 +21,7 @@ extension Inode {
     let tableBlock = try await table.pinTable(of: number, ticket)
     if size >= space.fileByteCount || !mayShrink {
       guard size >= space.fileByteCount else { return }
-      if size > space.fileByteCount { try await cleanTail() }
+      if size > space.fileByteCount { try await cleanTail(ticket) }
       grow(to: size, tableBlock)
     } else {
       try await shrink(to: size, tableBlock, ticket)
@@ -42,15 +42,10 @@ extension Inode {
 
   /// Before the file grows beyond its last page: what the disk holds past the old end, where a power cut left the bytes of a
   /// write and not its size, must not become part of the file. The fill zeroes it in memory; this makes it go to the disk.
-  func cleanTail() async throws(Ext2Error) {
-    let size = UInt64(blockSize), tail = PageIndex(space.fileByteCount / size)
-    guard space.fileByteCount % size != 0 else { return }
-    do throws(PageCacheError) {
-      guard case .mapped = try await tree.lookUp(tail, limit: 1) else { return }
-      let page = try await space.pageForWriting(at: tail, mustBeRead: true)
-      space.unpin(page)
-      space.markDirtyUnconditionally(page)
-    } catch { throw Ext2Error(error) }
+  func cleanTail(_ ticket: MetadataTicket) async throws(Ext2Error) {
+    guard let tail = try await tailPage(at: space.fileByteCount, ticket) else { return }
+    space.unpin(tail)
+    space.markDirtyUnconditionally(tail)
   }
 
   private func shrink(to size: UInt64, _ tableBlock: MetadataBlock, _ ticket: MetadataTicket) async throws(Ext2Error) {

@@ -91,7 +91,7 @@ extension Inode {
       // What crosses the largest size is cut there (mm/filemap.c, generic_write_check_limits).
       let count = Int(min(rest, pieceEnd - position, limit - position))
       let tableBlock = try await table.pinTable(of: number, ticket)
-      if position / UInt64(blockSize) > space.fileByteCount / UInt64(blockSize) { try await cleanTail() }
+      if position / UInt64(blockSize) > space.fileByteCount / UInt64(blockSize) { try await cleanTail(ticket) }
       let pages: [Page]
       if let now = pagesNow(position, count) { pages = now } else { pages = try await self.pages(position, count) }
       let preparation = await tree.prepare(
@@ -242,7 +242,7 @@ extension Inode {
         return index + 1
       }
       let tableBlock = try await table.pinTable(of: number, ticket)
-      if position > space.fileByteCount { try await cleanTail() }
+      if position > space.fileByteCount { try await cleanTail(ticket) }
       let byteCount = count * blockSize
       let pages = try await pages(position, byteCount)
       let preparation = await tree.prepare(from: index, count: pages.count, ticket)
