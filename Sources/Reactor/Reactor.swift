@@ -18,8 +18,9 @@ public protocol EventSource: AnyObject {
 /// `ThreadReactor` runs on a thread of its own, `SimulatedReactor` on the caller's with a virtual clock. This class is
 /// what both share; it cannot be used by itself.
 ///
-/// Sendable because everything but `enqueue`, `run`, `wake` and `cancelWait` is confined to the reactor's thread, and
-/// those four hand over through the entry queue.
+/// Sendable because all that changes is confined to the reactor's thread. What may be called from another one hands over
+/// through the entry queue (`enqueue`, `run`, `wake`, `cancelWait`, and `stop` of a thread's), or reads what never changes:
+/// the clocks, the descriptor, and whose thread this is.
 open class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
   init() {}
 

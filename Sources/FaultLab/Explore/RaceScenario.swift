@@ -6,7 +6,8 @@ internal import PageCache
 internal import Reactor
 internal import Workload
 
-/// What runs against writeback or a reader, and what the disk does with the first write, or read, of the file's data, or with flushes.
+/// What runs against writeback or a reader, and what the disk does with the first write, or read, of the file's data, or
+/// with flushes.
 public struct RaceScenario: Sendable, CustomStringConvertible {
   /// The change.
   public enum Change: String, Sendable, CaseIterable {
