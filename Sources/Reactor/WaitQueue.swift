@@ -64,13 +64,17 @@ public final class WaitQueue {
   }
 
   /// Waits until woken, cancelled or, with a deadline, timed out.
-  public func waitInterruptibly(until deadline: Instant? = nil) async -> WaitOutcome {
+  public func waitInterruptibly(
+    until deadline: Instant? = nil, isolation: isolated (any Actor)? = #isolation
+  ) async -> WaitOutcome {
     let reactor = reactor
     let number = reactor.nextWaitNumber()
     let record = reactor.willWait(description)
     defer { reactor.didWait(record) }
     let timer = deadline == nil ? nil : InterruptingTimer(reactor, number)
     let value = await withTaskCancellationHandler {
+      // With this the closure runs where the caller does. Without, it hops, and whoever comes in between wakes nobody.
+      _ = isolation
       // A task that was cancelled before has had its handler called already; one cancelled from here on finds the
       // waiter, because its cancellation comes through the reactor's entry queue.
       if Task.isCancelled { return WaitOutcome.cancelled.rawValue }

@@ -151,6 +151,29 @@ struct WaitTests {
     }
   }
 
+  @Test("nothing runs between what a task sees and its wait, not even a task that begins")
+  func inOneStep() throws {
+    try simulate { crew in
+      let waiter = Task(executorPreference: crew.reactor) {
+        await crew.play { crew in
+          crew.note("waits")
+          return await crew.queue.waitInterruptibly(until: crew.reactor.now.advanced(byNanoseconds: 1_000_000))
+        }
+      }
+      let others = (0..<5).map { _ in
+        Task(executorPreference: crew.reactor) {
+          await crew.play { crew in
+            if crew.log == ["waits"] && crew.queue.wakeOne() { crew.note("woken") }
+          }
+        }
+      }
+      for other in others { await other.value }
+      if crew.queue.wakeOne() { crew.note("woken at last") }
+      #expect(await waiter.value == .woken)
+      #expect(crew.log == ["waits", "woken"])
+    }
+  }
+
   @Test("waking everybody wakes those who wait now")
   func wakeAll() throws {
     try simulate { crew in
