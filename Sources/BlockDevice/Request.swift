@@ -1,4 +1,4 @@
-internal import Reactor
+public import Reactor
 internal import SystemPackage
 
 /// Whoever is told, in one step on the reactor, what became of a request.
@@ -58,6 +58,8 @@ public protocol RequestHandler: AnyObject {
     get { ask.mayMerge }
     set { ask.mayMerge = newValue }
   }
+  /// When the device got it, in a queue that `timesDispatch`; nil before.
+  public var dispatchedAt: Instant? { flight.dispatchedAt }
   /// How many segments the request has.
   public var segmentCount: Int { flight.segmentCount }
   /// All bytes of the transfer, merged requests included.
@@ -89,6 +91,7 @@ public protocol RequestHandler: AnyObject {
     var doneByteCount = 0
     var attemptsWithoutProgress = 0
     var deadline: Instant?
+    var dispatchedAt: Instant?
     /// Whether `follower` is set: to look at a reference costs more.
     var hasFollower = false
   }

@@ -31,6 +31,8 @@ public final class RequestQueue {
     public var order = Order.ascending
     /// When a request counts as timed out, in nanoseconds after it was submitted; nil: never.
     public var timeoutNanoseconds: UInt64? = 30_000_000_000
+    /// Whether requests say when the device got them (`Request.dispatchedAt`), which costs a look at the clock each.
+    public var timesDispatch = false
     /// The defaults.
     public init() {}
     /// The defaults, with that many tags and four places a tag.
@@ -220,6 +222,10 @@ public final class RequestQueue {
       request.phase = .dispatched
       counts.count(request)
       traceBegin(request, tag: tag)
+      if configuration.timesDispatch {
+        let now = reactor.now
+        request.forEachMerged { $0.flight.dispatchedAt = now }
+      }
       start(request)
     }
   }

@@ -14,10 +14,10 @@ struct DeviceRunTests {
       "--name=a", "--ioengine=\(engine)", "--rw=\(pattern)", "--size=1m", "--iodepth=4", "--numjobs=2", "--end_fsync",
     ])
     #expect(report.exitCode == .allHeld && report.findings.isEmpty)
-    #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 512)
-    #expect((report.operations.read ?? 0 > 0) == (pattern.contains("read") || pattern.hasSuffix("rw")))
-    #expect((report.operations.write ?? 0 > 0) == (pattern.contains("write") || pattern.hasSuffix("rw")))
-    #expect(report.operations.fsync == 2)
+    #expect((report.operations[.read] ?? 0) + (report.operations[.write] ?? 0) == 512)
+    #expect((report.operations[.read] ?? 0 > 0) == (pattern.contains("read") || pattern.hasSuffix("rw")))
+    #expect((report.operations[.write] ?? 0 > 0) == (pattern.contains("write") || pattern.hasSuffix("rw")))
+    #expect(report.operations[.fsync] == 2)
     #expect(report.device?.flushes ?? 0 > 0)
     #expect(report.groups.count == 2)
     #expect(report.writeback == nil && report.verify == nil && report.e2fsckExit == nil)
@@ -36,7 +36,7 @@ struct DeviceRunTests {
     let writtenBytes: UInt64 = 1 << 20
     #expect(report.device?.writeBytes == writtenBytes)
     let syncs: UInt64 = 16 + 48
-    #expect(report.operations.fsync == syncs)
+    #expect(report.operations[.fsync] == syncs)
     let bytes = try TemporaryFile.read(file.path)
     #expect(bytes.count == 1 << 20)
     #expect((0..<256).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
@@ -49,7 +49,7 @@ struct DeviceRunTests {
         "--name=a", "--ioengine=\(engine)", "--rw=randrw", "--size=2m", "--iodepth=\(depth)", "--queue_depth=2",
       ])
       #expect(report.findings.isEmpty)
-      #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 512)
+      #expect((report.operations[.read] ?? 0) + (report.operations[.write] ?? 0) == 512)
     }
   }
 
@@ -60,7 +60,7 @@ struct DeviceRunTests {
     ])
     #expect(report.findings.isEmpty)
     let bytes = (report.device?.readBytes ?? 0) + (report.device?.writeBytes ?? 0)
-    #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 8 && bytes == 20 << 20)
+    #expect((report.operations[.read] ?? 0) + (report.operations[.write] ?? 0) == 8 && bytes == 20 << 20)
     #expect((report.device?.reads ?? 0) + (report.device?.writes ?? 0) == 24)
   }
 
@@ -68,7 +68,7 @@ struct DeviceRunTests {
   func largeBlocksOnAFile() async throws {
     let file = try ScratchFile([UInt8](repeating: 0, count: 5 << 20))
     let report = try await runJobs(["--name=a", "--filename=\(file.path)", "--rw=write", "--bs=2560k", "--direct"])
-    #expect(report.findings.isEmpty && report.operations.write == 2)
+    #expect(report.findings.isEmpty && report.operations[.write] == 2)
     let bytes = try TemporaryFile.read(file.path)
     #expect((0..<1280).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
   }
@@ -79,8 +79,8 @@ struct DeviceRunTests {
       "--name=a", "--ioengine=sim", "--size=64k", "--rw=randrw", "--norandommap", "--runtime=20ms", "--time_based",
     ])
     #expect((20_000_000...21_000_000).contains(report.elapsedNanoseconds))
-    #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) > 16)
-    #expect(report.latencies.read?.maximum ?? 0 >= 20_000)
+    #expect((report.operations[.read] ?? 0) + (report.operations[.write] ?? 0) > 16)
+    #expect(report.latencies[.read]?.maximum ?? 0 >= 20_000)
   }
 
   /// A file that is not empty and refuses O_DIRECT on every kernel.

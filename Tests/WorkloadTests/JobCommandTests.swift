@@ -14,6 +14,18 @@ struct JobCommandTests {
       "--fdatasync=7", "--end_fsync", "--group_reporting", "--queue_depth=9",
     ],
     [
+      "--name=a", "--description=all of it", "--directory=/d", "--size=64m", "--nrfiles=3",
+      "--file_service_type=random",
+      "--rw=randrw:8", "--rwmixwrite=30", "--percentage_random=90,50", "--bssplit=4k/60:64k/40,8k/100",
+      "--blockalign=4k,8k", "--io_size=1g", "--number_ios=77", "--loops=2", "--offset=5%", "--offset_increment=1m",
+      "--random_distribution=zipf:1.3", "--runtime=20", "--ramp_time=2", "--startdelay=500ms", "--stonewall",
+      "--new_group", "--exitall", "--exitall_on_error", "--rate=1m,2m", "--rate_iops=,500", "--rate_process=poisson",
+      "--thinktime=10", "--thinktime_spin=5", "--thinktime_blocks=4", "--thinktime_blocks_type=issue", "--iodepth=16",
+      "--iodepth_batch=4", "--iodepth_batch_complete_min=2", "--iodepth_low=8", "--serialize_overlap", "--buffered=0",
+      "--sync=1", "--continue_on_error=1", "--max_latency=3s", "--refill_buffers", "--randrepeat=1", "--thread",
+    ],
+    ["--name=a", "--filename=x", "--bsrange=4k-64k,8k-16k", "--rw=write:64k", "--size=50%", "--zero_buffers"],
+    [
       "--unsafe-ignore-cookie", "--target=fs", "--size=8m", "--image_size=48m", "--frees=ordered", "--dirty_limit=1m",
       "--writeback=admit-first", "--cache_size=3m", "--dirty_background=0", "--wb_batch=64k",
       "--failed_pages=clean", "--name=a", "--fs_ops=write:1,fsync:2", "--name=b", "--filename=x:y",
@@ -63,8 +75,8 @@ struct JobCommandTests {
     #expect(truncators.mix?.contains(.truncate) == true)
     #expect(growers.mix?.contains(.append) == true)
     for job in storm.jobs {
-      #expect(job.target == .fileSystem && job.isDirect && job.isTimeBased)
-      #expect(job.runtimeNanoseconds == 10_000_000_000)
+      #expect(job.target == .fileSystem && job.isDirect && job.schedule.isTimeBased)
+      #expect(job.schedule.runtimeNanoseconds == 10_000_000_000)
       #expect(job.engine == .libaio)
     }
     // The volume holds every file at its largest, with an eighth to spare for pointer blocks and pending frees.

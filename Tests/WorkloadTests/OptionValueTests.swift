@@ -61,13 +61,65 @@ struct OptionValueTests {
     #expect(throws: ValueProblem.missing) { try JobOption.Kind.integer(0...1).parse(nil) }
   }
 
+  @Test("values by direction are for all, or for reads, then writes and trims, then trims")
+  func directions() throws {
+    func sizes(_ text: String) throws -> [Int] {
+      let job = try plan(arguments: ["--name=a", "--filename=x", "--bs=\(text)"]).jobs[0]
+      return Direction.allCases.map { job.load.blockSizes[$0].largest }
+    }
+    #expect(try sizes("8k") == [8192, 8192, 8192])
+    #expect(try sizes("8k,16k") == [8192, 16384, 16384])
+    #expect(try sizes("8k,16k,") == [8192, 16384, 4096])
+    #expect(try sizes(",16k") == [4096, 16384, 16384])
+    #expect(try sizes("8k,16k,32k") == [8192, 16384, 32768])
+    #expect(throws: (any Error).self) { try sizes("1k,2k,3k,4k") }
+  }
+
+  @Test("a split shares what no percentage was given for, and a range has two ends")
+  func splits() throws {
+    func load(_ option: String) throws -> Load {
+      try plan(arguments: ["--name=a", "--filename=x", option]).jobs[0].load
+    }
+    #expect(
+      try load("--bssplit=4k/50:64k/:32k/").blockSizes.read
+        == .split([.init(4096, percent: 50), .init(65536, percent: 25), .init(32768, percent: 25)]))
+    #expect(
+      try load("--bssplit=1k:2k:4k").blockSizes.write
+        == .split([.init(1024, percent: 33), .init(2048, percent: 33), .init(4096, percent: 34)]))
+    #expect(try load("--bsrange=4k-64k").blockSizes.trim == .range(4096...65536))
+    for bad in ["--bssplit=4k/60:8k/60", "--bssplit=4k/50", "--bsrange=8k-4k", "--bsrange=4k", "--bssplit="] {
+      #expect(throws: JobError.self) { try load(bad) }
+    }
+    let last = try plan(arguments: ["--name=a", "--filename=x", "--bssplit=4k/100", "--bs=8k"]).jobs[0]
+    #expect(last.load.blockSizes.read == .fixed(8192))
+  }
+
+  @Test(
+    "a distribution is read, and gives its text back",
+    arguments: [
+      "random", "zipf:1.2", "pareto:0.2", "normal:20.0", "zoned:60.0/10.0:30.0/20.0:10.0/70.0",
+      "zoned_abs:75.0/1048576:25.0/4096", "hotspot:90.0/10.0",
+    ])
+  func distributions(_ text: String) throws {
+    #expect(try JobOption.Kind.distribution.parse(text) == .distribution(OffsetDistribution(text: text)))
+    #expect(try OffsetDistribution(text: text).text == text)
+  }
+
+  @Test(
+    "a distribution that means nothing is refused",
+    arguments: [
+      "zipf:1", "zipf:x", "zipf:0", "pareto:1.5", "normal", "zoned:50/50", "zoned:60/10:50/90", "zoned",
+      "hotspot:100/10",
+      "hotspot:90", "gauss:1", "random:1", "zoned:nan/100", "normal:inf", "zipf:-1",
+    ])
+  func badDistributions(_ text: String) {
+    #expect(throws: ValueProblem.self) { try OffsetDistribution(text: text) }
+  }
+
   static let badValues: [(JobOption.Name, String, ValueProblem)] = [
-    (.rw, "randwrite:8", .sequencerNotSupported),
-    (
-      .rw, "randwrit",
-      .notOneOf(["read", "write", "randread", "randwrite", "rw", "randrw"], nearest: "randwrite")
-    ),
-    (.rw, "trim", .notOneOf(["read", "write", "randread", "randwrite", "rw", "randrw"], nearest: nil)),
+    (.rw, "randwrit", .notOneOf(AccessPattern.allCases.map(\.rawValue), nearest: "randwrite")),
+    (.rw, "randwrite:0", .outOfRange(minimum: 1, maximum: 1 << 40)),
+    (.rw, "randwrite:", .notANumber),
     (.blockSize, "0", .outOfRange(minimum: 1, maximum: 1 << 30)),
     (.copies, "0", .outOfRange(minimum: 1, maximum: 4096)),
     (.copies, "two", .notANumber),

@@ -12,15 +12,16 @@ func fullReport() -> RunReport {
     count: 1_330_000, minimum: 2_100, maximum: 8_063_500, mean: 69_870, standardDeviation: 11_947
   ) { UInt64($0 * 1_000) + 3_000 }
   var report = RunReport(command: "blkdev-run --name=a", seed: .max, elapsedNanoseconds: 10_001_000_000)
-  report.operations = PerOperation(read: 256, write: 1_330_000, truncate: 12, fsync: 3)
-  report.latencies = PerOperation(read: latency, write: latency, truncate: latency, fsync: latency)
+  report.operations = [.read: 256, .write: 1_330_000, .truncate: 12, .fsync: 3]
+  report.latencies = [.read: latency, .write: latency, .truncate: latency, .fsync: latency]
   report.groups = [
     GroupReport(
       name: "writers", groupID: 0, copies: 4, errors: 0, runtimeNanoseconds: 10_001_000_000,
-      operations: PerOperation(
-        read: OperationFigures(count: 256, bytes: 1 << 20),
-        write: OperationFigures(count: 1_330_000, bytes: 5_447_680_000, latency: latency),
-        truncate: OperationFigures(count: 12, bytes: 0)))
+      operations: [
+        .read: OperationFigures(count: 256, bytes: 1 << 20),
+        .write: OperationFigures(count: 1_330_000, bytes: 5_447_680_000, latency: latency),
+        .truncate: OperationFigures(count: 12, bytes: 0),
+      ])
   ]
   var writeback = WritebackFigures()
   writeback.batches = 3
@@ -96,7 +97,7 @@ struct JSONReportTests {
   @Test("leaves out what does not apply")
   func absent() throws {
     var report = RunReport(command: "c", seed: 1, elapsedNanoseconds: 2)
-    report.operations.read = 0
+    report.operations[.read] = 0
     report.writeback = WritebackFigures()
     let blkdev = try #require(try JSONChecker.parse(JSONReport.text(report))["blkdev"])
     #expect(

@@ -11,23 +11,23 @@ struct RunArgumentsTests {
     ]).jobs
     #expect(jobs.map(\.name) == ["a", "b"])
     #expect(jobs.map(\.isDirect) == [true, false])
-    #expect(jobs.map(\.offsetsMayRepeat) == [false, true])
-    #expect(jobs.map(\.pattern) == [.randomWrite, .read])
-    #expect(jobs.map(\.blockSize) == [4096, 8192])
+    #expect(jobs.map(\.load.offsetsMayRepeat) == [false, true])
+    #expect(jobs.map(\.load.pattern) == [.randomWrite, .read])
+    #expect(jobs.map(\.smallestBlock) == [4096, 8192])
     #expect(jobs.allSatisfy { $0.engine == .null && $0.size == 1 << 20 })
   }
 
   @Test("options before --name are defaults, which a job's own options override")
   func commonOptions() throws {
     let jobs = try plan(arguments: ["--ioengine=null", "--size=1m", "--bs=8k", "--name=a", "--bs=16k", "--name=b"]).jobs
-    #expect(jobs.map(\.blockSize) == [16384, 8192])
+    #expect(jobs.map(\.smallestBlock) == [16384, 8192])
   }
 
   @Test("options on the command line override every section of a job file")
   func overrides() throws {
     let jobs = try plan("[global]\nioengine=null\nsize=1m\n[a]\nbs=8k\n[b]\n", ["job.fio", "--bs=16k", "--randseed=7"])
       .jobs
-    #expect(jobs.map(\.blockSize) == [16384, 16384])
+    #expect(jobs.map(\.smallestBlock) == [16384, 16384])
     #expect(jobs.map(\.randomSeed) == [7, 7])
   }
 
@@ -79,7 +79,7 @@ struct RunArgumentsTests {
         option: "output-format", value: "jsno", .notOneOf(["normal", "json"], nearest: "json"), at: .commandLine)
     ),
     (["--keep=2"], .badValue(option: "keep", value: "2", .notBoolean, at: .commandLine)),
-    (["--loops=3"], .knownToFioOnly("loops", at: .commandLine)),
+    (["--lockmem=3"], .knownToFioOnly("lockmem", at: .commandLine)),
     (["--eta=never", "--name=a"], .knownToFioOnly("eta", at: .commandLine)),
     (["--parse-only", "job.fio"], .knownToFioOnly("parse-only", at: .commandLine)),
   ]

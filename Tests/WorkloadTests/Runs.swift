@@ -1,3 +1,4 @@
+import DeviceLayers
 import Glibc
 import Logging
 import Support
@@ -9,7 +10,9 @@ import Testing
 
 /// Reads arguments as the command does and runs them.
 func runJobs(_ arguments: [String], seed: UInt64 = 1, control: RunControl = quietControl()) async throws -> RunReport {
-  let plan = try WorkloadPlan(RunArguments(arguments), files: []).seeded(with: seed)
+  var parsed = try RunArguments(arguments)
+  parsed.options.stack = try StackDescription(parsed.layers) { _ throws(Errno) in throw Errno.noSuchFileOrDirectory }
+  let plan = try WorkloadPlan(parsed, files: []).seeded(with: seed)
   return try await WorkloadRunner.run(plan, control: control)
 }
 

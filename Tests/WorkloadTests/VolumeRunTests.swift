@@ -18,7 +18,7 @@ struct VolumeRunTests {
     ])
     #expect(report.findings.isEmpty)
     #expect(report.exitCode == .allHeld)
-    #expect((report.operations.read ?? 0) + (report.operations.write ?? 0) == 128)
+    #expect((report.operations[.read] ?? 0) + (report.operations[.write] ?? 0) == 128)
     #expect(report.e2fsckExit == 0)
     #expect(report.verify?.mismatches == 0)
     // Twice each byte of both files, and what was read during the run.
@@ -31,7 +31,8 @@ struct VolumeRunTests {
     let runtime = engine == "sim" ? "150ms" : "300ms"
     let report = try await runJobs(smallStorm(engine: engine, runtime: runtime, more: ["--bs=\(blockSize)"]))
     #expect(report.findings.isEmpty)
-    #expect(report.operations.read ?? 0 > 0 && report.operations.write ?? 0 > 0 && report.operations.truncate ?? 0 > 0)
+    #expect(
+      report.operations[.read] ?? 0 > 0 && report.operations[.write] ?? 0 > 0 && report.operations[.truncate] ?? 0 > 0)
     #expect(report.e2fsckExit == 0)
     #expect((report.peakMemoryBytes == nil) == (engine == "sim"))
   }
@@ -118,7 +119,7 @@ struct VolumeRunTests {
   func stoppedInTheMiddle() async throws {
     let control = Stopper { $0.writesPerSecond > 0 }
     let report = try await runJobs(smallStorm(engine: "sim", runtime: "1h"), control: control.makeControl())
-    #expect(report.exitCode == .interrupted && report.operations.write ?? 0 > 0 && report.e2fsckExit == 0)
+    #expect(report.exitCode == .interrupted && report.operations[.write] ?? 0 > 0 && report.e2fsckExit == 0)
   }
 
   @Test("that is stopped while it compares ends without comparing the rest", arguments: engines)
@@ -128,7 +129,7 @@ struct VolumeRunTests {
       ["--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=8m", "--rw=write", "--size=1m"],
       control: control.makeControl())
     #expect(report.isInterrupted && report.exitCode == .interrupted)
-    #expect(report.operations.write == 256 && report.verify?.bytes == 0)
+    #expect(report.operations[.write] == 256 && report.verify?.bytes == 0)
     #expect(report.findings.isEmpty && report.e2fsckExit == 0)
   }
 
@@ -149,9 +150,9 @@ struct VolumeRunTests {
     let path = file.path
     let common = ["--name=a", "--target=fs", "--image=\(path)", "--size=1m"]
     let first = try await runJobs(common + ["--rw=write"])
-    #expect(first.findings.isEmpty && first.operations.write == 256)
+    #expect(first.findings.isEmpty && first.operations[.write] == 256)
     let second = try await runJobs(common + ["--rw=randread"])
-    #expect(second.findings.isEmpty && second.operations.read == 256 && second.operations.write == nil)
+    #expect(second.findings.isEmpty && second.operations[.read] == 256 && second.operations[.write] == nil)
     #expect(try Images.check(TemporaryFile.read(path)) == nil)
   }
 
@@ -176,7 +177,7 @@ struct VolumeRunTests {
       smallStorm(engine: engine, runtime: engine == "sim" ? "100ms" : "200ms", more: ["--image=\(file.path)"])
         .filter { !$0.hasPrefix("--image_size") })
     #expect(report.findings.isEmpty && report.verify?.mismatches == 0 && report.e2fsckExit == 0)
-    #expect(report.operations.write ?? 0 > 0 && report.operations.truncate ?? 0 > 0)
+    #expect(report.operations[.write] ?? 0 > 0 && report.operations[.truncate] ?? 0 > 0)
     let writeback = try #require(report.writeback)
     #expect(writeback.bytes == writeback.pages * UInt64(blockSize), "the volume's blocks are of that size")
     #expect(writeback.largestBatchBytes <= 16 << 10)

@@ -10,7 +10,7 @@ extension Job {
       .contradiction(job: name, option: option.rawValue, problem, at: settings.location(option))
     }
 
-    if isTimeBased, runtimeNanoseconds == nil {
+    if schedule.isTimeBased, schedule.runtimeNanoseconds == nil {
       throw refuse(.timeBased, .needs(option: "runtime", because: .timeBasedHasNoEnd))
     }
     switch target {
@@ -18,8 +18,8 @@ extension Job {
     case .fileSystem: try validateFiles(settings, refuse)
     }
     if let size, bytesPerFile == 0 {
-      let share = size / UInt64(max(1, namedFiles.count))
-      throw refuse(.size, .sizeBelowBlock(share: share, blockSize: UInt64(blockSize)))
+      let share = size / UInt64(max(1, filesPerCopy))
+      throw refuse(.size, .sizeBelowBlock(share: share, blockSize: UInt64(smallestBlock)))
     }
   }
 
@@ -33,12 +33,19 @@ extension Job {
       throw refuse(option, .onlyWithTarget("fs"))
     }
     if engine == .libaio {
-      if namedFiles.isEmpty { throw refuse(.engine, .needs(option: "filename", because: .deviceHasNoFile)) }
+      if namedFiles.isEmpty, size == nil {
+        throw refuse(.engine, .needs(option: "filename", because: .deviceHasNoFile))
+      }
     } else if size == nil {
       throw refuse(.engine, .needs(option: "size", because: .engineHasNoSize(engine.rawValue)))
     }
-    if !blockSize.isMultiple(of: 512) {
-      throw refuse(.blockSize, .blockNotSectorMultiple(blockSize: UInt64(blockSize)))
+    for direction in load.directions(withMix: nil) {
+      for size in load.blockSizes[direction].all + [load.blockAlign[direction] ?? 0] where !size.isMultiple(of: 512) {
+        throw refuse(.blockSize, .blockNotSectorMultiple(blockSize: UInt64(size)))
+      }
+    }
+    if load.pattern == .flush, schedule.operationCount == nil, schedule.runtimeNanoseconds == nil {
+      throw refuse(.rw, .needs(option: "number_ios", because: .flushesHaveNoSize))
     }
   }
 
@@ -46,8 +53,22 @@ extension Job {
     _ settings: ResolvedSettings, _ refuse: (JobOption.Name, Contradiction) -> JobError
   ) throws(JobError) {
     guard let volume else { preconditionFailure("a job on files has a volume") }
+    for option in [
+      JobOption.Name.directory, .batchSubmit, .batchCompleteMin, .lowDepth, .serializeOverlap, .sync, .refillBuffers,
+      .zeroBuffers,
+    ] where settings.isGiven(option) {
+      throw refuse(option, .onlyWithTarget("dev"))
+    }
+    if mix == nil, !load.pattern.isOfFiles { throw refuse(.rw, .patternOfDevices(load.pattern.rawValue)) }
     if engine == .null { throw refuse(.engine, .engineCannotHoldVolume(engine.rawValue)) }
-    if mix != nil, settings.isGiven(.rw) { throw refuse(.fileOperations, .excludes(option: "rw")) }
+    if mix != nil {
+      for option in [
+        JobOption.Name.rw, .readPercent, .writePercent, .randomPercent, .blockSizeRange, .blockSizeSplit, .blockAlign,
+        .distribution, .noRandomMap, .fileService, .offset, .offsetIncrement,
+      ] where settings.isGiven(option) {
+        throw refuse(.fileOperations, .excludes(option: option.rawValue))
+      }
+    }
     if volume.image != nil, settings.isGiven(.imageSize) { throw refuse(.imageSize, .excludes(option: "image")) }
     if size == nil {
       // Reads of files that an image already has are as long as the files.

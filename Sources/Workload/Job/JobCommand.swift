@@ -35,25 +35,121 @@ extension Job {
     case .name: name
     case .target: target.rawValue
     case .filename: namedFiles.isEmpty ? nil : namesText(namedFiles)
-    case .rw: mix == nil ? pattern.rawValue : nil
+    case .description: remark
+    case .directory: directory
+    case .fileCount: "\(fileCount)"
+    case .rw: mix == nil ? load.pattern.rawValue + (load.patternModifier.map { ":" + bytesText($0) } ?? "") : nil
     case .fileOperations: mix?.text
-    case .blockSize: bytesText(UInt64(blockSize))
-    case .size: size.map(bytesText)
-    case .runtime: durationText(runtimeNanoseconds ?? 0)
-    case .timeBased: flagText(isTimeBased)
-    case .depth: "\(depth)"
+    case .size: size.map(bytesText) ?? sizePercent.map { "\($0)%" }
+    case .depth: "\(queueing.depth)"
+    case .batchSubmit: "\(queueing.batchSubmit)"
+    case .batchCompleteMin: "\(queueing.batchCompleteMin)"
+    case .lowDepth: queueing.lowDepth.map { "\($0)" }
+    case .serializeOverlap: flagText(queueing.serializesOverlap)
     case .copies: "\(copies)"
     case .engine: engine.rawValue
     case .direct: flagText(isDirect)
+    case .sync: writeSync.rawValue
+    case .continueOnError: tolerance.rawValue
+    case .maxLatency: durationText(maximumLatency ?? 0)
+    case .refillBuffers: flagText(buffers == .random)
+    case .zeroBuffers: flagText(buffers == .zeroes)
     case .randomSeed: randomSeed.map { "\($0)" }
-    case .noRandomMap: flagText(offsetsMayRepeat)
     case .fsync: "\(fsyncEvery)"
     case .fdatasync: "\(fdatasyncEvery)"
     case .endFsync: flagText(fsyncsAtEnd)
     case .groupReporting: flagText(reportsAsGroup)
     case .queueDepth: "\(queueDepth)"
-    default: volume?.text(of: option)
+    default: load.text(of: option) ?? schedule.text(of: option) ?? volume?.text(of: option)
     }
+  }
+}
+
+extension Load {
+  fileprivate func text(of option: JobOption.Name) -> String? {
+    switch option {
+    case .readPercent: return "\(readPercent)"
+    case .randomPercent: return randomPercent.list { "\($0)" }
+    case .blockSize: return fixedSizes?.list { bytesText(UInt64($0)) }
+    case .blockSizeRange, .blockSizeSplit:
+      // What is mixed is a split, which can say all of it.
+      if fixedSizes != nil || (ranges != nil) != (option == .blockSizeRange) { return nil }
+      return blockSizes.list(\.text)
+    case .blockAlign:
+      if blockAlign == PerDirection(nil) { return nil }
+      return blockAlign.list { $0.map { bytesText(UInt64($0)) } ?? "" }
+    case .distribution: return distribution.text
+    case .noRandomMap: return flagText(offsetsMayRepeat)
+    case .fileService: return fileService.rawValue
+    case .offset: return offset.text
+    case .offsetIncrement: return offsetIncrement.text
+    default: return nil
+    }
+  }
+
+  /// The sizes where all are fixed.
+  private var fixedSizes: PerDirection<Int>? {
+    func size(_ sizes: BlockSizes) -> Int? { if case .fixed(let size) = sizes { size } else { nil } }
+    guard let read = size(blockSizes.read), let write = size(blockSizes.write), let trim = size(blockSizes.trim) else {
+      return nil
+    }
+    return PerDirection(read: read, write: write, trim: trim)
+  }
+  private var ranges: Bool? {
+    let isRange = [blockSizes.read, blockSizes.write, blockSizes.trim].contains {
+      if case .range = $0 { true } else { false }
+    }
+    return isRange ? true : nil
+  }
+}
+
+extension Load.Extent {
+  fileprivate var text: String {
+    switch self {
+    case .bytes(let bytes): bytesText(bytes)
+    case .percent(let percent): "\(percent)%"
+    }
+  }
+}
+
+extension BlockSizes {
+  /// As `bsrange` or `bssplit` takes it.
+  fileprivate var text: String {
+    switch self {
+    case .fixed(let size): "\(bytesText(UInt64(size)))/100"
+    case .range(let sizes): "\(bytesText(UInt64(sizes.lowerBound)))-\(bytesText(UInt64(sizes.upperBound)))"
+    case .split(let shares): shares.map { "\(bytesText(UInt64($0.byteCount)))/\($0.percent)" }.joined(separator: ":")
+    }
+  }
+}
+
+extension Schedule {
+  fileprivate func text(of option: JobOption.Name) -> String? {
+    switch option {
+    case .ioSize: return ioBytes.map(bytesText)
+    case .operationCount: return operationCount.map { "\($0)" }
+    case .loops: return "\(loops)"
+    case .runtime: return durationText(runtimeNanoseconds ?? 0)
+    case .timeBased: return flagText(isTimeBased)
+    case .rampTime: return durationText(rampNanoseconds)
+    case .startDelay: return durationText(startDelayNanoseconds)
+    case .stonewall: return flagText(waitsForPrevious)
+    case .newGroup: return flagText(beginsGroup)
+    case .exitAll: return flagText(endsOthers)
+    case .exitAllOnError: return flagText(endsOthersOnError)
+    case .rate: return ratesText(bytesPerSecond, bytesText)
+    case .rateIOPS: return ratesText(operationsPerSecond) { "\($0)" }
+    case .rateProcess: return rateProcess.rawValue
+    case .thinkTime: return durationText(thinkTime.nanoseconds)
+    case .thinkTimeSpin: return durationText(thinkTime.spinNanoseconds)
+    case .thinkTimeBlocks: return "\(thinkTime.operationCount)"
+    case .thinkTimeCount: return thinkTime.counts.rawValue
+    default: return nil
+    }
+  }
+
+  private func ratesText(_ rates: PerDirection<UInt64?>, _ text: (UInt64) -> String) -> String? {
+    rates == PerDirection(nil) ? nil : rates.list { $0.map(text) ?? "" }
   }
 }
 
@@ -89,9 +185,10 @@ func bytesText(_ bytes: UInt64) -> String {
   return "\(bytes)"
 }
 
-/// Nanoseconds as `runtime` takes them, which has no unit below a microsecond and needs none for seconds.
+/// Nanoseconds with the largest suffix that loses nothing; there is no unit below a microsecond.
 private func durationText(_ nanoseconds: UInt64) -> String {
-  if nanoseconds.isMultiple(of: 1_000_000_000) { return "\(nanoseconds / 1_000_000_000)" }
+  if nanoseconds == 0 { return "0" }
+  if nanoseconds.isMultiple(of: 1_000_000_000) { return "\(nanoseconds / 1_000_000_000)s" }
   if nanoseconds.isMultiple(of: 1_000_000) { return "\(nanoseconds / 1_000_000)ms" }
   return "\(nanoseconds / 1_000)us"
 }

@@ -38,7 +38,11 @@ package enum ValueProblem: Error, Sendable, Equatable {
   case outOfRange(minimum: UInt64, maximum: UInt64)
   case percentageNotSupported
   case perDirectionNotSupported
-  case sequencerNotSupported
+  case tooManyDirections
+  case malformedRange(String)
+  case malformedSplit(String)
+  case malformedDistribution(String)
+  case outOfRealRange(ClosedRange<Double>)
   case notBoolean
   case notOneOf([String], nearest: String?)
   case emptyName
@@ -60,6 +64,7 @@ package enum Contradiction: Sendable, Equatable {
   case notAFileName(String)
   case exceeds(option: String, limit: UInt64)
   case differsFromJob(String)
+  case patternOfDevices(String)
 
   /// Why an option is needed.
   package enum Reason: Sendable, Equatable {
@@ -68,6 +73,7 @@ package enum Contradiction: Sendable, Equatable {
     case deviceHasNoFile
     case filesMustBeSized
     case engineHasNoSize(String)
+    case flushesHaveNoSize
   }
 }
 
@@ -130,10 +136,16 @@ extension ValueProblem: CustomStringConvertible {
     case .unknownSuffix(let suffix, let allowed): "unknown suffix '\(shown(suffix))' (\(allowed))"
     case .outOfRange(let minimum, .max): "must be at least \(minimum)"
     case .outOfRange(let minimum, let maximum): "must be from \(minimum) to \(maximum)"
-    case .percentageNotSupported: "a percentage is known to fio, not supported here yet; give bytes"
-    case .perDirectionNotSupported:
-      "a value for each direction is known to fio, not supported here yet; give one for all"
-    case .sequencerNotSupported: "a number after ':' is known to fio, not supported here yet"
+    case .percentageNotSupported: "a percentage has no meaning here; give bytes"
+    case .perDirectionNotSupported: "one value is wanted, for all directions"
+    case .tooManyDirections: "there are three directions at most: reads, writes and trims"
+    case .malformedRange(let text): "'\(shown(text))' is no range of bytes, as 4k-64k"
+    case .malformedSplit(let text):
+      "'\(shown(text))' is no list of sizes with shares that sum to 100, as 4k/60:64k/40"
+    case .malformedDistribution(let text):
+      "'\(shown(text))' is none of random, zipf:1.1 (not 1), pareto:0.2, normal:20, zoned:60/10:40/90, "
+        + "zoned_abs:60/1m:40/9m (shares that sum to 100) or hotspot:90/10"
+    case .outOfRealRange(let range): "must be from \(range.lowerBound) to \(range.upperBound)"
     case .notBoolean: "must be 0 or 1"
     case .notOneOf(let names, let nearest):
       "must be one of \(names.joined(separator: ", "))" + (nearest.map { "; did you mean \($0)?" } ?? "")
@@ -162,6 +174,7 @@ extension Contradiction: CustomStringConvertible {
     case .notAFileName(let name):
       "'\(shown(name))' is not a file name of the volume's root directory (1 to 255 bytes, no '/')"
     case .exceeds(let option, let limit): "must not exceed \(option), which is \(limit)"
+    case .patternOfDevices(let pattern): "\(pattern) is for devices; files have read, write, their mixes, and fs_ops"
     case .differsFromJob(let name): "differs from that of job \(shown(name)), and one run has one of it"
     }
   }
@@ -174,6 +187,7 @@ extension Contradiction.Reason: CustomStringConvertible {
     case .scratchImageMustHoldIt: "the scratch image must be made big enough for it"
     case .deviceHasNoFile: "a libaio device is a file"
     case .filesMustBeSized: "files that are written must have a size"
+    case .flushesHaveNoSize: "flushes have no bytes that could be done"
     case .engineHasNoSize(let engine): "a device of ioengine=\(engine) has no size of its own"
     }
   }

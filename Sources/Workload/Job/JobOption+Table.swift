@@ -12,34 +12,121 @@ extension JobOption {
     JobOption(.name, .text, "the job's name; on the command line it begins a new job"),
     JobOption(
       .target, .choice(Target.allCases.map(\.rawValue)), default: "dev", "the raw device, or files of a volume"),
+    JobOption(.description, .text, "a remark, which the report shows"),
     JobOption(
       .filename, .names,
       "target=dev: the backing file; target=fs: files in the volume's root directory, by default one for each copy; "
         + "\\: is a colon in a name"),
+    JobOption(.directory, .text, "target=dev: the folder of files that have no path of their own"),
     JobOption(
-      .rw, .choice(AccessPattern.allCases.map(\.rawValue)), default: "read", aliases: ["readwrite"],
-      "direction and order of the job's reads and writes"),
+      .fileCount, .integer(1...65536), default: "1", aliases: ["nr_files"], "files of each copy when none is named"),
+    JobOption(
+      .fileService, .choice(FileService.allCases.map(\.rawValue)), default: "roundrobin",
+      "which of the files is next"),
+    JobOption(
+      .rw, .pattern, default: "read", aliases: ["readwrite"],
+      "direction and order of the job's operations: " + AccessPattern.allCases.map(\.rawValue).joined(separator: ", ")
+        + "; behind a colon: of a random pattern, how many follow each other before an offset is drawn; of a sequential "
+        + "one, the bytes that are skipped after each"),
+    JobOption(.readPercent, .integer(0...100), default: "50", "of a mixed pattern, the percentage of reads"),
+    JobOption(.writePercent, .integer(0...100), "the same by the percentage of writes; the last one given counts"),
+    JobOption(
+      .randomPercent, .integers(0...100), default: "100", "of a random pattern, the percentage of drawn offsets"),
     JobOption(
       .fileOperations, .mix,
       "target=fs: instead of rw, choose by weight among write (overwrite a block), append, truncate (to a random size, "
         + "down and up), fsync and read"),
-    JobOption(.blockSize, .bytes(blockSizes), default: "4k", aliases: ["blocksize"], "bytes of one operation"),
+    JobOption(.blockSize, .bytesEach(blockSizes), default: "4k", aliases: ["blocksize"], "bytes of one operation"),
     JobOption(
-      .size, .bytes(0...fileSizes.upperBound),
+      .blockSizeRange, .byteRanges(blockSizes), aliases: ["blocksize_range"],
+      "instead of bs: multiples of the first size up to the second"),
+    JobOption(
+      .blockSizeSplit, .splits(blockSizes), "instead of bs: sizes with the percentage of operations that have them"),
+    JobOption(
+      .blockAlign, .bytesEach(blockSizes), aliases: ["ba"],
+      "random offsets are multiples of it; by default of the smallest block"),
+    JobOption(
+      .size, .bytesOrPercent(0...fileSizes.upperBound),
       "bytes that the job works on, shared evenly among its files; by default all of the device or file"),
+    JobOption(
+      .ioSize, .bytes(0...fileSizes.upperBound), aliases: ["io_limit"],
+      "bytes to transfer in all; by default as many as size"),
+    JobOption(.operationCount, .integer(0...UInt64(Int.max)), "end after so many operations"),
+    JobOption(.loops, .integer(1...1_000_000_000), default: "1", "do it all so many times"),
+    JobOption(
+      .offset, .bytesOrPercent(0...fileSizes.upperBound), default: "0", aliases: ["fileoffset"],
+      "where in each file the job begins"),
+    JobOption(
+      .offsetIncrement, .bytesOrPercent(0...fileSizes.upperBound), default: "0",
+      "each further copy of the job begins so much further"),
+    JobOption(
+      .distribution, .distribution, default: "random",
+      "which offsets a random pattern prefers: random, zipf:THETA, pareto:H, normal:DEVIATION (percent), "
+        + "zoned:ACCESS/SIZE:… (percent), zoned_abs:ACCESS/BYTES:…, hotspot:ACCESS/SIZE (percent; ours)"),
     JobOption(
       .runtime, .duration, default: "0", aliases: ["timeout"], "stop after this time; 0: when size has been done"),
     JobOption(.timeBased, .boolean, default: "0", "go on until runtime, even when size has been done"),
+    JobOption(
+      .rampTime, .duration, default: "0", "run so long before anything counts; runtime begins after it"),
+    JobOption(.startDelay, .duration, default: "0", "begin so much later"),
+    JobOption(
+      .stonewall, .boolean, default: "0", aliases: ["wait_for_previous"],
+      "begin when all jobs before this one have ended, in a group of its own"),
+    JobOption(.newGroup, .boolean, default: "0", "report in a group of its own, with the jobs that follow"),
+    JobOption(.exitAll, .boolean, default: "0", "when this job ends the others end too"),
+    JobOption(.exitAllOnError, .boolean, default: "0", "when this job fails the others end too"),
+    JobOption(.rate, .bytesEach(1...fileSizes.upperBound), "bytes a second at most"),
+    JobOption(
+      .rateIOPS, .integers(1...1_000_000_000),
+      "operations a second at most; the latency from the intended start is reported too"),
+    JobOption(
+      .rateProcess, .choice(RateProcess.allCases.map(\.rawValue)), default: "linear",
+      "when those begin: at equal distances, or as independent users come"),
+    JobOption(.thinkTime, .microseconds, default: "0", "pause so long after thinktime_blocks operations"),
+    JobOption(.thinkTimeSpin, .microseconds, default: "0", "for so much of the pause keep the processor busy"),
+    JobOption(.thinkTimeBlocks, .integer(1...UInt64(UInt32.max)), default: "1", "operations between two pauses"),
+    JobOption(
+      .thinkTimeCount, .choice(ThinkTimeCount.allCases.map(\.rawValue)), default: "complete",
+      "whether they count when they begin or when they end"),
     JobOption(.depth, .integer(1...65536), default: "1", "operations in flight for each copy of the job"),
+    JobOption(
+      .batchSubmit, .integer(0...65536), default: "0", aliases: ["iodepth_batch_submit"],
+      "target=dev: operations that go to the device at once; 0: as many as may begin"),
+    JobOption(
+      .batchCompleteMin, .integer(0...65536), default: "1", aliases: ["iodepth_batch_complete"],
+      "target=dev: completions to wait for before more begins"),
+    JobOption(
+      .batchCompleteMax, .integer(0...65536), "no effect: all completions that are there are taken"),
+    JobOption(
+      .lowDepth, .integer(0...65536), "target=dev: when iodepth is reached, let it fall to this before more begins"),
+    JobOption(
+      .serializeOverlap, .boolean, default: "0", "target=dev: an operation waits for those in flight on the same bytes"),
     JobOption(.copies, .integer(1...4096), default: "1", "copies of the job that run beside each other"),
     JobOption(
       .engine, .choice(Engine.allCases.map(\.rawValue)), default: "libaio",
       "a Linux file through libaio, memory, nothing, or the simulated reactor and disk"),
     JobOption(.direct, .boolean, default: "0", "open the backing file or the image with O_DIRECT"),
+    JobOption(.buffered, .boolean, "the opposite of direct"),
+    JobOption(
+      .sync, .choice(["0", "1"] + WriteSync.allCases.map(\.rawValue)), default: "none",
+      "target=dev: sync and dsync make each write durable by itself, by forced unit access"),
+    JobOption(
+      .continueOnError, .choice(["0", "1"] + ErrorTolerance.allCases.map(\.rawValue)), default: "none",
+      "go on after errors of reads, of writes, of both (io, all, 1), or never"),
+    JobOption(.maxLatency, .microseconds, default: "0", "an operation that takes longer ends the job with an error"),
+    JobOption(
+      .refillBuffers, .boolean, default: "0", "target=dev: new random bytes for each write; by default once"),
+    JobOption(.zeroBuffers, .boolean, default: "0", "target=dev: write zeroes"),
     JobOption(
       .randomSeed, .integer(0...UInt64.max), aliases: ["seed"],
       "seed of everything that is drawn (--seed is the same); without it a new one, which the report names"),
+    JobOption(
+      .randomRepeat, .boolean, aliases: ["allrandrepeat"],
+      "1: the same seed each time where none is given; 0: a new one, as by default"),
     JobOption(.noRandomMap, .boolean, default: "0", "random offsets may repeat before all have been used"),
+    JobOption(.thread, .boolean, "no effect: jobs are threads here"),
+    JobOption(.invalidate, .boolean, "no effect: nothing of a file is cached before a run"),
+    JobOption(.reapInUserSpace, .boolean, "no effect: completions are always reaped in user space"),
     JobOption(.fsync, .integer(0...UInt64(UInt32.max)), default: "0", "fsync after every N writes; 0: never"),
     JobOption(.fdatasync, .integer(0...UInt64(UInt32.max)), default: "0", "fdatasync after every N writes; 0: never"),
     JobOption(.endFsync, .boolean, default: "0", "fsync when the job ends"),

@@ -5,15 +5,55 @@
 package struct JobOption: Sendable {
   /// The identity of an option; its raw value is the name it is written with.
   package enum Name: String, CaseIterable, Sendable, Hashable {
-    case name, target, filename, rw
+    case name, description, target, filename, directory
+    case fileCount = "nrfiles"
+    case fileService = "file_service_type"
+    case rw
+    case readPercent = "rwmixread"
+    case writePercent = "rwmixwrite"
+    case randomPercent = "percentage_random"
     case fileOperations = "fs_ops"
     case blockSize = "bs"
-    case size, runtime
+    case blockSizeRange = "bsrange"
+    case blockSizeSplit = "bssplit"
+    case blockAlign = "blockalign"
+    case size
+    case ioSize = "io_size"
+    case operationCount = "number_ios"
+    case loops, offset
+    case offsetIncrement = "offset_increment"
+    case distribution = "random_distribution"
+    case runtime
     case timeBased = "time_based"
+    case rampTime = "ramp_time"
+    case startDelay = "startdelay"
+    case stonewall
+    case newGroup = "new_group"
+    case exitAll = "exitall"
+    case exitAllOnError = "exitall_on_error"
+    case rate
+    case rateIOPS = "rate_iops"
+    case rateProcess = "rate_process"
+    case thinkTime = "thinktime"
+    case thinkTimeSpin = "thinktime_spin"
+    case thinkTimeBlocks = "thinktime_blocks"
+    case thinkTimeCount = "thinktime_blocks_type"
     case depth = "iodepth"
+    case batchSubmit = "iodepth_batch"
+    case batchCompleteMin = "iodepth_batch_complete_min"
+    case batchCompleteMax = "iodepth_batch_complete_max"
+    case lowDepth = "iodepth_low"
+    case serializeOverlap = "serialize_overlap"
     case copies = "numjobs"
     case engine = "ioengine"
-    case direct
+    case direct, buffered, sync
+    case continueOnError = "continue_on_error"
+    case maxLatency = "max_latency"
+    case refillBuffers = "refill_buffers"
+    case zeroBuffers = "zero_buffers"
+    case randomRepeat = "randrepeat"
+    case thread, invalidate
+    case reapInUserSpace = "userspace_reap"
     case randomSeed = "randseed"
     case noRandomMap = "norandommap"
     case fsync, fdatasync
@@ -45,6 +85,21 @@ package struct JobOption: Sendable {
     case choice([String])
     /// Operations with their weights: `write:40,append:20`.
     case mix
+    /// Bytes, or a percentage of what there is.
+    case bytesOrPercent(ClosedRange<UInt64>)
+    /// Numbers for reads, writes and trims, with commas between; one that is left out is the default.
+    case integers(ClosedRange<UInt64>)
+    /// The same with bytes.
+    case bytesEach(ClosedRange<UInt64>)
+    /// Ranges of bytes: `4k-64k`.
+    case byteRanges(ClosedRange<UInt64>)
+    /// Sizes with their shares: `4k/60:64k/40`.
+    case splits(ClosedRange<UInt64>)
+    /// A duration; microseconds without a suffix, where fio has them so.
+    case microseconds
+    /// A pattern, perhaps with a number behind a colon.
+    case pattern
+    case distribution
 
     /// What stands behind `=` in the help.
     package var unit: String {
@@ -57,6 +112,14 @@ package struct JobOption: Sendable {
       case .boolean: "0|1"
       case .choice(let names): names.joined(separator: "|")
       case .mix: "OPERATION:WEIGHT,…"
+      case .bytesOrPercent: "BYTES|N%"
+      case .integers: "N[,N[,N]]"
+      case .bytesEach: "BYTES[,BYTES[,BYTES]]"
+      case .byteRanges: "BYTES-BYTES[,…]"
+      case .splits: "BYTES/PERCENT:…[,…]"
+      case .microseconds: "TIME"
+      case .pattern: "PATTERN[:N]"
+      case .distribution: "LAW"
       }
     }
   }

@@ -21,20 +21,79 @@ package enum Engine: String, CaseIterable, Sendable {
   package var isInMemory: Bool { self == .memory || self == .simulated }
 }
 
-/// The order and direction of a job's reads and writes, in fio's words.
+/// The order and direction of a job's operations, in fio's words; the last three are ours.
 package enum AccessPattern: String, CaseIterable, Sendable {
-  case read, write
+  case read, write, trim
   case randomRead = "randread"
   case randomWrite = "randwrite"
+  case randomTrim = "randtrim"
   case mixed = "rw"
   case randomMixed = "randrw"
+  /// Each block is trimmed and then written.
+  case trimWrite = "trimwrite"
+  case randomTrimWrite = "randtrimwrite"
+  /// Flushes and nothing else.
+  case flush
+  case writeZeroes = "writezeroes"
+  case randomWriteZeroes = "randwritezeroes"
 
   /// Whether offsets are drawn, not counted up.
-  package var isRandom: Bool { self == .randomRead || self == .randomWrite || self == .randomMixed }
+  package var isRandom: Bool { rawValue.hasPrefix("rand") }
   /// Whether a job of this pattern reads.
-  package var reads: Bool { self != .write && self != .randomWrite }
-  /// Whether a job of this pattern writes.
-  package var writes: Bool { self != .read && self != .randomRead }
+  package var reads: Bool { [.read, .randomRead, .mixed, .randomMixed].contains(self) }
+  /// Whether a job of this pattern changes what is stored.
+  package var writes: Bool { ![.read, .randomRead, .flush].contains(self) }
+  /// Whether it chooses between reads and writes.
+  package var isMixed: Bool { self == .mixed || self == .randomMixed }
+  /// Whether each trim is followed by a write of the same block.
+  package var trimsBeforeWrite: Bool { self == .trimWrite || self == .randomTrimWrite }
+  /// What reads and writes of a file can do as well.
+  package var isOfFiles: Bool { reads || [.write, .randomWrite].contains(self) }
+}
+
+/// Which file of a job comes next (`file_service_type`).
+package enum FileService: String, CaseIterable, Sendable {
+  /// Each in turn.
+  case roundRobin = "roundrobin"
+  /// Any.
+  case random
+  /// One to its end, then the next.
+  case sequential
+}
+
+/// When the operations of a job with a rate begin (`rate_process`).
+package enum RateProcess: String, CaseIterable, Sendable {
+  /// At equal distances.
+  case linear
+  /// At distances drawn from an exponential law, as independent users would.
+  case poisson
+}
+
+/// What a think time counts (`thinktime_blocks_type`).
+package enum ThinkTimeCount: String, CaseIterable, Sendable {
+  case complete, issue
+}
+
+/// How durable each write is (`sync`).
+package enum WriteSync: String, CaseIterable, Sendable {
+  case none
+  /// By forced unit access, as Linux does O_DSYNC and O_SYNC on a device.
+  case sync, dsync
+}
+
+/// The errors after which a job goes on (`continue_on_error`).
+package enum ErrorTolerance: String, CaseIterable, Sendable {
+  case none, read, write, io, verify, all
+
+  /// Whether a failed operation ends the job.
+  package func ends(afterWrite isWrite: Bool) -> Bool {
+    switch self {
+    case .none, .verify: true
+    case .read: isWrite
+    case .write: !isWrite
+    case .io, .all: false
+    }
+  }
 }
 
 /// What becomes of a page whose write failed alone.

@@ -6,6 +6,12 @@ package enum OptionValue: Sendable, Equatable {
   case number(UInt64)
   case flag(Bool)
   case mix(OperationMix)
+  case percent(UInt64)
+  /// Nil for what was left out.
+  case list([UInt64?])
+  case blockSizes([BlockSizes?])
+  case pattern(AccessPattern, modifier: UInt64?)
+  case distribution(OffsetDistribution)
 }
 
 extension JobOption.Kind {
@@ -23,7 +29,26 @@ extension JobOption.Kind {
     case .text: return .text(text)
     case .names: return .names(try parseNames(text))
     case .bytes(let range): return .number(try check(parseBytes(text), in: range))
-    case .duration: return .number(try parseDuration(text))
+    case .duration: return .number(try parseDuration(text, unit: 1_000_000_000))
+    case .microseconds: return .number(try parseDuration(text, unit: 1_000))
+    case .bytesOrPercent(let range):
+      guard text.hasSuffix("%") else { return .number(try check(parseBytes(text), in: range)) }
+      guard let percent = parseUnsigned(text.dropLast()) else { throw .notANumber }
+      return .percent(try check(percent, in: 1...100))
+    case .integers(let range):
+      return .list(
+        try parseList(text) { part throws(ValueProblem) in
+          guard let number = parseUnsigned(part) else { throw .notANumber }
+          return try check(number, in: range)
+        })
+    case .bytesEach(let range):
+      return .list(try parseList(text) { part throws(ValueProblem) in try check(parseBytes(part), in: range) })
+    case .byteRanges(let range):
+      return .blockSizes(try parseList(text) { part throws(ValueProblem) in try parseByteRange(part, in: range) })
+    case .splits(let range):
+      return .blockSizes(try parseList(text) { part throws(ValueProblem) in try parseSplit(part, in: range) })
+    case .pattern: return try parsePattern(text)
+    case .distribution: return .distribution(try OffsetDistribution(text: text))
     case .integer(let range):
       guard let number = parseUnsigned(text) else { throw .notANumber }
       return .number(try check(number, in: range))
@@ -70,7 +95,7 @@ private func splitSuffix(_ text: String) throws(ValueProblem) -> (number: UInt64
 
 /// Suffixes are powers of 1024, as with fio's `kb_base=1024`. fio reads `kib` as 1000 then, for old scripts' sake; here it
 /// is 1024, which is what everybody means by it.
-private func parseBytes(_ text: String) throws(ValueProblem) -> UInt64 {
+func parseBytes(_ text: String) throws(ValueProblem) -> UInt64 {
   if text.hasSuffix("%") { throw .percentageNotSupported }
   if text.contains(",") { throw .perDirectionNotSupported }
   let (number, suffix) = try splitSuffix(text)
@@ -86,14 +111,15 @@ private func parseBytes(_ text: String) throws(ValueProblem) -> UInt64 {
   return try scale(number, by: 1 << shift)
 }
 
-/// Nanoseconds.
-private func parseDuration(_ text: String) throws(ValueProblem) -> UInt64 {
+/// Nanoseconds; without a suffix the number counts `unit` of them.
+private func parseDuration(_ text: String, unit: UInt64) throws(ValueProblem) -> UInt64 {
   let (number, suffix) = try splitSuffix(text)
   let nanoseconds: UInt64
   switch suffix {
+  case "": nanoseconds = unit
   case "us", "usec": nanoseconds = 1_000
   case "ms", "msec": nanoseconds = 1_000_000
-  case "", "s", "sec": nanoseconds = 1_000_000_000
+  case "s", "sec": nanoseconds = 1_000_000_000
   case "m": nanoseconds = 60 * 1_000_000_000
   case "h": nanoseconds = 3_600 * 1_000_000_000
   case "d": nanoseconds = 86_400 * 1_000_000_000
@@ -136,11 +162,71 @@ func namesText(_ names: [String]) -> String {
   names.map { name in name.map { $0 == ":" ? "\\:" : String($0) }.joined() }.joined(separator: ":")
 }
 
+private func parseList<Value>(
+  _ text: String, _ parse: (String) throws(ValueProblem) -> Value
+) throws(ValueProblem) -> [Value?] {
+  var values: [Value?] = []
+  for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+    values.append(part.isEmpty ? nil : try parse(part.trimmingBlanks()))
+  }
+  guard values.count <= 3 else { throw .tooManyDirections }
+  return values
+}
+
+private func parseByteRange(_ text: String, in range: ClosedRange<UInt64>) throws(ValueProblem) -> BlockSizes {
+  let ends = text.split(separator: "-", omittingEmptySubsequences: false)
+  guard ends.count == 2 else { throw .malformedRange(text) }
+  let first = try check(parseBytes(String(ends[0])), in: range)
+  let last = try check(parseBytes(String(ends[1])), in: range)
+  guard first <= last else { throw .malformedRange(text) }
+  return .range(Int(first)...Int(last))
+}
+
+/// As in fio, what has no percentage shares the rest of the hundred.
+private func parseSplit(_ text: String, in range: ClosedRange<UInt64>) throws(ValueProblem) -> BlockSizes {
+  var shares: [(size: Int, percent: Int?)] = []
+  for entry in text.split(separator: ":", omittingEmptySubsequences: false) {
+    let parts = entry.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count <= 2, !entry.isEmpty else { throw .malformedSplit(text) }
+    let size = try check(parseBytes(String(parts[0])), in: range)
+    var percent: Int?
+    if parts.count == 2, !parts[1].isEmpty {
+      guard let number = parseUnsigned(parts[1]), number <= 100 else { throw .malformedSplit(text) }
+      percent = Int(number)
+    }
+    shares.append((Int(size), percent))
+  }
+  let given = shares.reduce(0) { $0 + ($1.percent ?? 0) }
+  let open = shares.count { $0.percent == nil }
+  guard open > 0 ? given <= 100 : given == 100 else { throw .malformedSplit(text) }
+  var rest = 100 - given, left = open
+  return .split(
+    shares.map { size, percent in
+      if let percent { return BlockSizes.Share(size, percent: percent) }
+      let share = rest / left
+      rest -= share
+      left -= 1
+      return BlockSizes.Share(size, percent: share)
+    })
+}
+
+private func parsePattern(_ text: String) throws(ValueProblem) -> OptionValue {
+  let colon = text.firstIndex(of: ":")
+  var name = String(text[..<(colon ?? text.endIndex)])
+  // fio writes the mixed pattern in two ways.
+  if name == "readwrite" { name = "rw" }
+  guard let pattern = AccessPattern(rawValue: try parseChoice(name, among: AccessPattern.allCases.map(\.rawValue)))
+  else {
+    preconditionFailure("a choice is one of the patterns")
+  }
+  guard let colon else { return .pattern(pattern, modifier: nil) }
+  let modifier = try parseBytes(String(text[text.index(after: colon)...]))
+  guard modifier > 0, modifier <= 1 << 40 else { throw .outOfRange(minimum: 1, maximum: 1 << 40) }
+  return .pattern(pattern, modifier: modifier)
+}
+
 private func parseChoice(_ text: String, among names: [String]) throws(ValueProblem) -> String {
   if names.contains(text) { return text }
-  // fio writes the mixed pattern in two ways, and an offset modifier behind a colon.
-  if text == "readwrite", names.contains("rw") { return "rw" }
-  if let colon = text.firstIndex(of: ":"), names.contains(String(text[..<colon])) { throw .sequencerNotSupported }
   throw .notOneOf(names, nearest: nearestName(to: text, among: names))
 }
 

@@ -29,6 +29,19 @@ package struct WorkloadPlan: Sendable, Equatable {
     if jobs.isEmpty { throw .noJob }
   }
 
+  /// The numbers of the jobs that run beside each other, one stage after the other.
+  package var stages: [Range<Int>] {
+    var stages: [Range<Int>] = []
+    for (index, job) in jobs.enumerated() {
+      if index == 0 || job.schedule.waitsForPrevious {
+        stages.append(index..<index + 1)
+      } else {
+        stages[stages.count - 1] = stages[stages.count - 1].lowerBound..<index + 1
+      }
+    }
+    return stages
+  }
+
   /// The volume of the run; nil when it works on devices.
   package var volume: VolumeOptions? { jobs[0].volume }
 

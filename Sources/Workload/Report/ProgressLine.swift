@@ -12,6 +12,9 @@ package struct ProgressLine: Sendable, Equatable {
     case randomWrite = "w"
     case sequentialMixed = "M"
     case randomMixed = "m"
+    case sequentialTrim = "D"
+    case randomTrim = "d"
+    case trimWrite = "T"
     case fsyncing = "F"
     case verifying = "V"
     case finished = "_"
@@ -23,13 +26,17 @@ package struct ProgressLine: Sendable, Equatable {
         return
       }
       self =
-        switch job.pattern {
+        switch job.load.pattern {
         case .read: .sequentialRead
         case .randomRead: .randomRead
-        case .write: .sequentialWrite
-        case .randomWrite: .randomWrite
+        case .write, .writeZeroes: .sequentialWrite
+        case .randomWrite, .randomWriteZeroes: .randomWrite
         case .mixed: .sequentialMixed
         case .randomMixed: .randomMixed
+        case .trim: .sequentialTrim
+        case .randomTrim: .randomTrim
+        case .trimWrite, .randomTrimWrite: .trimWrite
+        case .flush: .fsyncing
         }
     }
   }

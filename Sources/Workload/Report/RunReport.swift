@@ -62,45 +62,48 @@ package enum ExitCode: Int32, Sendable {
 
 /// What a report tells operations apart by.
 package enum ReportedOperation: String, CaseIterable, Sendable {
-  case read, write, truncate, fsync
+  case read, write, trim
+  case writeZeroes = "write_zeroes"
+  case truncate, fsync
+
+  /// Its place among all.
+  package var index: Int {
+    switch self {
+    case .read: 0
+    case .write: 1
+    case .trim: 2
+    case .writeZeroes: 3
+    case .truncate: 4
+    case .fsync: 5
+    }
+  }
+  /// Whether bytes go with it.
+  package var movesBytes: Bool { index <= Self.writeZeroes.index }
 }
 
 /// A value for each kind of operation that a run has.
-package struct PerOperation<Value: Sendable & Equatable>: Sendable, Equatable {
-  package var read: Value?
-  package var write: Value?
-  package var truncate: Value?
-  package var fsync: Value?
+package struct PerOperation<Value: Sendable>: Sendable {
+  private var values = [Value?](repeating: nil, count: ReportedOperation.allCases.count)
 
-  package init(read: Value? = nil, write: Value? = nil, truncate: Value? = nil, fsync: Value? = nil) {
-    self.read = read
-    self.write = write
-    self.truncate = truncate
-    self.fsync = fsync
-  }
+  package init() {}
 
   package subscript(operation: ReportedOperation) -> Value? {
-    get {
-      switch operation {
-      case .read: read
-      case .write: write
-      case .truncate: truncate
-      case .fsync: fsync
-      }
-    }
-    set {
-      switch operation {
-      case .read: read = newValue
-      case .write: write = newValue
-      case .truncate: truncate = newValue
-      case .fsync: fsync = newValue
-      }
-    }
+    get { values[operation.index] }
+    set { values[operation.index] = newValue }
   }
 
   /// The operations that have a value, in the order of every report.
   package var present: [(operation: ReportedOperation, value: Value)] {
     ReportedOperation.allCases.compactMap { operation in self[operation].map { (operation, $0) } }
+  }
+}
+
+extension PerOperation: Equatable where Value: Equatable {}
+
+extension PerOperation: ExpressibleByDictionaryLiteral {
+  package init(dictionaryLiteral elements: (ReportedOperation, Value)...) {
+    self.init()
+    for (operation, value) in elements { self[operation] = value }
   }
 }
 
@@ -134,7 +137,13 @@ package struct OperationFigures: Sendable, Equatable {
   package var count: UInt64
   /// Bytes read or written; 0 for operations that move none.
   package var bytes: UInt64
+  /// From the start of an operation to its end.
   package var latency: LatencySummary?
+  /// The parts of it: until the device had the operation, and from there to the end. Of operations on devices.
+  package var submission: LatencySummary?
+  package var completion: LatencySummary?
+  /// From when it was meant to start, by the job's rate, to its end. Of jobs that have a rate.
+  package var intended: LatencySummary?
 
   package init(count: UInt64, bytes: UInt64, latency: LatencySummary? = nil) {
     self.count = count

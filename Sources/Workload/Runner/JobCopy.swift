@@ -1,93 +1,164 @@
+internal import BlockDevice
 internal import Reactor
 
-/// One copy of a job while it runs: where it is, and what it has done. Its `iodepth` tasks share it.
-final class JobCopy {
-  /// One read or write of a pattern: which of the copy's files, and which block of it.
-  struct Step {
-    let isWrite: Bool
-    let file: Int
-    let block: UInt64
-  }
+/// One operation of a job's pattern: what it does, in which of the copy's files, where, and when it was meant to begin.
+struct Step {
+  let operation: Operation
+  let file: Int
+  let offset: UInt64
+  let byteCount: Int
+  /// Nanoseconds after the copy's start; nil: as soon as can be.
+  let due: UInt64?
+  /// Whether the same bytes are written when this trim has ended.
+  var isWrittenNext = false
 
+  var isWrite: Bool { operation.isWrite }
+  var range: Range<UInt64> { offset..<offset + UInt64(byteCount) }
+}
+
+/// One copy of a job while it runs: where it is, and what it has done. Its operations in flight share it.
+final class JobCopy {
   let job: Job
   /// Which job of the plan, and which copy of the job.
   let jobIndex: Int
   let copy: Int
   let recorder = OperationRecorder()
-  /// Blocks of `bs` bytes that each file has for this copy.
-  let blocksPerFile: [UInt64]
   private var generator: SeededGenerator
-  private var permutations: [OffsetPermutation?]
-  private var nextBlock: [UInt64]
+  private var sources: [OffsetSource]
   private var nextFile = 0
-  /// Steps until `size` has been done once; nil when the run time decides.
-  private var remainingSteps: UInt64?
-  private let stepCount: UInt64
+  private var pacer: Pacer
+  /// What is left of the bytes and of the operations that end the job; nil: neither does.
+  private var remainingBytes: UInt64?
+  private var remainingOperations: UInt64?
+  private let wholeBytes: UInt64
   private var writesSinceSync: UInt32 = 0
   private var writesSinceDataSync: UInt32 = 0
-  private var runningTasks: Int
-  /// When the last of its tasks ended; nil while one runs.
+  /// When the copy began, and from when on it counts.
+  private(set) var startedAt = Instant(nanoseconds: 0)
+  private var countsFrom = Instant(nanoseconds: 0)
+  private var isRamping = false
+  /// When its last operation ended; nil while one runs.
   private(set) var endedAt: Instant?
   /// No further operation is to begin: one has failed.
   private(set) var hasFailed = false
   var mark: ProgressLine.Mark
 
-  init(_ job: Job, jobIndex: Int, copy: Int, blocksPerFile: [UInt64]) {
+  /// - Parameter files: the bytes of each file that this copy works on; each has at least one block.
+  init(_ job: Job, jobIndex: Int, copy: Int, files: [Range<UInt64>]) {
     self.job = job
     self.jobIndex = jobIndex
     self.copy = copy
-    self.blocksPerFile = blocksPerFile
-    generator = SeededGenerator(seed: job.randomSeed ?? 0).split(UInt64(jobIndex) << 32 | UInt64(copy))
-    permutations = Array(repeating: nil, count: blocksPerFile.count)
-    nextBlock = Array(repeating: 0, count: blocksPerFile.count)
-    stepCount = blocksPerFile.reduce(0, +)
-    remainingSteps = job.isTimeBased ? nil : stepCount
-    runningTasks = job.depth
+    var generator = SeededGenerator(seed: job.randomSeed ?? 0).split(UInt64(jobIndex) << 32 | UInt64(copy))
+    let directions = job.load.directions(withMix: job.mix)
+    let align =
+      directions.map { job.load.blockAlign[$0] ?? job.load.blockSizes[$0].smallest }.min() ?? job.smallestBlock
+    sources = files.map { range in
+      OffsetSource(job.load, range: range, smallest: job.smallestBlock, align: align, &generator)
+    }
+    self.generator = generator
+    pacer = Pacer(job.schedule)
+    let block = UInt64(job.smallestBlock)
+    let once = job.schedule.ioBytes ?? files.reduce(0) { $0 + UInt64($1.count) / block * block }
+    wholeBytes = once.multipliedReportingOverflow(by: job.schedule.loops).overflow ? .max : once * job.schedule.loops
+    remainingBytes =
+      job.schedule.isTimeBased || job.load.pattern == .flush && job.mix == nil ? nil : wholeBytes
+    remainingOperations = job.schedule.operationCount
     mark = ProgressLine.Mark(running: job)
   }
 
   var name: String { "\(job.name).\(copy)" }
 
-  /// How much of `size` has been done, in thousandths; nil when the run time decides.
-  var donePermille: Int? {
-    remainingSteps.map { stepCount == 0 ? 1000 : Int((stepCount - $0) * 1000 / stepCount) }
+  /// The copy begins.
+  func begin(at now: Instant) {
+    startedAt = now
+    isRamping = job.schedule.rampNanoseconds > 0
+    countsFrom = now.advanced(byNanoseconds: job.schedule.rampNanoseconds)
   }
 
-  /// The choices of one of the tasks.
-  func generator(ofTask task: Int) -> SeededGenerator { generator.split(UInt64(task) + 1) }
+  /// Nanoseconds from when the copy counts until now.
+  func countedTime(at now: Instant) -> UInt64 { now > countsFrom ? now.nanoseconds(since: countsFrom) : 0 }
 
-  /// Takes the right to one more operation; false when all have been done.
-  func takeTurn() -> Bool {
+  /// How much has been done, in thousandths; nil when the run time decides.
+  var donePermille: Int? {
+    if let left = remainingOperations, let whole = job.schedule.operationCount {
+      return Int((whole - left) * 1000 / max(1, whole))
+    }
+    return remainingBytes.map { left in
+      wholeBytes == 0 ? 1000 : Int(Double(wholeBytes - left) / Double(wholeBytes) * 1000)
+    }
+  }
+
+  /// The choices of one of those who work for the copy.
+  func generator(of worker: Int) -> SeededGenerator { generator.split(UInt64(worker) + 1) }
+
+  // MARK: What is next
+
+  /// Whether one more operation may begin now; it is taken.
+  func takeTurn(at now: Instant) -> Bool {
     if hasFailed { return false }
-    guard let remaining = remainingSteps else { return true }
-    if remaining == 0 { return false }
-    remainingSteps = remaining - 1
+    if isRamping && now >= countsFrom {
+      isRamping = false
+      recorder.reset()
+    }
+    if let runtime = job.schedule.runtimeNanoseconds, countedTime(at: now) >= runtime { return false }
+    if remainingBytes == 0 || remainingOperations == 0 { return false }
+    if isRamping { return true }
+    if let left = remainingOperations { remainingOperations = left - 1 }
+    if job.mix != nil { spend(job.smallestBlock) }
     return true
   }
 
-  /// The next read or write of the job's pattern. Files take turns, as with fio's `file_service_type=roundrobin`.
-  func nextStep(_ random: inout SeededGenerator) -> Step {
-    let file = nextFile
-    nextFile = (nextFile + 1) % blocksPerFile.count
-    let isWrite: Bool
-    switch (job.pattern.reads, job.pattern.writes) {
-    case (true, true): isWrite = random.next() & 1 == 0
-    case (_, let writes): isWrite = writes
-    }
-    return Step(isWrite: isWrite, file: file, block: block(in: file, &random))
+  private func spend(_ byteCount: Int) {
+    if isRamping { return }
+    if let left = remainingBytes { remainingBytes = left - min(left, UInt64(byteCount)) }
   }
 
-  private func block(in file: Int, _ random: inout SeededGenerator) -> UInt64 {
-    let count = blocksPerFile[file]
-    if job.pattern.isRandom && job.offsetsMayRepeat { return UInt64(random.below(Int(count))) }
-    let position = nextBlock[file]
-    nextBlock[file] = position + 1 == count ? 0 : position + 1
-    guard job.pattern.isRandom else { return position }
-    // Each block once a pass, every pass in another order.
-    if position == 0 || permutations[file] == nil {
-      permutations[file] = OffsetPermutation(count: count, generator: &generator)
+  /// The next operation of the job's pattern, after a turn was taken.
+  func nextStep(_ random: inout SeededGenerator) -> Step {
+    let load = job.load
+    let direction: Direction, operation: Operation
+    switch load.pattern {
+    case .read, .randomRead: (direction, operation) = (.read, .read)
+    case .write, .randomWrite: (direction, operation) = (.write, .write)
+    case .trim, .randomTrim, .trimWrite, .randomTrimWrite: (direction, operation) = (.trim, .discard)
+    case .mixed, .randomMixed:
+      direction = random.below(100) < load.readPercent ? .read : .write
+      operation = direction == .read ? .read : .write
+    case .writeZeroes, .randomWriteZeroes: (direction, operation) = (.write, .writeZeroes)
+    case .flush:
+      let due = pacer.takeTurn(.write, byteCount: 0, &random)
+      return Step(operation: .flush, file: takeFile(&random), offset: 0, byteCount: 0, due: due)
     }
-    return permutations[file]?(position) ?? position
+    let file = takeFile(&random)
+    let wanted = load.blockSizes[direction].draw(&random)
+    let (offset, byteCount) = sources[file].next(byteCount: wanted, direction, &random, &generator)
+    spend(byteCount)
+    return Step(
+      operation: operation, file: file, offset: offset, byteCount: byteCount,
+      due: pacer.takeTurn(direction, byteCount: byteCount, &random), isWrittenNext: load.pattern.trimsBeforeWrite)
+  }
+
+  /// When the next operation of a job with a mix is meant to begin, by the job's rate, after a turn was taken.
+  func nextDue(_ operation: FileOperation, _ random: inout SeededGenerator) -> UInt64? {
+    switch operation {
+    case .read: pacer.takeTurn(.read, byteCount: job.smallestBlock, &random)
+    case .write, .append: pacer.takeTurn(.write, byteCount: job.smallestBlock, &random)
+    case .truncate, .fsync: pacer.takeTurn(.write, byteCount: 0, &random)
+    }
+  }
+
+  private func takeFile(_ random: inout SeededGenerator) -> Int {
+    let file: Int
+    switch job.load.fileService {
+    case .roundRobin:
+      file = nextFile
+      nextFile = (nextFile + 1) % sources.count
+    case .random: file = random.below(sources.count)
+    case .sequential:
+      if sources[nextFile].isAtEnd { nextFile = (nextFile + 1) % sources.count }
+      file = nextFile
+    }
+    return file
   }
 
   /// What is due after a write, by `fsync` and `fdatasync`.
@@ -106,52 +177,109 @@ final class JobCopy {
     return (false, false)
   }
 
-  func fail() {
-    recorder.recordError()
-    hasFailed = true
+  // MARK: Pauses
+
+  private var countSincePause: UInt64 = 0
+  private var pausedUntil: Instant?
+
+  /// Counts an operation that has ended; where a pause is due, it begins now.
+  func noteForPause(at now: Instant) {
+    let think = job.schedule.thinkTime
+    guard think.nanoseconds > 0 else { return }
+    countSincePause += 1
+    guard countSincePause >= think.operationCount else { return }
+    countSincePause = 0
+    pausedUntil = now.advanced(byNanoseconds: think.nanoseconds)
   }
 
-  /// One of its tasks has ended. True for the last one.
-  func endTask() -> Bool {
-    runningTasks -= 1
-    return runningTasks == 0
+  /// When the pause ends that is going on; nil when there is none.
+  func pauseEnd(at now: Instant) -> Instant? {
+    if let until = pausedUntil, until <= now { pausedUntil = nil }
+    return pausedUntil
   }
+
+  // MARK: Its end
+
+  private var runningWorkers = 0
+  /// One of those who work for the copy begins, or has ended. True for the last one.
+  func beginWorker() { runningWorkers += 1 }
+  func endWorker() -> Bool {
+    runningWorkers -= 1
+    return runningWorkers == 0
+  }
+
+  /// An operation has failed. Returns whether that ends the copy.
+  @discardableResult
+  func fail(isWrite: Bool = true) -> Bool {
+    recorder.recordError()
+    if job.tolerance.ends(afterWrite: isWrite) { hasFailed = true }
+    return hasFailed
+  }
+
   func end(at now: Instant) {
     endedAt = now
     mark = .finished
   }
+
+  /// What the copy has done, when it has ended.
+  var figures: CopyFigures {
+    CopyFigures(
+      jobIndex: jobIndex, errorCount: recorder.errorCount,
+      runtimeNanoseconds: endedAt.map { countedTime(at: $0) } ?? 0, records: recorder.records)
+  }
 }
 
-extension [JobCopy] {
-  /// The jobs as fio reports them: each copy alone, or with `group_reporting` all copies as one.
-  func groupReports(startedAt start: Instant) -> [GroupReport] {
-    var groups: [GroupReport] = []
-    var index = startIndex
-    while index < endIndex {
-      let first = self[index]
-      let size = first.job.reportsAsGroup ? first.job.copies : 1
-      let members = self[index..<Swift.min(index + size, endIndex)]
-      let sum = OperationRecorder()
-      var nanoseconds: UInt64 = 0
-      for member in members {
-        sum.add(member.recorder)
-        nanoseconds = Swift.max(nanoseconds, (member.endedAt ?? start).nanoseconds(since: start))
-      }
-      groups.append(
-        GroupReport(
-          name: first.job.name, groupID: 0, copies: members.count, errors: sum.errorCount,
-          runtimeNanoseconds: nanoseconds, operations: sum.figures))
-      index += size
-    }
-    return groups
-  }
+/// What one copy of a job has done.
+struct CopyFigures: Sendable {
+  var jobIndex: Int
+  var errorCount: UInt64
+  /// From when the copy counted to its end.
+  var runtimeNanoseconds: UInt64
+  var records: PerOperation<OperationRecord>
+}
 
-  /// Enters the figures of all copies into a report.
-  func fill(_ report: inout RunReport, startedAt start: Instant) {
-    let sum = OperationRecorder()
-    for copy in self { sum.add(copy.recorder) }
-    report.groups = groupReports(startedAt: start)
-    report.operations = sum.counts
-    for operation in ReportedOperation.allCases { report.latencies[operation] = sum.latency(of: operation) }
+extension RunReport {
+  /// Enters what the copies have done, which are in the order of the plan: as fio reports them, each alone, or with
+  /// `group_reporting` all copies of a job as one.
+  mutating func fill(_ copies: [CopyFigures], of plan: WorkloadPlan) {
+    var all = PerOperation<OperationRecord>()
+    for copy in copies { all.add(copy.records) }
+    for (operation, record) in all.present {
+      operations[operation] = record.count
+      latencies[operation] = LatencySummary(record.total)
+    }
+    var groupID = 0, rest = copies[...]
+    for (index, job) in plan.jobs.enumerated() {
+      if index > 0 && (job.schedule.waitsForPrevious || job.schedule.beginsGroup) { groupID += 1 }
+      var members = rest.prefix { $0.jobIndex == index }
+      rest = rest.dropFirst(members.count)
+      if job.reportsAsGroup, var sum = members.popFirst() {
+        for member in members {
+          sum.errorCount += member.errorCount
+          sum.runtimeNanoseconds = max(sum.runtimeNanoseconds, member.runtimeNanoseconds)
+          sum.records.add(member.records)
+        }
+        groups.append(GroupReport(sum, of: job, copies: members.count + 1, groupID: groupID))
+      } else {
+        groups += members.map { GroupReport($0, of: job, copies: 1, groupID: groupID) }
+      }
+    }
+  }
+}
+
+extension GroupReport {
+  fileprivate init(_ figures: CopyFigures, of job: Job, copies: Int, groupID: Int) {
+    var operations = PerOperation<OperationFigures>()
+    for (operation, record) in figures.records.present {
+      var part = OperationFigures(
+        count: record.count, bytes: record.byteCount, latency: LatencySummary(record.total))
+      part.submission = LatencySummary(record.submission)
+      part.completion = LatencySummary(record.completion)
+      part.intended = LatencySummary(record.intended)
+      operations[operation] = part
+    }
+    self.init(
+      name: job.name, groupID: groupID, copies: copies, errors: figures.errorCount,
+      runtimeNanoseconds: figures.runtimeNanoseconds, operations: operations)
   }
 }

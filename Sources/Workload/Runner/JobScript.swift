@@ -1,4 +1,5 @@
 // Jobs as a script: what is to be cut anywhere, shown and shortened has to be one operation after the other.
+internal import BlockDevice
 internal import Reactor
 
 /// The operations of a plan's jobs as verbs of `blkdev-run fs`, one a line.
@@ -20,20 +21,19 @@ package struct JobScript {
       guard job.target == .fileSystem else {
         throw .unfit(job: job.name, reason: "it works on a device; wanted are jobs on files (target=fs)")
       }
-      guard let share = job.bytesPerFile, share > 0, !job.isTimeBased else {
+      guard let share = job.bytesPerFile, share > 0, !job.schedule.isTimeBased else {
         throw .unfit(job: job.name, reason: "its size has to say how much it does, and not a run time")
       }
       for number in 0..<job.copies {
         let names = job.fileNames(copy: number)
         layOut(names, job, share)
-        let blocks = names.map { _ in share / UInt64(job.blockSize) }
-        let copy = JobCopy(job, jobIndex: index, copy: number, blocksPerFile: blocks)
-        copies.append((copy, names, copy.generator(ofTask: 0)))
+        let copy = JobCopy(job, jobIndex: index, copy: number, files: names.map { _ in 0..<share })
+        copies.append((copy, names, copy.generator(of: 0)))
       }
     }
     if !lines.isEmpty { lines.append("sync") }
     while !copies.isEmpty {
-      for index in copies.indices.reversed() where !copies[index].copy.takeTurn() {
+      for index in copies.indices.reversed() where !copies[index].copy.takeTurn(at: Instant(nanoseconds: 0)) {
         let (copy, names, _) = copies.remove(at: index)
         if copy.job.fsyncsAtEnd { for name in names { synchronize(name) } }
       }
@@ -49,15 +49,19 @@ package struct JobScript {
 
   /// Files that are read or overwritten are there before.
   private mutating func layOut(_ names: [String], _ job: Job, _ share: UInt64) {
-    let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.pattern.reads
+    let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.load.pattern.reads
     if mustExist { for name in names where sizes[name] ?? 0 < share { write(name, (sizes[name] ?? 0)..<share) } }
   }
 
   private mutating func perform(_ copy: JobCopy, _ names: [String], _ random: inout SeededGenerator) {
-    let size = UInt64(copy.job.blockSize)
+    let size = UInt64(copy.job.smallestBlock)
     guard let mix = copy.job.mix else {
       let step = copy.nextStep(&random)
-      if step.isWrite { write(names[step.file], step.block * size..<(step.block + 1) * size, copy) }
+      switch step.operation {
+      case .write: write(names[step.file], step.range, copy)
+      case .flush: synchronize(names[step.file])
+      default: break
+      }
       return
     }
     let operation = mix.operation(at: UInt64(random.below(Int(mix.total))))

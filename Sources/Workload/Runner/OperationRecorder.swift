@@ -1,61 +1,135 @@
-internal import Histogram
+package import Histogram
 
-/// What one copy of a job has done, and how long it took.
+/// What was done of one kind of operation, and how long it took, in nanoseconds.
 ///
 /// Latencies are kept with two significant digits, as fio keeps them (its buckets are 1/64 wide), so that a histogram
 /// takes some 15 KiB: it grows to what is recorded.
+package struct OperationRecord: Sendable {
+  package private(set) var count: UInt64 = 0
+  package private(set) var byteCount: UInt64 = 0
+  /// From the start of an operation until the device has it.
+  package private(set) var submission: Latencies?
+  /// From there to its end.
+  package private(set) var completion: Latencies?
+  /// From the start to the end.
+  package private(set) var total = Latencies()
+  /// From when it was meant to start, by the job's rate, to the end.
+  package private(set) var intended: Latencies?
+
+  package init() {}
+
+  /// Adds an operation.
+  ///
+  /// - Parameters:
+  ///   - submission: of `total`, the time until the device had it; nil: unknown.
+  ///   - lateness: how long after its intended start it began; nil: it had none.
+  @inline(__always)
+  mutating func record(byteCount: Int, total nanoseconds: UInt64, submission: UInt64? = nil, lateness: UInt64? = nil) {
+    count += 1
+    self.byteCount += UInt64(byteCount)
+    total.record(nanoseconds)
+    if let submission {
+      if self.submission == nil {
+        self.submission = Latencies()
+        completion = Latencies()
+      }
+      self.submission?.record(submission)
+      completion?.record(nanoseconds - min(nanoseconds, submission))
+    }
+    if let lateness {
+      if intended == nil { intended = Latencies() }
+      intended?.record(nanoseconds + lateness)
+    }
+  }
+
+  /// Adds what another copy has done.
+  mutating func add(_ other: OperationRecord) {
+    count += other.count
+    byteCount += other.byteCount
+    total.add(other.total)
+    func add(_ part: Latencies?, to sum: inout Latencies?) {
+      guard let part else { return }
+      if sum == nil { sum = part } else { sum?.add(part) }
+    }
+    add(other.submission, to: &submission)
+    add(other.completion, to: &completion)
+    add(other.intended, to: &intended)
+  }
+}
+
+/// How long operations took, in nanoseconds: a histogram with two significant digits, and the exact ends.
+package struct Latencies: Sendable {
+  package private(set) var histogram = Histogram<UInt32>(numberOfSignificantValueDigits: .two)
+  private(set) var minimum = UInt64.max
+  private(set) var maximum: UInt64 = 0
+
+  mutating func record(_ nanoseconds: UInt64) {
+    histogram.record(nanoseconds)
+    if nanoseconds < minimum { minimum = nanoseconds }
+    if nanoseconds > maximum { maximum = nanoseconds }
+  }
+  mutating func add(_ other: Latencies) {
+    histogram.add(other.histogram)
+    minimum = min(minimum, other.minimum)
+    maximum = max(maximum, other.maximum)
+  }
+}
+
+/// Records the operations of one copy of a job.
 final class OperationRecorder {
-  private(set) var counts = PerOperation<UInt64>()
-  private(set) var byteCounts = PerOperation<UInt64>()
-  private var histograms: [ReportedOperation: Histogram<UInt32>] = [:]
+  /// One kind while it grows. A class: a record in an array would be checked for exclusive access at each operation.
+  private final class Kind {
+    var record = OperationRecord()
+  }
+  private let kinds = ReportedOperation.allCases.map { _ in Kind() }
   private(set) var errorCount: UInt64 = 0
 
-  /// Notes an operation that ended well. `nanoseconds`: from its call to its return.
-  func record(_ operation: ReportedOperation, bytes: Int, nanoseconds: UInt64) {
-    counts[operation, default: 0] += 1
-    byteCounts[operation, default: 0] += UInt64(bytes)
-    histograms[operation, default: Self.emptyHistogram()].record(nanoseconds)
+  /// Notes an operation that ended well; see `OperationRecord.record`.
+  func record(
+    _ operation: ReportedOperation, bytes: Int, nanoseconds: UInt64, submission: UInt64? = nil, lateness: UInt64? = nil
+  ) {
+    kinds[operation.index].record.record(
+      byteCount: bytes, total: nanoseconds, submission: submission, lateness: lateness)
   }
 
   func recordError() { errorCount += 1 }
 
-  /// Adds what another copy has done.
-  func add(_ other: OperationRecorder) {
-    errorCount += other.errorCount
-    for operation in ReportedOperation.allCases {
-      if let count = other.counts[operation] { counts[operation, default: 0] += count }
-      if let bytes = other.byteCounts[operation] { byteCounts[operation, default: 0] += bytes }
-      if let histogram = other.histograms[operation] {
-        histograms[operation, default: Self.emptyHistogram()].add(histogram)
-      }
+  /// Forgets everything: what came before counts no more.
+  func reset() {
+    for kind in kinds { kind.record = OperationRecord() }
+    errorCount = 0
+  }
+
+  func count(of operation: ReportedOperation) -> UInt64 { kinds[operation.index].record.count }
+  func byteCount(of operation: ReportedOperation) -> UInt64 { kinds[operation.index].record.byteCount }
+
+  /// What was recorded so far.
+  var records: PerOperation<OperationRecord> {
+    var records = PerOperation<OperationRecord>()
+    for operation in ReportedOperation.allCases where kinds[operation.index].record.count > 0 {
+      records[operation] = kinds[operation.index].record
     }
+    return records
   }
-
-  /// The latencies of one kind of operation; nil when there was none.
-  func latency(of operation: ReportedOperation) -> LatencySummary? {
-    guard let histogram = histograms[operation], histogram.totalCount > 0 else { return nil }
-    return LatencySummary(
-      count: histogram.totalCount, minimum: histogram.min, maximum: histogram.max, mean: UInt64(histogram.mean),
-      standardDeviation: UInt64(histogram.stdDeviation)
-    ) { min(histogram.valueAtPercentile($0), histogram.max) }
-  }
-
-  /// Counts, bytes and latencies, for the report.
-  var figures: PerOperation<OperationFigures> {
-    var figures = PerOperation<OperationFigures>()
-    for (operation, count) in counts.present {
-      figures[operation] = OperationFigures(
-        count: count, bytes: byteCounts[operation] ?? 0, latency: latency(of: operation))
-    }
-    return figures
-  }
-
-  private static func emptyHistogram() -> Histogram<UInt32> { Histogram(numberOfSignificantValueDigits: .two) }
 }
 
-extension PerOperation where Value == UInt64 {
-  subscript(operation: ReportedOperation, default value: UInt64) -> UInt64 {
-    get { self[operation] ?? value }
-    set { self[operation] = newValue }
+extension PerOperation where Value == OperationRecord {
+  /// Adds what another copy has done.
+  mutating func add(_ other: Self) {
+    for (operation, record) in other.present {
+      if self[operation] == nil { self[operation] = record } else { self[operation]?.add(record) }
+    }
+  }
+}
+
+extension LatencySummary {
+  /// Of what was recorded; nil when nothing was.
+  init?(_ latencies: Latencies?) {
+    guard let latencies, latencies.histogram.totalCount > 0 else { return nil }
+    let histogram = latencies.histogram
+    self.init(
+      count: histogram.totalCount, minimum: latencies.minimum, maximum: latencies.maximum,
+      mean: UInt64(histogram.mean), standardDeviation: UInt64(histogram.stdDeviation)
+    ) { min(histogram.valueAtPercentile($0), latencies.maximum) }
   }
 }

@@ -1,4 +1,5 @@
 package import Logging
+internal import Reactor
 internal import Synchronization
 
 /// What whoever started a run may do while it goes on, from any thread: stop it, leave it, and look at its progress.
@@ -11,6 +12,7 @@ package final class RunControl: Sendable {
   /// Told of the layers around each device before the work, a line each; nil when nobody asked.
   package let onStack: (@Sendable (String) -> Void)?
   private let stopRequest = Atomic(false)
+  private let endRequest = Atomic(false)
   /// The image that the run removes at its end.
   private let image = AtomicLazyReference<NotedImage>()
 
@@ -26,6 +28,21 @@ package final class RunControl: Sendable {
   package func requestStop() { stopRequest.store(true, ordering: .relaxed) }
   /// Whether somebody asked the run to stop.
   package var isStopRequested: Bool { stopRequest.load(ordering: .relaxed) }
+
+  /// Asks the jobs that run now to end: one of them has, which is to end the others.
+  func requestEnd() { endRequest.store(true, ordering: .relaxed) }
+  /// Whether no operation is to begin any more.
+  var isEndRequested: Bool { isStopRequested || endRequest.load(ordering: .relaxed) }
+  /// The jobs that ran have ended; what follows them may run.
+  func endStage() { endRequest.store(false, ordering: .relaxed) }
+
+  /// Waits on a reactor, until nothing is to begin any more at the longest.
+  func sleep(_ nanoseconds: UInt64, on reactor: Reactor) async {
+    let end = reactor.now.advanced(byNanoseconds: nanoseconds)
+    while reactor.now < end && !isEndRequested {
+      await reactor.sleep(until: min(end, reactor.now.advanced(byNanoseconds: 100_000_000)))
+    }
+  }
 
   /// Removes what the run has made for itself. For somebody who ends the process at once, while the run goes on.
   package func abandon() { image.load()?.image.remove() }

@@ -16,10 +16,8 @@ extension WorkloadPlan {
 
 extension RunReport {
   /// Enters what became of the layers around one more device.
-  mutating func add(_ stack: DeviceStack) {
-    if stack.description.isEmpty { return }
+  mutating func add(_ part: StackReport) {
     var sum = layers ?? StackReport()
-    let part = stack.end()
     sum.add(part)
     layers = sum
     findings += part.violations.map { Finding(.invariantFailed, context: "--strict", found: $0) }

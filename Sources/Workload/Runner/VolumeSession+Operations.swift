@@ -1,4 +1,5 @@
 // What the tasks of a run on a volume do.
+internal import BlockDevice
 internal import Ext2
 internal import Reactor
 
@@ -6,7 +7,11 @@ extension VolumeSession {
   /// One task: an operation after the other, until the time or the size is done, somebody stops the run, or one fails.
   func work(_ index: Int, _ task: Int) async {
     let copy = copies[index]
-    var random = copy.generator(ofTask: task)
+    var random = copy.generator(of: task)
+    if copy.job.schedule.startDelayNanoseconds > 0 {
+      await control.sleep(copy.job.schedule.startDelayNanoseconds, on: reactor)
+    }
+    if copy.startedAt == Instant(nanoseconds: 0) { copy.begin(at: reactor.now) }
     while mayGoOn(copy) {
       if let mix = copy.job.mix {
         await mixed(mix, copy, openings[index], &random)
@@ -14,6 +19,10 @@ extension VolumeSession {
         await patterned(copy, openings[index], &random)
       }
       operationCount += 1
+      copy.noteForPause(at: reactor.now)
+      while let pauseEnd = copy.pauseEnd(at: reactor.now), !control.isEndRequested {
+        await reactor.sleep(until: min(pauseEnd, reactor.now.advanced(byNanoseconds: 100_000_000)))
+      }
       if isSimulated { if operationCount % 4096 == 0 { tellProgress() } } else { await reactor.pass() }
     }
     await endTask(index)
@@ -25,30 +34,50 @@ extension VolumeSession {
   ) async {
     let operation = mix.operation(at: UInt64(random.below(Int(mix.total))))
     let opening = own[random.below(own.count)]
+    var lateness: UInt64?
+    if let due = copy.nextDue(operation, &random) {
+      lateness = await waitForTurn(copy, due)
+      if lateness == nil { return }
+    }
     do throws(Ext2Error) {
       switch operation {
-      case .write: try await overwrite(opening, copy, &random)
-      case .append: try await append(opening, copy, &random)
-      case .truncate: try await truncate(opening, copy, &random)
-      case .read: try await readSomewhere(opening, copy, &random)
+      case .write: try await overwrite(opening, copy, &random, lateness)
+      case .append: try await append(opening, copy, &random, lateness)
+      case .truncate: try await truncate(opening, copy, &random, lateness)
+      case .read: try await readSomewhere(opening, copy, &random, lateness)
       case .fsync: try await synchronize(opening, copy)
       }
     } catch { fail(copy, error, operation.rawValue, opening) }
   }
 
-  /// The next read or write of the job's pattern.
+  /// The next read or write of the job's pattern, at its time.
   private func patterned(_ copy: JobCopy, _ own: [Opening], _ random: inout SeededGenerator) async {
     let step = copy.nextStep(&random)
     let opening = own[step.file]
-    let start = step.block * UInt64(copy.job.blockSize)
-    let range = start..<start + UInt64(copy.job.blockSize)
+    var lateness: UInt64?
+    if let due = step.due {
+      lateness = await waitForTurn(copy, due)
+      if lateness == nil { return }
+    }
     do throws(Ext2Error) {
-      if step.isWrite {
-        try await change(opening, copy) { () async throws(Ext2Error) in try await write(range, opening) }
-      } else {
-        try await read(range, opening, copy)
+      switch step.operation {
+      case .flush: try await synchronize(opening, copy)
+      case .write:
+        try await change(opening, copy, lateness) { () async throws(Ext2Error) in
+          try await write(step.range, opening)
+        }
+      default: try await read(step.range, opening, copy, lateness)
       }
     } catch { fail(copy, error, step.isWrite ? "write" : "read", opening) }
+  }
+
+  /// Waits until an operation is meant to begin. Returns how late it begins; nil: the run has ended meanwhile.
+  private func waitForTurn(_ copy: JobCopy, _ due: UInt64) async -> UInt64? {
+    let meant = copy.startedAt.advanced(byNanoseconds: due)
+    while reactor.now < meant && !control.isEndRequested {
+      await reactor.sleep(until: min(meant, reactor.now.advanced(byNanoseconds: 100_000_000)))
+    }
+    return reactor.now < meant ? nil : reactor.now.nanoseconds(since: meant)
   }
 
   // MARK: Operations
@@ -56,7 +85,7 @@ extension VolumeSession {
   /// Runs a write with the file's changes held; the wait for them is part of its latency, as the wait for the inode's
   /// lock would be. Syncs afterwards where that is due.
   private func change(
-    _ opening: Opening, _ copy: JobCopy, _ body: () async throws(Ext2Error) -> Int
+    _ opening: Opening, _ copy: JobCopy, _ lateness: UInt64? = nil, _ body: () async throws(Ext2Error) -> Int
   ) async throws(Ext2Error) {
     let start = reactor.now
     await spendProcessorTime()
@@ -70,25 +99,43 @@ extension VolumeSession {
       model.changes.unlock()
       throw error
     }
-    copy.recorder.record(.write, bytes: done, nanoseconds: reactor.now.nanoseconds(since: start))
+    record(.write, copy, bytes: done, since: start, lateness)
     let due = copy.syncDueAfterWrite()
     if due.isDue { try await synchronize(opening, copy, isDataOnly: due.isDataOnly) }
   }
 
   /// Overwrites a block inside the file; the first one when the file is shorter than a block.
-  private func overwrite(_ opening: Opening, _ copy: JobCopy, _ random: inout SeededGenerator) async throws(Ext2Error) {
+  private func overwrite(
+    _ opening: Opening, _ copy: JobCopy, _ random: inout SeededGenerator, _ lateness: UInt64?
+  ) async throws(Ext2Error) {
     let choice = random.next()
-    try await change(opening, copy) { () async throws(Ext2Error) in
+    try await change(opening, copy, lateness) { () async throws(Ext2Error) in
       try await write(block(choice, opening, copy), opening)
     }
   }
 
+  /// Notes an operation that has ended well; one that took too long ends its copy.
+  private func record(
+    _ operation: ReportedOperation, _ copy: JobCopy, bytes: Int = 0, since start: Instant, _ lateness: UInt64? = nil
+  ) {
+    let time = reactor.now.nanoseconds(since: start)
+    copy.recorder.record(operation, bytes: bytes, nanoseconds: time, lateness: lateness)
+    if let limit = copy.job.maximumLatency, time > limit {
+      copy.fail(isWrite: operation != .read)
+      add(
+        Finding(
+          .ioError, context: "max_latency of \(copy.name)", found: "\(operation.rawValue) took \(time) ns"))
+    }
+  }
+
   /// Writes a block at the end; where the file has its share already, overwrites one.
-  private func append(_ opening: Opening, _ copy: JobCopy, _ random: inout SeededGenerator) async throws(Ext2Error) {
+  private func append(
+    _ opening: Opening, _ copy: JobCopy, _ random: inout SeededGenerator, _ lateness: UInt64?
+  ) async throws(Ext2Error) {
     let choice = random.next()
-    try await change(opening, copy) { () async throws(Ext2Error) in
+    try await change(opening, copy, lateness) { () async throws(Ext2Error) in
       let end = models[opening.model].byteCount
-      let size = UInt64(copy.job.blockSize)
+      let size = UInt64(copy.job.smallestBlock)
       if let share = copy.job.bytesPerFile, end + size > share {
         return try await write(block(choice, opening, copy), opening)
       }
@@ -98,13 +145,15 @@ extension VolumeSession {
 
   /// A block inside the file as it is now, by a drawn number.
   private func block(_ choice: UInt64, _ opening: Opening, _ copy: JobCopy) -> Range<UInt64> {
-    let size = UInt64(copy.job.blockSize)
+    let size = UInt64(copy.job.smallestBlock)
     let count = models[opening.model].byteCount / size
     let start = count == 0 ? 0 : choice.multipliedFullWidth(by: count).high * size
     return start..<start + size
   }
 
-  private func truncate(_ opening: Opening, _ copy: JobCopy, _ random: inout SeededGenerator) async throws(Ext2Error) {
+  private func truncate(
+    _ opening: Opening, _ copy: JobCopy, _ random: inout SeededGenerator, _ lateness: UInt64?
+  ) async throws(Ext2Error) {
     let start = reactor.now
     let model = models[opening.model]
     let share = copy.job.bytesPerFile ?? model.byteCount
@@ -123,24 +172,26 @@ extension VolumeSession {
       if now == before { model.cancel() } else { model.end(nil) }
       throw error
     }
-    copy.recorder.record(.truncate, bytes: 0, nanoseconds: reactor.now.nanoseconds(since: start))
+    record(.truncate, copy, since: start, lateness)
   }
 
   private func readSomewhere(
-    _ opening: Opening, _ copy: JobCopy, _ random: inout SeededGenerator
+    _ opening: Opening, _ copy: JobCopy, _ random: inout SeededGenerator, _ lateness: UInt64?
   ) async throws(Ext2Error) {
-    try await read(block(random.next(), opening, copy), opening, copy)
+    try await read(block(random.next(), opening, copy), opening, copy, lateness)
   }
 
   /// Reads a range and compares it with what it may hold.
-  private func read(_ range: Range<UInt64>, _ opening: Opening, _ copy: JobCopy) async throws(Ext2Error) {
+  private func read(
+    _ range: Range<UInt64>, _ opening: Opening, _ copy: JobCopy, _ lateness: UInt64? = nil
+  ) async throws(Ext2Error) {
     let start = reactor.now
     await spendProcessorTime()
     let model = models[opening.model]
     let observation = model.observe(range)
     defer { model.end(observation) }
     let bytes = try await opening.file.read(at: range.lowerBound, count: range.count)
-    copy.recorder.record(.read, bytes: bytes.count, nanoseconds: reactor.now.nanoseconds(since: start))
+    record(.read, copy, bytes: bytes.count, since: start, lateness)
     guard model.isExact else { return }
     await judge(bytes, range, opening, observation)
   }
@@ -149,7 +200,7 @@ extension VolumeSession {
     let start = reactor.now
     await spendProcessorTime()
     if isDataOnly { try await opening.file.synchronizeData() } else { try await opening.file.synchronize() }
-    copy.recorder.record(.fsync, bytes: 0, nanoseconds: reactor.now.nanoseconds(since: start))
+    record(.fsync, copy, since: start)
   }
 
   // MARK: The simulated processor

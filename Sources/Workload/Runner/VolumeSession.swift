@@ -85,10 +85,10 @@ actor VolumeSession {
     do { try await volume.unmount() } catch { note(error, context: "unmount") }
     report.count(await volume.counters)
     await compareCold()
-    copies.fill(&report, startedAt: startedAt)
+    report.fill(copies.map(\.figures), of: plan)
     report.verify = verify
     report.findings = findings
-    report.add(stack)
+    if !stack.description.isEmpty { report.add(stack.end()) }
     if case .resident(let device) = medium, let storePath { try await device.store(to: storePath) }
     try stack.settleDamage(onto: storePath ?? loadPath)
     return report
@@ -119,20 +119,27 @@ actor VolumeSession {
           var own: [Opening] = []
           for name in job.fileNames(copy: copy) { own.append(try await open(name, volume)) }
           try await layOut(own, job)
-          var blocks: [UInt64] = []
-          for opening in own {
-            let bytes = job.bytesPerFile ?? models[opening.model].byteCount
-            blocks.append(bytes / UInt64(job.blockSize))
-          }
-          guard blocks.allSatisfy({ $0 > 0 }) else {
-            throw .badOption("job \(job.name): a file is smaller than one block of \(job.blockSize) bytes")
-          }
-          copies.append(JobCopy(job, jobIndex: jobIndex, copy: copy, blocksPerFile: blocks))
+          var ranges: [Range<UInt64>] = []
+          for opening in own { ranges.append(try range(of: models[opening.model], job, copy: copy)) }
+          copies.append(JobCopy(job, jobIndex: jobIndex, copy: copy, files: ranges))
           openings.append(own)
         }
       }
     } catch { throw .volume(error, image: plan.volume?.image) }
     comparison = ContentComparison(stamp: ContentStamp(seed: seed), names: models.map(\.name))
+  }
+
+  /// The bytes of a file that a copy works on.
+  private func range(of model: FileModel, _ job: Job, copy: Int) throws(Ext2Error) -> Range<UInt64> {
+    let whole = job.bytesPerFile ?? model.byteCount
+    let part = job.sizePercent.map { Load.Extent.percent($0).bytes(of: whole) } ?? whole
+    let (skip, overflow) = job.load.offsetIncrement.bytes(of: whole).multipliedReportingOverflow(by: UInt64(copy))
+    let (start, isTooFar) = job.load.offset.bytes(of: whole).addingReportingOverflow(skip)
+    let block = UInt64(job.smallestBlock)
+    guard !overflow, !isTooFar, start < whole, whole - start >= block, part >= block else {
+      throw .badOption("job \(job.name): a file is smaller than one block of \(block) bytes, from its offset on")
+    }
+    return start..<start + min(part, whole - start) / block * block
   }
 
   private func open(_ name: String, _ volume: Volume) async throws(Ext2Error) -> Opening {
@@ -148,7 +155,7 @@ actor VolumeSession {
   /// The largest unit, up to a page, that the blocks of all jobs on this file are whole multiples of.
   private func unitSize(of name: String) -> Int {
     let sizes = plan.jobs.filter { job in (0..<job.copies).contains { job.fileNames(copy: $0).contains(name) } }
-      .map(\.blockSize)
+      .flatMap { job in job.load.directions(withMix: job.mix).flatMap { job.load.blockSizes[$0].all } }
     var unit = 4096
     while unit > 512, sizes.contains(where: { $0 % unit != 0 }) { unit /= 2 }
     return unit
@@ -157,7 +164,7 @@ actor VolumeSession {
   /// Writes the files of a job that reads, or overwrites only, as far as they are shorter than the job's share; until
   /// somebody stops the run.
   private func layOut(_ own: [Opening], _ job: Job) async throws(Ext2Error) {
-    let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.pattern.reads
+    let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.load.pattern.reads
     guard mustExist, let share = job.bytesPerFile else { return }
     for opening in own {
       let model = models[opening.model]
@@ -193,28 +200,30 @@ actor VolumeSession {
   // MARK: The work
 
   private func work() async {
-    for job in plan.jobs { _ = stack?.mark("begin \(job.name)") }
-    await withTaskGroup(of: Void.self) { group in
-      for (index, copy) in copies.enumerated() {
-        for task in 0..<copy.job.depth {
-          group.addTask(name: "\(copy.name)/\(task)") { await self.work(index, task) }
+    for stage in plan.stages where !control.isStopRequested {
+      for index in stage { _ = stack?.mark("begin \(plan.jobs[index].name)") }
+      await withTaskGroup(of: Void.self) { group in
+        for (index, copy) in copies.enumerated() where stage.contains(copy.jobIndex) {
+          for task in 0..<copy.job.queueing.depth {
+            copy.beginWorker()
+            group.addTask(name: "\(copy.name)/\(task)") { await self.work(index, task) }
+          }
+        }
+        if control.onProgress != nil && !isSimulated {
+          group.addTask(name: "progress") { await self.showProgress(stage) }
         }
       }
-      if control.onProgress != nil && !isSimulated { group.addTask(name: "progress") { await self.showProgress() } }
+      control.endStage()
     }
   }
 
   /// Whether a copy's next operation may begin.
-  func mayGoOn(_ copy: JobCopy) -> Bool {
-    if control.isStopRequested { return false }
-    if let runtime = copy.job.runtimeNanoseconds, reactor.now.nanoseconds(since: startedAt) >= runtime { return false }
-    return copy.takeTurn()
-  }
+  func mayGoOn(_ copy: JobCopy) -> Bool { !control.isEndRequested && copy.takeTurn(at: reactor.now) }
 
   /// One of a copy's tasks has ended; the last one syncs the files, if the job asks for it.
   func endTask(_ index: Int) async {
     let copy = copies[index]
-    guard copy.endTask() else { return }
+    guard copy.endWorker() else { return }
     if copy.job.fsyncsAtEnd && !copy.hasFailed {
       copy.mark = .fsyncing
       for opening in openings[index] {
@@ -222,16 +231,18 @@ actor VolumeSession {
       }
     }
     copy.end(at: reactor.now)
+    let schedule = copy.job.schedule
+    if schedule.endsOthers || schedule.endsOthersOnError && copy.hasFailed { control.requestEnd() }
     if copies.allSatisfy({ $0.jobIndex != copy.jobIndex || $0.endedAt != nil }) {
       _ = stack?.mark("end \(copy.job.name)")
     }
-    if copies.allSatisfy({ $0.endedAt != nil }) { progressWait.wakeAll() }
+    progressWait.wakeAll()
   }
 
   // MARK: The progress
 
-  private func showProgress() async {
-    while copies.contains(where: { $0.endedAt == nil }) {
+  private func showProgress(_ stage: Range<Int>) async {
+    while copies.contains(where: { stage.contains($0.jobIndex) && $0.endedAt == nil }) {
       tellProgress()
       _ = await progressWait.waitInterruptibly(until: reactor.now.advanced(byNanoseconds: 500_000_000))
     }
@@ -241,7 +252,7 @@ actor VolumeSession {
   /// whether somebody looks must not change the run.
   func tellProgress() {
     guard let onProgress = control.onProgress else { return }
-    onProgress(meter.line(copies, openFiles: models.count, startedAt: startedAt, now: reactor.now))
+    onProgress(meter.line(copies.map { CopyProgress($0, at: reactor.now) }, at: reactor.now))
   }
 
   // MARK: The second mount

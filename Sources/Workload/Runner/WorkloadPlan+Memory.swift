@@ -18,7 +18,9 @@ extension WorkloadPlan {
       }
       sum = total
     }
-    for job in jobs { try add(UInt64(job.blockSize * job.depth * job.copies), job, "bs times iodepth times numjobs") }
+    for job in jobs {
+      try add(UInt64(job.largestBlock * job.queueing.depth * job.copies), job, "bs times iodepth times numjobs")
+    }
     for job in jobs where job.target == .device && job.engine.isInMemory {
       for name in job.namedFiles.isEmpty ? [job.name] : job.namedFiles where seen.insert(name).inserted {
         try add(job.bytesPerFile ?? 0, job, "a device of ioengine=\(job.engine.rawValue)")

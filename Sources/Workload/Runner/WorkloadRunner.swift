@@ -16,9 +16,7 @@ package enum WorkloadRunner {
     var report: RunReport
     switch plan.jobs[0].target {
     case .device:
-      report = try await onReactor(plan) { reactor async throws(RunError) in
-        try await DeviceSession(plan, on: reactor, control).run()
-      }
+      report = try await DeviceRun(plan, control).run()
     case .fileSystem:
       let image = try VolumeImage(plan)
       if !plan.options.keepsImage { control.willRemove(image) }
@@ -76,9 +74,9 @@ package enum WorkloadRunner {
   }
 
   /// Calls `body` on the reactor that the plan's engine needs.
-  private static func onReactor(
-    _ plan: WorkloadPlan, _ body: @escaping @Sendable (Reactor) async throws(RunError) -> RunReport
-  ) async throws(RunError) -> RunReport {
+  static func onReactor<T: Sendable>(
+    _ plan: WorkloadPlan, _ body: @escaping @Sendable (Reactor) async throws(RunError) -> T
+  ) async throws(RunError) -> T {
     guard plan.jobs[0].engine == .simulated else {
       let reactor = ThreadReactor()
       defer { reactor.stop() }
@@ -87,9 +85,9 @@ package enum WorkloadRunner {
     return try simulate(seed: plan.jobs[0].randomSeed ?? 0, body)
   }
 
-  private static func simulate(
-    seed: UInt64, _ body: @escaping @Sendable (Reactor) async throws(RunError) -> RunReport
-  ) throws(RunError) -> RunReport {
+  private static func simulate<T: Sendable>(
+    seed: UInt64, _ body: @escaping @Sendable (Reactor) async throws(RunError) -> T
+  ) throws(RunError) -> T {
     // Every ready task is as likely as any other. Tasks that are held back for long, which finds races sooner, would make
     // virtual time jump, and with it the latencies that a run reports.
     let reactor = SimulatedReactor(seed: seed, policy: .uniform)

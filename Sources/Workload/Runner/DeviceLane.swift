@@ -1,0 +1,248 @@
+// The copies of jobs on devices that share a reactor.
+internal import BlockDevice
+internal import DeviceLayers
+internal import Reactor
+
+/// One lane of a run on devices. Everything of it runs on its reactor.
+actor DeviceLane {
+  nonisolated let reactor: Reactor
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
+  private let plan: WorkloadPlan
+  private let members: [LaneMember]
+  private let control: RunControl
+  private let board: ProgressBoard
+  private let number: Int
+  /// The lane's devices by the names that jobs have for them, each once.
+  private var devices: [OpenDevice] = []
+  private var copies: [JobCopy] = []
+  private var loads: [DeviceLoad] = []
+  private var startedAt = Instant(nanoseconds: 0)
+  private let progressWait: WaitQueue
+  private var operationCount: UInt64 = 0
+
+  private struct OpenDevice {
+    let name: String
+    let queue: RequestQueue
+    let stack: DeviceStack
+  }
+
+  init(
+    _ plan: WorkloadPlan, _ members: [LaneMember], on reactor: Reactor, _ control: RunControl, _ board: ProgressBoard,
+    number: Int
+  ) {
+    self.plan = plan
+    self.members = members
+    self.reactor = reactor
+    self.control = control
+    self.board = board
+    self.number = number
+    progressWait = WaitQueue(reactor, "the time of the next progress line")
+  }
+
+  /// The whole lane.
+  func run() async throws(RunError) -> LaneResult {
+    defer { for device in devices { device.queue.closeWhenIdle() } }
+    for member in members { try prepare(member) }
+    startedAt = reactor.now
+    await work()
+    var sum = DeviceFigures()
+    for device in devices { sum.add(DeviceFigures(device.queue.counters)) }
+    let elapsed = reactor.now.nanoseconds(since: startedAt)
+    for device in devices where plan.jobs[0].engine == .libaio { try device.stack.settleDamage(onto: device.name) }
+    return LaneResult(
+      number: number, copies: copies.map(\.figures), elapsedNanoseconds: elapsed, device: sum,
+      stacks: devices.map { ($0.stack.end(), $0.stack.description.isEmpty) }, findings: loads.flatMap(\.findings))
+  }
+
+  // MARK: Devices
+
+  /// Whether the one copy of the lane has the reactor and its device to itself, so that it may wait in the device.
+  private var isPolled: Bool {
+    let job = plan.jobs[members[0].jobIndex]
+    // Who has to begin at a time cannot wait for the device.
+    let mayWait = !job.schedule.hasRate && job.schedule.thinkTime.nanoseconds == 0
+    return mayWait && members.count == 1 && job.filesPerCopy == 1 && plan.options.stack.isEmpty
+      && job.engine != .simulated
+  }
+
+  private func prepare(_ member: LaneMember) throws(RunError) {
+    let job = plan.jobs[member.jobIndex]
+    var own: [OpenDevice] = []
+    var ranges: [Range<UInt64>] = []
+    for name in job.fileNames(copy: member.copy) {
+      let device: OpenDevice
+      if let known = devices.first(where: { $0.name == name }) {
+        device = known
+      } else {
+        device = try open(name, job)
+        devices.append(device)
+      }
+      own.append(device)
+      ranges.append(try range(of: device, job, copy: member.copy))
+    }
+    let copy = JobCopy(job, jobIndex: member.jobIndex, copy: member.copy, files: ranges)
+    let control = control
+    copies.append(copy)
+    loads.append(
+      DeviceLoad(
+        copy, on: own.map { ($0.name, $0.queue) }, reactor,
+        mayGoOn: { [unowned self] in
+          self.assumeIsolated { $0.tick() }
+          return !control.isEndRequested
+        }))
+  }
+
+  /// The bytes of a device that a copy works on.
+  private func range(of device: OpenDevice, _ job: Job, copy: Int) throws(RunError) -> Range<UInt64> {
+    let geometry = device.queue.geometry
+    let blocks = job.load.directions(withMix: nil).map { job.load.blockSizes[$0] }
+    for size in blocks.flatMap(\.all) + [job.load.blockAlign.read ?? 0, job.load.blockAlign.write ?? 0]
+    where size % geometry.logicalBlockSize != 0 {
+      throw .unfit(
+        job: job.name,
+        reason: "bs=\(size) is no multiple of the device's logical block of \(geometry.logicalBlockSize)")
+    }
+    let whole = geometry.byteCount, block = UInt64(geometry.logicalBlockSize)
+    func aligned(_ bytes: UInt64) -> UInt64 { bytes / block * block }
+    let (skip, overflow) = job.load.offsetIncrement.bytes(of: whole).multipliedReportingOverflow(by: UInt64(copy))
+    let start = aligned(job.load.offset.bytes(of: whole)).addingReportingOverflow(overflow ? .max : aligned(skip))
+    guard !start.overflow, start.partialValue < whole else {
+      throw .unfit(job: job.name, reason: "\(device.name) has \(whole) bytes, and offset is not before its end")
+    }
+    let room = whole - start.partialValue
+    let share = job.bytesPerFile ?? job.sizePercent.map { aligned(Load.Extent.percent($0).bytes(of: whole)) } ?? room
+    // As in fio, what an increment pushes past the end is cut.
+    let isPushed = job.load.offsetIncrement != .bytes(0) || job.load.offset != .bytes(0)
+    guard share <= room || isPushed && job.bytesPerFile == nil || isPushed && share <= whole else {
+      throw .unfit(job: job.name, reason: "\(device.name) has \(whole) bytes, size asks for \(share) of it")
+    }
+    let count = min(share, room)
+    guard count >= UInt64(job.smallestBlock) else {
+      throw .unfit(job: job.name, reason: "\(device.name) is smaller than one block of \(job.smallestBlock) bytes")
+    }
+    return start.partialValue..<start.partialValue + count
+  }
+
+  private func open(_ name: String, _ job: Job) throws(RunError) -> OpenDevice {
+    if plan.options.stack.writeLogPath != nil, !devices.isEmpty {
+      throw .unfit(job: job.name, reason: "--write-log logs one device; \(name) would be the second")
+    }
+    let device: any BlockDevice
+    do { device = try openDevice(name, job) } catch { throw .device(error) }
+    var configuration = RequestQueue.Configuration(tagCount: job.queueDepth)
+    configuration.timesDispatch = true
+    if let deadline = plan.options.stack.deadlineNanoseconds { configuration.timeoutNanoseconds = deadline }
+    // A place for every request that may be in flight.
+    let users = members.filter { plan.jobs[$0.jobIndex].fileNames(copy: $0.copy).contains(name) }
+    let pieces = users.reduce(0) { sum, member in
+      let user = plan.jobs[member.jobIndex]
+      let each = (user.largestBlock + device.geometry.maximumTransfer - 1) / device.geometry.maximumTransfer
+      return sum + user.queueing.depth * max(1, each)
+    }
+    configuration.placeCount = pieces + configuration.writebackReserve + 2
+    // Its log is made once the device is there.
+    let stack = try plan.makeStack()
+    do throws(DeviceError) {
+      let queue = try RequestQueue(device: stack.stacked(on: device), reactor: reactor, configuration: configuration)
+      if let onStack = control.onStack { onStack("\(name):\n\(stackDescription(of: queue.device))") }
+      return OpenDevice(name: name, queue: queue, stack: stack)
+    } catch { throw .device(error) }
+  }
+
+  private func openDevice(_ name: String, _ job: Job) throws(DeviceError) -> any BlockDevice {
+    switch job.engine {
+    case .libaio:
+      let isReadOnly = !plan.jobs.contains { user in
+        user.writes && (0..<user.copies).contains { user.fileNames(copy: $0).contains(name) }
+      }
+      // As fio does, a file that is not there is made; one that is stays as it is.
+      if !HostFile.exists(name), !isReadOnly || job.namedFiles.isEmpty {
+        guard let size = job.bytesPerFile else {
+          throw .unsuitable(path: name, reason: "is not there, and without size nobody knows how large to make it")
+        }
+        try FileDevice.createImage(path: name, byteCount: (size + 4095) / 4096 * 4096)
+      }
+      var options = FileDevice.Options(isDirect: job.isDirect, isReadOnly: isReadOnly)
+      options.signalsCompletions = !isPolled
+      let device = try FileDevice(path: name, options: options)
+      if job.isDirect { device.tellIfBuffered(control.logger) }
+      return device
+    case .memory: return MemoryDevice(geometry: Self.geometry(job))
+    case .null: return NullDevice(geometry: Self.geometry(job))
+    case .simulated:
+      guard let reactor = reactor as? SimulatedReactor else { throw .closed }
+      let device = SimulatedDevice(reactor: reactor, geometry: Self.geometry(job), keepsDurable: false)
+      device.latency = WorkloadRunner.simulatedLatency
+      return device
+    }
+  }
+
+  private static func geometry(_ job: Job) -> Geometry {
+    Geometry(byteCount: (job.bytesPerFile ?? 0) / 512 * 512)
+  }
+
+  // MARK: The work
+
+  private func work() async {
+    for index in Set(members.map(\.jobIndex)).sorted() { mark("begin \(plan.jobs[index].name)") }
+    await withTaskGroup(of: Void.self) { group in
+      for index in copies.indices { group.addTask(name: copies[index].name) { await self.work(index) } }
+      if control.onProgress != nil && !isSimulated { group.addTask(name: "progress") { await self.showProgress() } }
+    }
+  }
+
+  private func work(_ index: Int) async {
+    let copy = copies[index], load = loads[index]
+    let delay = copy.job.schedule.startDelayNanoseconds
+    if delay > 0 { await control.sleep(delay, on: reactor) }
+    let isPolled = isPolled
+    await load.run(isPolled: isPolled)
+    if copy.job.fsyncsAtEnd && !copy.hasFailed {
+      copy.mark = .fsyncing
+      await load.flushAll(isPolled: isPolled)
+    }
+    copy.end(at: reactor.now)
+    let schedule = copy.job.schedule
+    if schedule.endsOthers || schedule.endsOthersOnError && copy.hasFailed { control.requestEnd() }
+    if copies.allSatisfy({ $0.jobIndex != copy.jobIndex || $0.endedAt != nil }) { mark("end \(copy.job.name)") }
+    if copies.allSatisfy({ $0.endedAt != nil }) { progressWait.wakeAll() }
+  }
+
+  /// Sets a mark in the write log, if there is one.
+  private func mark(_ text: String) { _ = devices.first?.stack.mark(text) }
+
+  // MARK: The progress
+
+  private var isSimulated: Bool { plan.jobs[0].engine == .simulated }
+
+  /// In simulation the operations tell of the progress, and no task of its own does: whether somebody looks must not change
+  /// the run.
+  private func tick() {
+    guard isSimulated, control.onProgress != nil else { return }
+    operationCount += 1
+    if operationCount % 4096 == 0 { tellProgress() }
+  }
+
+  private func tellProgress() {
+    board.note(number, copies.map { CopyProgress($0, at: reactor.now) }, at: reactor.now)
+  }
+
+  private func showProgress() async {
+    while copies.contains(where: { $0.endedAt == nil }) {
+      tellProgress()
+      _ = await progressWait.waitInterruptibly(until: reactor.now.advanced(byNanoseconds: 500_000_000))
+    }
+  }
+}
+
+extension DeviceFigures {
+  mutating func add(_ other: DeviceFigures) {
+    reads += other.reads
+    writes += other.writes
+    flushes += other.flushes
+    discards += other.discards
+    readBytes += other.readBytes
+    writeBytes += other.writeBytes
+    spuriousCompletions += other.spuriousCompletions
+  }
+}

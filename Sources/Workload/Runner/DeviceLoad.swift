@@ -1,0 +1,333 @@
+// One copy of a job on devices: operations begin, complete and begin again in steps that nothing interrupts.
+//
+//   pump: begin what may begin ──> request queue ──> device ──> requestCompleted: record, free the slot ──> pump …
+internal import BlockDevice
+internal import Reactor
+
+/// The operations in flight of one copy. Confined to its reactor.
+final class DeviceLoad {
+  let copy: JobCopy
+  private let queues: [RequestQueue]
+  private let names: [String]
+  /// What failed: where a job goes on after errors, the first.
+  private(set) var findings: [Finding] = []
+  private let reactor: Reactor
+  private let mayGoOn: () -> Bool
+  private var slots: [Slot] = []
+  private var freeSlots: [Int] = []
+  private var random: SeededGenerator
+  /// The next operation, drawn and not begun: its time has not come, it overlaps one in flight, or there is no place.
+  private var next: Step?
+  /// What comes before the next: flushes that are due, and writes of what was trimmed.
+  private var dueSteps: [Step] = []
+  private(set) var inFlight = 0
+  private var completedSincePump = 0
+  private var isDraining = false
+  private var hasStopped = false
+  private var thoughtAt: UInt64 = 0
+  private var issuedCount: UInt64 = 0, completedCount: UInt64 = 0
+  private var thinksUntil: Instant?
+  /// A request past its deadline keeps its memory: nobody waits for it any more.
+  private(set) var isOverdue = false
+  private let wake: WaitQueue
+
+  /// One operation in flight and its memory.
+  fileprivate final class Slot {
+    let number: Int
+    let pieces: [Buffer]
+    var step = Step(operation: .read, file: 0, offset: 0, byteCount: 0, due: nil)
+    var begunAt = Instant(nanoseconds: 0)
+    var submittedAt: Instant?
+    var outstanding = 0
+    var error: DeviceError?
+
+    init(_ number: Int, pieces: [Buffer]) {
+      self.number = number
+      self.pieces = pieces
+    }
+  }
+
+  /// - Parameters:
+  ///   - devices: of the copy's files, in their order, with their names.
+  ///   - mayGoOn: false when the run ends.
+  init(
+    _ copy: JobCopy, on devices: [(name: String, queue: RequestQueue)], _ reactor: Reactor,
+    mayGoOn: @escaping () -> Bool
+  ) {
+    self.copy = copy
+    queues = devices.map(\.queue)
+    names = devices.map(\.name)
+    self.reactor = reactor
+    self.mayGoOn = mayGoOn
+    random = copy.generator(of: 0)
+    wake = WaitQueue(reactor, "operations of \(copy.name)")
+    let largestPiece = queues.map { $0.geometry.maximumTransfer }.min() ?? copy.job.largestBlock
+    let sizes = stride(from: 0, to: copy.job.largestBlock, by: largestPiece).map {
+      min(largestPiece, copy.job.largestBlock - $0)
+    }
+    slots = (0..<copy.job.queueing.depth).map { Slot($0, pieces: sizes.map { Buffer(byteCount: $0) }) }
+    freeSlots = Array(slots.indices.reversed())
+    if copy.job.buffers != .zeroes { for slot in slots { fill(slot) } }
+  }
+
+  /// Everything that the copy does, to its end. `isPolled`: wait for completions in the device, when the copy has the
+  /// reactor and one device to itself.
+  func run(isPolled: Bool) async {
+    copy.begin(at: reactor.now)
+    await loop(isPolled: isPolled)
+  }
+
+  private func loop(isPolled: Bool) async {
+    var rounds = 0
+    while true {
+      let due = pump()
+      if isOver { return }
+      if isPolled && due == nil {
+        queues[0].endTurn()
+        while inFlight > 0 && !isReady {
+          queues[0].device.waitForCompletion()
+          // What was transferred in part goes on.
+          queues[0].endTurn()
+        }
+        rounds += 1
+        // Timers, and whoever looks at the progress.
+        if rounds % 256 == 0 { await reactor.pass() }
+      } else if !isReady {
+        _ = await wake.waitInterruptibly(until: due)
+      }
+    }
+  }
+
+  /// Flushes each device of the copy, after its last operation.
+  func flushAll(isPolled: Bool) async {
+    for file in queues.indices {
+      dueSteps.append(Step(operation: .flush, file: file, offset: 0, byteCount: 0, due: nil))
+    }
+    await loop(isPolled: isPolled)
+  }
+
+  private var isOver: Bool { hasStopped && (inFlight == 0 && dueSteps.isEmpty || isOverdue) }
+
+  /// Whether enough has completed since `pump` for more to begin.
+  private var isReady: Bool {
+    if isOverdue { return true }
+    if isDraining { return inFlight <= lowDepth }
+    return completedSincePump >= min(max(1, copy.job.queueing.batchCompleteMin), completedSincePump + inFlight)
+      && completedSincePump > 0
+  }
+  /// Below the depth: else nothing would have to complete.
+  private var lowDepth: Int {
+    let queueing = copy.job.queueing
+    return min(queueing.lowDepth ?? queueing.depth, queueing.depth - 1)
+  }
+
+  // MARK: Beginning
+
+  /// Begins what may begin. Returns when it is to be called again at the latest; nil: when something completes.
+  private func pump() -> Instant? {
+    let queueing = copy.job.queueing
+    if isDraining && inFlight <= lowDepth { isDraining = false }
+    if isDraining { return nil }
+    completedSincePump = 0
+    var begun = 0
+    while !freeSlots.isEmpty && !isOverdue {
+      if let step = dueSteps.first {
+        guard begin(step) else { return nil }
+        dueSteps.removeFirst()
+        continue
+      }
+      if let until = thinksUntil {
+        // A pause begins when what is in flight has ended.
+        if inFlight > 0 || reactor.now < until { return inFlight > 0 ? nil : until }
+        thinksUntil = nil
+      }
+      if !mayGoOn() { next = nil }
+      if next == nil {
+        guard !hasStopped, mayGoOn(), copy.takeTurn(at: reactor.now) else {
+          hasStopped = true
+          return nil
+        }
+        next = copy.nextStep(&random)
+      }
+      guard let step = next else { return nil }
+      if let due = step.due {
+        let instant = copy.startedAt.advanced(byNanoseconds: due)
+        if reactor.now < instant { return instant }
+      }
+      if copy.job.queueing.serializesOverlap && overlapsFlight(step) { return nil }
+      guard begin(step) else { return nil }
+      next = nil
+      begun += 1
+      issuedCount += 1
+      thinkIfDue(.issue, issuedCount)
+      if begun == queueing.batchSubmit {
+        begun = 0
+        queues[step.file].endTurn()
+      }
+    }
+    if freeSlots.isEmpty, queueing.lowDepth != nil { isDraining = true }
+    return nil
+  }
+
+  private func overlapsFlight(_ step: Step) -> Bool {
+    step.byteCount > 0
+      && slots.contains { $0.outstanding > 0 && $0.step.file == step.file && $0.step.range.overlaps(step.range) }
+  }
+
+  private func thinkIfDue(_ counts: ThinkTimeCount, _ count: UInt64) {
+    let think = copy.job.schedule.thinkTime
+    guard think.nanoseconds > 0, think.counts == counts, count >= thoughtAt + think.operationCount else { return }
+    thoughtAt = count
+    let now = reactor.now
+    thinksUntil = now.advanced(byNanoseconds: think.nanoseconds)
+    // Virtual time stands still while somebody is busy.
+    if think.spinNanoseconds > 0 && !(reactor is SimulatedReactor) {
+      let end = now.advanced(byNanoseconds: min(think.nanoseconds, think.spinNanoseconds))
+      while reactor.now < end {}
+    }
+  }
+
+  /// Hands an operation to its device; false: there is no place for it.
+  private func begin(_ step: Step) -> Bool {
+    guard let number = freeSlots.last else { return false }
+    let slot = slots[number], queue = queues[step.file]
+    guard let first = queue.admitNow() else { return false }
+    freeSlots.removeLast()
+    slot.step = step
+    slot.begunAt = reactor.now
+    slot.submittedAt = nil
+    slot.error = nil
+    inFlight += 1
+    if step.operation == .write && copy.job.buffers == .random { fill(slot) }
+    guard step.operation == .read || step.operation == .write else {
+      slot.outstanding = 1
+      first.prepare(step.operation, at: step.offset, byteCount: step.byteCount)
+      submit(first, slot, queue)
+      return true
+    }
+    var offset = step.offset, index = 0, request: Request? = first
+    slot.outstanding = 1
+    while offset < step.range.upperBound {
+      let piece = slot.pieces[index]
+      let count = min(piece.byteCount, Int(step.range.upperBound - offset))
+      guard let current = request ?? queue.admitNow() else {
+        // There is a place for each piece of each slot, but those past their deadline keep theirs.
+        slot.error = queue.timedOut ?? .closed
+        break
+      }
+      request = nil
+      current.prepare(step.operation, at: offset, isFUA: step.operation == .write && copy.job.writeSync != .none)
+      _ = unsafe current.append(Segment(base: piece.segment.base, byteCount: count))
+      slot.outstanding += 1
+      submit(current, slot, queue)
+      offset += UInt64(count)
+      index += 1
+    }
+    // The one that stood for this loop.
+    slot.outstanding -= 1
+    return true
+  }
+
+  private func submit(_ request: Request, _ slot: Slot, _ queue: RequestQueue) {
+    request.context = slot
+    queue.submit(request, handler: self)
+  }
+
+  /// Fills a slot's memory with what is drawn.
+  private func fill(_ slot: Slot) {
+    for piece in slot.pieces {
+      piece.withMutableBytes { bytes in
+        for start in stride(from: 0, to: bytes.byteCount - 7, by: 8) {
+          bytes.storeBytes(of: random.next(), toByteOffset: start, as: UInt64.self)
+        }
+      }
+    }
+  }
+}
+
+extension DeviceLoad: RequestHandler {
+  func requestCompleted(_ request: Request) {
+    guard let slot = request.context as? Slot else { return }
+    slot.error = slot.error ?? request.error
+    if let dispatched = request.dispatchedAt, slot.submittedAt == nil { slot.submittedAt = dispatched }
+    slot.outstanding -= 1
+    if slot.outstanding == 0 { end(slot) }
+  }
+
+  func requestTimedOut(_ request: Request) {
+    guard let slot = request.context as? Slot else { return }
+    isOverdue = true
+    hasStopped = true
+    copy.fail(isWrite: slot.step.isWrite)
+    note(.timedOut(request.operation, offset: request.offset), slot.step)
+    wake.wakeAll()
+  }
+
+  /// The last request of an operation is done.
+  private func end(_ slot: Slot) {
+    let step = slot.step
+    inFlight -= 1
+    freeSlots.append(slot.number)
+    completedSincePump += 1
+    if let error = slot.error {
+      if copy.fail(isWrite: step.isWrite) { hasStopped = true }
+      note(error, step)
+    } else {
+      record(slot)
+      if step.operation == .write && copy.syncDueAfterWrite().isDue {
+        dueSteps.append(Step(operation: .flush, file: step.file, offset: 0, byteCount: 0, due: nil))
+      }
+      // Also when the job ends meanwhile: no block is left trimmed.
+      if step.isWrittenNext {
+        dueSteps.append(
+          Step(operation: .write, file: step.file, offset: step.offset, byteCount: step.byteCount, due: nil))
+      }
+    }
+    if step.operation != .flush {
+      completedCount += 1
+      thinkIfDue(.complete, completedCount)
+    }
+    if isReady || inFlight == 0 { wake.wakeAll() }
+  }
+
+  private func record(_ slot: Slot) {
+    let now = reactor.now, step = slot.step
+    let total = now.nanoseconds(since: slot.begunAt)
+    let lateness = step.due.map { due -> UInt64 in
+      let meant = copy.startedAt.advanced(byNanoseconds: due)
+      return slot.begunAt > meant ? slot.begunAt.nanoseconds(since: meant) : 0
+    }
+    copy.recorder.record(
+      ReportedOperation(step.operation), bytes: step.byteCount, nanoseconds: total,
+      submission: slot.submittedAt.map { $0.nanoseconds(since: slot.begunAt) }, lateness: lateness)
+    if let limit = copy.job.maximumLatency, total > limit {
+      copy.fail(isWrite: step.isWrite)
+      hasStopped = true
+      findings.append(
+        Finding(
+          .ioError, context: "max_latency of \(copy.name)", file: names[step.file],
+          found: "\(step.operation) at byte \(step.offset) took \(total) ns"))
+    }
+  }
+
+  private func note(_ error: DeviceError, _ step: Step) {
+    guard findings.count < 100 else { return }
+    let what = step.operation == .flush ? "fsync" : "\(step.operation)"
+    findings.append(
+      Finding(.ioError, context: "\(what) of \(copy.name)", file: names[step.file], found: "\(error)"))
+  }
+}
+
+extension ReportedOperation {
+  /// How a request of a device is reported.
+  init(_ operation: Operation) {
+    self =
+      switch operation {
+      case .read: .read
+      case .write: .write
+      case .flush: .fsync
+      case .discard: .trim
+      case .writeZeroes: .writeZeroes
+      }
+  }
+}
