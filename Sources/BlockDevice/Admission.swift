@@ -34,11 +34,13 @@ extension RequestQueue {
       throw hungError
     }
     let record = reactor.willWait("a place in the queue")
+    let asked = reactor.now
     let place = await suspend {
       admissionWaiters.append(AdmissionWaiter(admissionClass: admissionClass, resumption: $0))
       admissionWaiterCount += 1
     }
     reactor.didWait(record)
+    noteAdmissionWait(nanoseconds: reactor.now.nanoseconds(since: asked))
     guard place >= 0 else { throw hungError }
     return places[place]
   }

@@ -27,6 +27,8 @@ public protocol BlockDevice: AnyObject {
   func reap() -> Bool
   /// As `reap`, but sleeps until there is at least one. Only for polled use, with requests in flight.
   func waitForCompletion()
+  /// What it has asked of the operating system.
+  var hostCalls: HostCalls { get }
   /// Gives back what `attach` took. Nothing is in flight.
   func close()
 }
@@ -34,5 +36,6 @@ public protocol BlockDevice: AnyObject {
 extension BlockDevice {
   public var hasUnsubmitted: Bool { false }
   public func waitForCompletion() { _ = reap() }
+  public var hostCalls: HostCalls { HostCalls() }
   public func close() {}
 }

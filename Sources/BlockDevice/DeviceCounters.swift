@@ -17,9 +17,18 @@ public struct DeviceCounters: Equatable, Sendable {
   public var readBytes: UInt64 = 0
   /// Bytes of the writes.
   public var writeBytes: UInt64 = 0
+  /// Requests that went along with another one, to which they were adjacent.
+  public var merges: UInt64 = 0
+  /// How often somebody waited for a place in the queue.
+  public var admissionWaits: UInt64 = 0
+  /// For how long, all waits together, in nanoseconds.
+  public var admissionWaitNanoseconds: UInt64 = 0
+  /// What the device asked of the operating system.
+  public var host = HostCalls()
   /// Completions of requests that were not at the device: it told an end twice. They change nothing.
   public var spuriousCompletions: UInt64 = 0
 
+  /// Counts a request and those that are merged into it.
   mutating func count(_ request: Request) {
     switch request.operation {
     case .read:
@@ -33,4 +42,14 @@ public struct DeviceCounters: Equatable, Sendable {
     case .writeZeroes: zeroings += 1
     }
   }
+}
+
+/// What a device asked of the operating system.
+public struct HostCalls: Equatable, Sendable {
+  /// Nothing yet.
+  public init() {}
+  /// System calls to submit and to complete requests.
+  public var systemCalls: UInt64 = 0
+  /// How often the kernel had no room for what was submitted (EAGAIN), so that it was submitted again later.
+  public var requeues: UInt64 = 0
 }

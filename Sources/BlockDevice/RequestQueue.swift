@@ -52,7 +52,11 @@ public final class RequestQueue {
   /// How the queue was made.
   public let configuration: Configuration
   /// What was dispatched since the queue opened.
-  public var counters: DeviceCounters { counts }
+  public var counters: DeviceCounters {
+    var counters = counts
+    counters.host = device.hostCalls
+    return counters
+  }
   /// Called after each completed write, discard or zeroing, on the reactor: what waits for a block to be out of flight
   /// looks again.
   public var onWriteCompleted: (() -> Void)? {
@@ -133,6 +137,12 @@ public final class RequestQueue {
     if outstanding == 0 { close() } else { closesWhenIdle = true }
   }
   private var isToBeClosed: Bool { closesWhenIdle && outstanding == 0 }
+
+  /// Somebody has waited for a place.
+  func noteAdmissionWait(nanoseconds: UInt64) {
+    counts.admissionWaits += 1
+    counts.admissionWaitNanoseconds += nanoseconds
+  }
 
   // MARK: Submitting
 
@@ -215,6 +225,7 @@ public final class RequestQueue {
         let next = places[waiting.first]
         guard next.failure == nil, request.absorb(next, geometry) else { break }
         next.phase = .dispatched
+        counts.merges += 1
         takeFirst()
       }
       let tag = freeTags.removeLast()

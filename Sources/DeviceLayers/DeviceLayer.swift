@@ -49,6 +49,7 @@ open class DeviceLayer: BlockDevice, CompletionSink {
 
   open func start(_ request: Request) { inner.start(request) }
   open func submit() { inner.submit() }
+  open var hostCalls: HostCalls { inner.hostCalls }
   open var hasUnsubmitted: Bool { !answers.isEmpty || inner.hasUnsubmitted }
   open func reap() -> Bool {
     let hasAnswers = tellAnswers()

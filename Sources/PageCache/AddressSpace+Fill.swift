@@ -10,15 +10,21 @@ extension AddressSpace {
   ///
   /// `ahead`: how many pages after it to read along when it has to be read.
   public func validPage(at index: PageIndex, ahead: Int = 0) async throws(PageCacheError) -> Page? {
+    var isMissing = false
     while index < endIndex {
       if let page = pages[index] {
         if !page.isFilling {
+          if !isMissing { cache.counters.hits += 1 }
           if cache.clean.contains(page) { cache.clean.touch(page) }
           return page
         }
         await page.waitForChange(cache.reactor)
         if let error = page.fillError { throw error }
       } else {
+        if !isMissing {
+          isMissing = true
+          cache.counters.misses += 1
+        }
         // It may have failed before all reads were queued.
         if let error = try await fill(from: index, count: 1 + ahead)?.fillError { throw error }
       }

@@ -98,6 +98,7 @@ public final class AddressSpace {
     if !page.isDirty {
       page.isDirty = true
       page.dirtiedAt = cache.flushCalls
+      page.dirtySince = cache.reactor.now
       pages.setDirty(true, at: page.index)
       dirtyPages += 1
       cache.clean.remove(page)

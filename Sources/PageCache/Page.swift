@@ -64,6 +64,9 @@ internal import Reactor
   var dirtiedAt: UInt64 = 0
   /// What `dirtiedAt` was when its current write was dispatched.
   var dispatchedDirtiedAt: UInt64 = 0
+  /// When it became dirty, and what that was when its current write was dispatched.
+  var dirtySince = Instant(nanoseconds: 0)
+  var dispatchedDirtySince = Instant(nanoseconds: 0)
   /// That count when its write, alone, was last dispatched.
   var attemptedAt: UInt64 = 0
   /// When background writeback may try a failed page again.

@@ -49,6 +49,11 @@ public final class PageCache {
   /// Pages that are dirty or under writeback now.
   public var dirtyCount: Int { budget.used }
 
+  /// Pages that were wanted for reading, or to change a part of them.
+  public internal(set) var counters = CacheCounters()
+  /// How long pages are dirty.
+  public let durability = DurabilityClock()
+
   let arena: FrameArena
   let budget: DirtyBudget
   let backgroundPageCount: Int

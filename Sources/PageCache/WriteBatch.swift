@@ -55,6 +55,7 @@ final class WriteBatch: RequestHandler {
         page.mustGoAlone = false
         page.hasReportedError = false
         page.retryDelayNanoseconds = 0
+        space.cache.durability.noteWritten(dirtySince: page.dispatchedDirtySince)
         released += settle(page)
       }
       page.wakeWaiters()

@@ -308,6 +308,7 @@ public final class Writeback {
 
   private func beginWriteback(_ page: Page, of space: AddressSpace) {
     page.dispatchedDirtiedAt = page.dirtiedAt
+    page.dispatchedDirtySince = page.dirtySince
     page.attemptedAt = cache.flushCalls
     space.clearDirty(page)
     page.isUnderWriteback = true
@@ -323,6 +324,9 @@ public final class Writeback {
     counters.pages += UInt64(pages)
     counters.bytes += bytes
     counters.largestBatchBytes = max(counters.largestBatchBytes, bytes)
+    let magnitude = 63 - max(1, bytes).leadingZeroBitCount
+    while counters.batchSizes.count <= magnitude { counters.batchSizes.append(0) }
+    counters.batchSizes[magnitude] += 1
   }
 
   // MARK: Planning in one step

@@ -10,6 +10,8 @@ public struct WritebackCounters: Equatable, Sendable {
   public var bytes: UInt64 = 0
   /// Bytes of the largest.
   public var largestBatchBytes: UInt64 = 0
+  /// How many had at least 2^i bytes and fewer than twice that, by i.
+  public var batchSizes: [UInt64] = []
   /// Lookups of extents.
   public var lookups: UInt64 = 0
   /// Batches discarded because their cookie was stale.

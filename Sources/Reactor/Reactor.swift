@@ -44,6 +44,8 @@ open class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
   open func cancelWait(_ number: UInt64) { preconditionFailure("Reactor is abstract") }
   /// Ends a sleep of the reactor's thread, from any thread.
   open func wake() {}
+  /// System calls of the reactor itself, to sleep until something happens.
+  open var systemCalls: UInt64 { 0 }
 
   /// An event descriptor that wakes the reactor when it is written to; nil where nothing sleeps (simulation).
   open var wakeDescriptor: Int32? { nil }

@@ -23,6 +23,8 @@ internal import Glibc
   private var sources: [any EventSource] = []
   private var timers = TimerQueue()
   private var isStopping = false
+  private var sleepCalls: UInt64 = 0
+  public override var systemCalls: UInt64 { sleepCalls }
   private var thread = pthread_t()
   private let spinNanoseconds: UInt64
   private let fixedCalendarTime: CalendarTime?
@@ -151,6 +153,8 @@ internal import Glibc
     }
     guard entries.prepareToSleep() else { return }
     let timeout = timers.nextDeadline().map { Int64(clamping: $0.nanoseconds(since: now)) } ?? -1
+    // A wait, and a read of the descriptor.
+    sleepCalls += 2
     entries.sleep(timeoutNanoseconds: timeout)
   }
 }

@@ -28,7 +28,7 @@ struct RunVerb: ParsableCommand {
     if plan.options.stack.isShown { showStack = { stack in print(stack, to: .standardError) } }
     let control = RunControl(
       logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show,
-      onStack: showStack)
+      onStack: showStack, provenance: Provenance(version: Version.current, commit: Version.commit))
     let status = interruption.wait(for: control) { () async -> Int32 in
       let code: Workload.ExitCode = await perform(plan, control, output, progress)
       return code.rawValue

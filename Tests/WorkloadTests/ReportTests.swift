@@ -32,6 +32,7 @@ func fullReport() -> RunReport {
   writeback.staleAfterFree = 2
   writeback.staleAfterAllocation = 1
   writeback.replannedPages = 9
+  writeback.batchSizes = [0, 1, 2]
   report.writeback = writeback
   var device = DeviceFigures()
   device.reads = 1
@@ -40,7 +41,26 @@ func fullReport() -> RunReport {
   device.discards = 4
   device.readBytes = 4096
   device.writeBytes = 409_600
+  device.merges = 5
+  device.admissionWaits = 6
+  device.admissionWaitNanoseconds = 7_000
+  device.systemCalls = 665_000
+  device.requeues = 8
   report.device = device
+  var volume = VolumeFigures()
+  (volume.pageHits, volume.pageMisses, volume.metadataHits, volume.metadataMisses) = (10, 11, 12, 13)
+  (volume.durablePages, volume.dirtyNanoseconds, volume.maximumDirtyNanoseconds) = (2, 30_000, 20_000)
+  (volume.givenBytes, volume.dataBytes, volume.treeBytes) = (1 << 20, 1 << 20, 1 << 18)
+  (volume.inodeBytes, volume.bitmapBytes, volume.superblockBytes) = (4096, 2048, 1024)
+  report.volume = volume
+  var processor = ProcessorTime()
+  (processor.user, processor.system) = (1_330_000_000, 665_000_000)
+  report.processor = processor
+  var provenance = Provenance(version: "1.2.3", commit: "abc")
+  (provenance.kernel, provenance.processor, provenance.processorCount) = ("Linux 6.1 x86_64", "Some processor", 2)
+  provenance.memoryByteCount = 1 << 30
+  provenance.fileSystems = [("/a", "ext4"), ("/b", "ext4")]
+  report.provenance = provenance
   report.verify = VerifyFigures(bytes: 16 << 20, mismatches: 0)
   report.e2fsckExit = 0
   report.peakMemoryBytes = 48 << 20
@@ -62,9 +82,8 @@ struct JSONReportTests {
     let blkdev = try #require(document["blkdev"])
     #expect(
       blkdev.keys == [
-        "seed", "command", "elapsed_ns", "interrupted", "exit_code", "ops", "writeback", "device", "latency_ns",
-        "verify",
-        "e2fsck", "memory", "findings",
+        "seed", "command", "elapsed_ns", "interrupted", "exit_code", "ops", "writeback", "volume", "device", "cpu",
+        "latency_ns", "verify", "e2fsck", "memory", "findings", "provenance",
       ])
     #expect(blkdev["seed"] == .number("18446744073709551615"))
     #expect(blkdev["elapsed_ns"] == .number("10001000000"))
@@ -72,15 +91,20 @@ struct JSONReportTests {
     #expect(blkdev["ops"]?["write"] == .number("1330000"))
     #expect(
       blkdev["writeback"]?.keys == [
-        "batches", "pages", "bytes", "mean_batch_bytes", "largest_batch_bytes", "lookups", "stale_batches",
-        "stale_after_free", "stale_after_allocation", "replanned_pages",
+        "batches", "pages", "bytes", "mean_batch_bytes", "largest_batch_bytes", "batch_sizes_log2", "lookups",
+        "stale_batches", "stale_after_free", "stale_after_allocation", "replanned_pages",
       ])
     #expect(blkdev["writeback"]?["mean_batch_bytes"] == .number("136533"))
     #expect(blkdev["writeback"]?["stale_batches"] == .number("3"))
     #expect(
       blkdev["device"]?.keys == [
-        "reads", "writes", "flushes", "discards", "read_bytes", "write_bytes", "spurious_completions",
+        "reads", "writes", "flushes", "discards", "read_bytes", "write_bytes", "merges", "admission_waits",
+        "admission_wait_ns", "system_calls", "eagain_requeues", "spurious_completions",
       ])
+    #expect(blkdev["volume"]?["dirty_until_durable"]?["mean_ns"] == .number("15000"))
+    #expect(blkdev["volume"]?["write_amplification_permille"] == .number("1256"))
+    #expect(blkdev["cpu"]?["ns_per_op"] == .number("1499"))
+    #expect(blkdev["provenance"]?["file_systems"]?["/b"] == .string("ext4"))
     #expect(blkdev["latency_ns"]?["truncate"]?.keys == ["p50", "p99", "p999", "max"])
     #expect(blkdev["latency_ns"]?["read"]?["p50"] == .number("53000"))
     #expect(blkdev["latency_ns"]?["read"]?["p999"] == .number("102900"))
@@ -196,14 +220,21 @@ struct NormalReportTests {
       Writeback:
         batches=3, mean=133KiB, largest=128KiB, pages=100, bytes=400KiB, lookups=5
         stale batches discarded=3: after a free=2, after allocations=1; pages planned again=9
+      Volume:
+        pages: hits=10, misses=11; metadata: hits=12, misses=13
+        dirty until durable: pages=2, mean=15usec, max=20usec
+        written: data=1024KiB, trees=256KiB, inodes=4096B, bitmaps=2048B, superblock=1024B; amplification=1.25
       Device:
         reads=1 (4096B), writes=2 (400KiB), flushes=3, discards=4
+        merges=5, waits for a place=6 (7usec), EAGAIN requeues=8
+      An operation: cpu=1.49usec, system calls=0.49
       Memory: peak=48.0MiB
       Verified: 16.0MiB, mismatches=1
       e2fsck -fn: exit 0
       Verdict: 1 finding
         content mismatch: shared.0 at byte 4096: expected writer 1, operation 7, found grower.1; disk block 77 now \
       belongs to grower.1 (after remount)
+      Run by: blkdev-run 1.2.3 (abc), Linux 6.1 x86_64, 2 x Some processor, ext4
       Seed: 18446744073709551615
       Repeat: blkdev-run --name=a
 

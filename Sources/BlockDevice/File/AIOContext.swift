@@ -31,6 +31,8 @@ enum AIOCommand {
   private var endOfPending = 0
   /// Control blocks that the kernel has taken and whose completion has not been reaped.
   private(set) var inFlightCount = 0
+  /// What was asked of the kernel.
+  private(set) var calls = HostCalls()
 
   /// A context for `count` transfers to `file` at once. Completions are added to the event descriptor `signal`, if
   /// there is one. Throws what io_setup says: EAGAIN when the machine's limit is reached.
@@ -112,11 +114,13 @@ enum AIOCommand {
   /// again; nil when there is none.
   func submit() -> (request: Request, errno: Int32)? {
     while firstPending < endOfPending {
+      calls.systemCalls += 1
       let taken = unsafe Int(io_submit(context, endOfPending - firstPending, pending + firstPending))
       if taken > 0 {
         firstPending += taken
         inFlightCount += taken
       } else if taken == 0 || taken == -Int(EAGAIN) {
+        calls.requeues += 1
         makeRoom()
         return nil
       } else if taken != -Int(EINTR), let data = unsafe pending[firstPending]?.pointee.data {
@@ -165,6 +169,7 @@ enum AIOCommand {
     guard inFlightCount > 0 else { return 0 }
     var collected: Int
     repeat {
+      calls.systemCalls += 1
       if let timeoutNanoseconds {
         var time = timespec(tv_sec: 0, tv_nsec: timeoutNanoseconds)
         collected = unsafe Int(io_getevents(context, minimum, count, events, &time))

@@ -64,6 +64,9 @@ public final class FileDevice: BlockDevice {
   private var doneBeforeSync: [Int] = []
   /// Requests that will not complete through the kernel's ring: refused, or at the helper thread.
   private var outsideCount = 0
+  private var workerCalls: UInt64 = 0
+  /// What `hostCalls` were when it was closed.
+  private var callsBefore = HostCalls()
   /// What was refused; it is told at the next reap.
   private var refusals: [(request: Request, result: Int)] = []
   /// Whether the kernel refuses `RWF_DSYNC` here. Tests set it.
@@ -107,6 +110,7 @@ public final class FileDevice: BlockDevice {
 
   public func close() {
     precondition(refusals.isEmpty && aio?.inFlightCount ?? 0 == 0 && worker?.outstandingCount ?? 0 == 0)
+    callsBefore = hostCalls
     worker = nil
     aio = nil
     file = nil
@@ -126,9 +130,18 @@ public final class FileDevice: BlockDevice {
     }
   }
 
+  public var hostCalls: HostCalls {
+    guard let aio else { return callsBefore }
+    var calls = aio.calls
+    calls.systemCalls += workerCalls
+    return calls
+  }
+
   private func delegate(_ command: FallocateCommand, _ tag: Int, _ request: Request) {
     requests[tag] = request
     outsideCount += 1
+    // The command, what it does, and its result.
+    workerCalls += 3
     let result =
       worker?.start(command, tag: tag, offset: request.remainingOffset, byteCount: request.remainingByteCount)
       ?? -EIO

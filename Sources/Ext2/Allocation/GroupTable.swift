@@ -33,6 +33,16 @@ final class GroupTable {
     usedDirectoryCount = descriptors.reduce(0) { $0 + Int($1.usedDirectoryCount) }
   }
 
+  /// What a block is that belongs to no inode.
+  func kind(of block: BlockNumber) -> WritableKeyPath<WrittenBytes, UInt64> {
+    let group = layout.group(of: block)
+    let descriptor = descriptors[Int(group.rawValue)]
+    if block == descriptor.blockBitmap || block == descriptor.inodeBitmap { return \.bitmaps }
+    let table = descriptor.inodeTable.rawValue
+    let isInTable = block.rawValue >= table && block.rawValue - table < UInt32(layout.inodeTableBlocksPerGroup)
+    return isInTable ? \.inodes : \.superblock
+  }
+
   subscript(group: GroupNumber) -> GroupDescriptor { descriptors[Int(group.rawValue)] }
 
   func changeFreeBlocks(of group: GroupNumber, by count: Int) {

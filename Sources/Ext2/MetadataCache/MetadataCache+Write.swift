@@ -130,6 +130,7 @@ extension MetadataCache {
     request.owner = UInt64(block.owner.rawValue)
     let write = MetadataWrite(self, block, copy)
     request.context = write
+    countWrite(block)
     queue.submit(request, handler: write)
   }
 

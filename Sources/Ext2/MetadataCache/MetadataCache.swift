@@ -25,6 +25,12 @@ final class MetadataCache {
   let switchedOff: SwitchedOffRules
   /// Told once of each failing block: the owner (`.none`: shared) and the error.
   var onError: ((InodeNumber, Ext2Error) -> Void)?
+  /// What a block without an owner is. Set by the volume.
+  var kindOfShared: (BlockNumber) -> WritableKeyPath<WrittenBytes, UInt64> = { _ in \.superblock }
+  /// What was written, but for data.
+  private(set) var written = WrittenBytes()
+  /// Blocks that were wanted.
+  private(set) var counters = CacheCounters()
 
   private(set) var blocks: [BlockNumber: MetadataBlock] = [:]
   private var clock = Deque<MetadataBlock>()
@@ -166,12 +172,18 @@ final class MetadataCache {
     return block
   }
 
+  /// Counts a block that is being written.
+  func countWrite(_ block: MetadataBlock) {
+    written[keyPath: block.owner == .none ? kindOfShared(block.number) : \.tree] += UInt64(blockSize)
+  }
+
   // MARK: Finding and reading
 
   /// The block, if it is in memory and valid.
   func cached(_ number: BlockNumber) -> MetadataBlock? {
     guard let block = blocks[number], block.isValid else { return nil }
     block.isReferenced = true
+    counters.hits += 1
     return block
   }
 
@@ -197,6 +209,7 @@ final class MetadataCache {
         if block.isValid {
           block.isReferenced = true
           ticket?.pin(block)
+          counters.hits += 1
           return block
         }
         await block.waitForChange(reactor)
@@ -222,6 +235,7 @@ final class MetadataCache {
   }
 
   private func startReading(_ number: BlockNumber, owner: InodeNumber, _ request: Request, isWalk: Bool) {
+    counters.misses += 1
     let block = enter(number, owner: owner)
     request.prepare(.read, at: UInt64(number.rawValue) &* UInt64(blockSize))
     _ = unsafe request.append(block.segment)

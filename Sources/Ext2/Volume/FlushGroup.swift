@@ -16,14 +16,16 @@ final class FlushGroup {
     init(_ reactor: Reactor) { done = WaitQueue(reactor, "a flush") }
   }
   private let queue: RequestQueue
+  private let durability: DurabilityClock
   private let switchedOff: SwitchedOffRules
   private var next: Flush?
   private var current: Flush?
   /// Told of each failed flush.
   var onError: ((DeviceError) -> Void)?
 
-  init(_ queue: RequestQueue, switchedOff: SwitchedOffRules) {
+  init(_ queue: RequestQueue, _ durability: DurabilityClock, switchedOff: SwitchedOffRules) {
     self.queue = queue
+    self.durability = durability
     self.switchedOff = switchedOff
   }
 
@@ -47,7 +49,12 @@ final class FlushGroup {
       current = flush
       flush.isSubmitted = true
       request.prepare(.flush, at: 0)
-      try await queue.perform(request)
+      let covered = durability.flushBegins()
+      do throws(DeviceError) { try await queue.perform(request) } catch {
+        durability.flushEnded(covered, isDurable: false, at: queue.reactor.now)
+        throw error
+      }
+      durability.flushEnded(covered, isDurable: true, at: queue.reactor.now)
     } catch { flush.error = error }
     if next === flush { next = nil }
     flush.isDone = true

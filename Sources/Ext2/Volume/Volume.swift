@@ -227,6 +227,11 @@ public actor Volume {
     var counters = VolumeCounters()
     counters.writeback = core.cache.writeback.counters
     counters.device = core.queue.counters
+    counters.pages = core.cache.counters
+    counters.metadata = core.metadata.counters
+    counters.dirtyTime = core.cache.durability.time
+    counters.written = core.metadata.written
+    counters.written.data = core.cache.writeback.counters.bytes
     return counters
   }
 

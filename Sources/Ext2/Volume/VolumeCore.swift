@@ -80,7 +80,7 @@ final class VolumeCore {
     gate = Gate(reactor, switchedOff: switchedOff)
     // Unmount waits for calls whatever freeze does.
     calls = Gate(reactor, switchedOff: [])
-    flushes = FlushGroup(queue, switchedOff: switchedOff)
+    flushes = FlushGroup(queue, cache.durability, switchedOff: switchedOff)
     evictor = Evictor(inodes, attributes, gate)
     accessTimes = AccessTimes(inodes, gate, options.accessTimes, options.logger)
     renames = AsyncLock(reactor, "another rename")
@@ -90,6 +90,7 @@ final class VolumeCore {
   }
 
   private func wire() {
+    metadata.kindOfShared = { [unowned self] in groups.kind(of: $0) }
     // Weak: a write past its deadline may fail when the volume is no more.
     metadata.onError = { [weak self] owner, error in
       guard let self else { return }

@@ -84,6 +84,33 @@ public struct VolumeCounters: Equatable, Sendable {
   public var writeback = WritebackCounters()
   /// The device: requests dispatched after merging.
   public var device = DeviceCounters()
+  /// Pages of files: those that were wanted.
+  public var pages = CacheCounters()
+  /// Blocks of metadata that were wanted.
+  public var metadata = CacheCounters()
+  /// How long pages were dirty before they were durable.
+  public var dirtyTime = DirtyTime()
+  /// What was written of each kind of block.
+  public var written = WrittenBytes()
+}
+
+/// Bytes of writes that were queued, by what they were.
+public struct WrittenBytes: Equatable, Sendable {
+  /// Nothing yet.
+  public init() {}
+  /// Data of files.
+  public var data: UInt64 = 0
+  /// Indirect blocks, directories, attributes and long links.
+  public var tree: UInt64 = 0
+  /// Inode tables.
+  public var inodes: UInt64 = 0
+  /// Bitmaps of blocks and inodes.
+  public var bitmaps: UInt64 = 0
+  /// The superblock and the group descriptors.
+  public var superblock: UInt64 = 0
+
+  /// All together.
+  public var total: UInt64 { data + tree + inodes + bitmaps + superblock }
 }
 
 /// Sizes and counts of a volume, as statfs reports them, in blocks and inodes.

@@ -49,6 +49,21 @@ enum HostFile {
     return UInt64(max(0, information.st_size))
   }
 
+  /// The first `limit` bytes of a file as text; nil when it cannot be read.
+  static func text(of path: String, limit: Int) -> String? {
+    guard let file = try? FileDescriptor.open(FilePath(path), .readOnly) else { return nil }
+    defer { try? file.close() }
+    var bytes = [UInt8](repeating: 0, count: limit)
+    var end = 0
+    while end < limit {
+      let count =
+        (try? unsafe bytes.withUnsafeMutableBytes { unsafe try file.read(into: .init(rebasing: $0[end...])) }) ?? 0
+      if count == 0 { break }
+      end += count
+    }
+    return String(decoding: bytes[..<end], as: UTF8.self)
+  }
+
   /// The machine's memory, in bytes.
   static var machineMemoryBytes: UInt64 {
     UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(max(0, sysconf(Int32(_SC_PAGESIZE))))
@@ -58,11 +73,8 @@ enum HostFile {
   ///
   /// Not ru_maxrss of getrusage: a process begins there with what the one that started it had.
   static var peakMemoryBytes: UInt64 {
-    guard let file = try? FileDescriptor.open(FilePath("/proc/self/status"), .readOnly) else { return 0 }
-    defer { try? file.close() }
-    var bytes = [UInt8](repeating: 0, count: 4096)
-    let count = (try? unsafe bytes.withUnsafeMutableBytes { unsafe try file.read(into: $0) }) ?? 0
-    let words = String(decoding: bytes[..<count], as: UTF8.self).split(whereSeparator: \.isWhitespace)
+    guard let text = text(of: "/proc/self/status", limit: 4096) else { return 0 }
+    let words = text.split(whereSeparator: \.isWhitespace)
     let kibibytes = words.firstIndex(of: "VmHWM:").flatMap { words[$0...].dropFirst().first.flatMap { UInt64($0) } }
     return (kibibytes ?? 0) * 1024
   }

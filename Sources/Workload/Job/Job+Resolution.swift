@@ -132,6 +132,7 @@ extension Job {
     fdatasyncEvery = settings.integer(.fdatasync)
     fsyncsAtEnd = settings.flag(.endFsync)
     reportsAsGroup = settings.flag(.groupReporting)
+    seriesNanoseconds = settings.positive(.logAverage).map { $0 * 1_000_000 }
     queueDepth = settings.integer(.queueDepth)
     volume = target == .fileSystem ? VolumeOptions(settings) : nil
   }

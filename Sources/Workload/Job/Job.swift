@@ -43,6 +43,8 @@ package struct Job: Sendable, Equatable {
   package var fdatasyncEvery: UInt32
   package var fsyncsAtEnd: Bool
   package var reportsAsGroup: Bool
+  /// Nanoseconds of one entry of the figures over time; nil: none were asked for.
+  package var seriesNanoseconds: UInt64?
   /// Requests that the device may have in flight.
   package var queueDepth: Int
   /// The volume of a job on files; nil for a job on a device.

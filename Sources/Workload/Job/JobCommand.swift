@@ -59,6 +59,7 @@ extension Job {
     case .fdatasync: "\(fdatasyncEvery)"
     case .endFsync: flagText(fsyncsAtEnd)
     case .groupReporting: flagText(reportsAsGroup)
+    case .logAverage: seriesNanoseconds.map { "\($0 / 1_000_000)" }
     case .queueDepth: "\(queueDepth)"
     default: load.text(of: option) ?? schedule.text(of: option) ?? volume?.text(of: option)
     }

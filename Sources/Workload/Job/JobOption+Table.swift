@@ -131,6 +131,9 @@ extension JobOption {
     JobOption(.fdatasync, .integer(0...UInt64(UInt32.max)), default: "0", "fdatasync after every N writes; 0: never"),
     JobOption(.endFsync, .boolean, default: "0", "fsync when the job ends"),
     JobOption(.groupReporting, .boolean, default: "0", "report all copies of the job as one"),
+    JobOption(
+      .logAverage, .integer(0...3_600_000), default: "0",
+      "milliseconds of one entry of the figures over time, which the JSON report then has; 0: none"),
     JobOption(.queueDepth, .integer(1...65536), default: "128", "requests that the device may have in flight"),
     JobOption(
       .image, .text,

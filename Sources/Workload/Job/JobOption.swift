@@ -59,6 +59,7 @@ package struct JobOption: Sendable {
     case fsync, fdatasync
     case endFsync = "end_fsync"
     case groupReporting = "group_reporting"
+    case logAverage = "log_avg_msec"
     case queueDepth = "queue_depth"
     case image
     case imageSize = "image_size"

@@ -122,6 +122,8 @@ package struct RunOptions: Sendable, Equatable {
   package var keepsImage = false
   /// For experiments: dispatch a write batch without comparing its validity cookie. Loses data.
   package var ignoresCookie = false
+  /// The file that takes the report as a page with pictures; nil for none.
+  package var htmlPath: String?
   /// The layers around each device of the run.
   package var stack = StackDescription()
 
@@ -129,6 +131,7 @@ package struct RunOptions: Sendable, Equatable {
   package enum Flag: String, CaseIterable, Sendable {
     case outputFormat = "output-format"
     case output
+    case html
     case keep
     case unsafeIgnoreCookie = "unsafe-ignore-cookie"
 
@@ -136,7 +139,7 @@ package struct RunOptions: Sendable, Equatable {
     package var kind: JobOption.Kind {
       switch self {
       case .outputFormat: .choice(OutputFormat.allCases.map(\.rawValue))
-      case .output: .text
+      case .output, .html: .text
       case .keep, .unsafeIgnoreCookie: .boolean
       }
     }
@@ -146,6 +149,7 @@ package struct RunOptions: Sendable, Equatable {
       switch self {
       case .outputFormat: "shape of the report (default normal); json is one document on stdout and nothing else"
       case .output: "write the report to this file"
+      case .html: "write the report to this file too, as a page with pictures that needs nothing else"
       case .keep: "keep the scratch image"
       case .unsafeIgnoreCookie: "for experiments: write stale batches too; this loses data"
       }
@@ -156,6 +160,7 @@ package struct RunOptions: Sendable, Equatable {
     switch (flag, value) {
     case (.outputFormat, .text(let text)): outputFormat = OutputFormat(rawValue: text) ?? outputFormat
     case (.output, .text(let text)): outputPath = text
+    case (.html, .text(let text)): htmlPath = text
     case (.keep, .flag(let on)): keepsImage = on
     case (.unsafeIgnoreCookie, .flag(let on)): ignoresCookie = on
     default: preconditionFailure("a flag's value is of its kind")

@@ -42,8 +42,27 @@ package struct WorkloadPlan: Sendable, Equatable {
     return stages
   }
 
+  /// How wide the bins of counters and accesses over time are at first, in nanoseconds; nil: nobody wants them.
+  var seriesNanoseconds: UInt64? {
+    jobs.compactMap(\.seriesNanoseconds).min() ?? (options.htmlPath == nil ? nil : 1_000_000)
+  }
+
+  /// The figures over time of a job; nil: nobody wants them. Where only the page with pictures does, as many bins as can
+  /// be seen.
+  func makeSeries(of job: Job) -> TimeSeries? {
+    if let width = job.seriesNanoseconds { return TimeSeries(binNanoseconds: width) }
+    return options.htmlPath == nil ? nil : TimeSeries(binNanoseconds: 1_000_000, limit: 1024)
+  }
+
   /// The volume of the run; nil when it works on devices.
   package var volume: VolumeOptions? { jobs[0].volume }
+
+  /// The files of this machine that hold what the jobs work on, as far as they have names.
+  var filesOfHost: [String] {
+    if let image = volume?.image { return [image] }
+    return jobs.filter { $0.target == .device && $0.engine == .libaio }
+      .flatMap { job in (0..<job.copies).flatMap { job.fileNames(copy: $0) } }
+  }
 
   /// The same plan with this seed for every job that has none of its own.
   package func seeded(with seed: UInt64) -> WorkloadPlan {

@@ -27,13 +27,105 @@ package enum JSONReport {
       "exit_code": .signed(Int64(report.exitCode.rawValue)),
       "ops": perOperation(report.operations, JSONValue.unsigned),
       "writeback": report.writeback.map(writeback),
+      "volume": report.volume.map(volume),
       "device": report.device.map(device),
+      "cpu": report.processor.map { cpu($0, report) },
       "layers": report.layers.map(layers),
       "latency_ns": perOperation(report.latencies, latency),
       "verify": report.verify.map { .members(["bytes": .unsigned($0.bytes), "mismatches": .unsigned($0.mismatches)]) },
       "e2fsck": report.e2fsckExit.map { .members(["exit": .signed(Int64($0))]) },
       "memory": report.peakMemoryBytes.map { .members(["peak_bytes": .unsigned($0)]) },
       "findings": .array(report.findings.map(finding)),
+      "provenance": report.provenance.map(provenance),
+      "series": series(report),
+    ])
+  }
+
+  // MARK: Figures over time
+
+  /// Columns, since that is short: an hour of a second each is some hundred kilobytes.
+  private static func series(_ report: RunReport) -> JSONValue? {
+    let jobs = report.groups.filter { $0.series != nil && report.wantsSeries }
+    guard !jobs.isEmpty || report.counterSeries != nil && report.wantsSeries else { return nil }
+    return .members([
+      "jobs": .array(
+        jobs.map { group in
+          .members([
+            "jobname": .string(group.name),
+            "bin_ns": group.series.map { .unsigned($0.binNanoseconds) },
+            "ops": group.series.flatMap { perOperation($0.bins, bins) },
+          ])
+        }),
+      "counters": report.counterSeries.map(counters),
+    ])
+  }
+
+  private static func bins(_ bins: [TimeBin]) -> JSONValue {
+    func column(_ value: (TimeBin) -> UInt64) -> JSONValue { .row(bins.map(value)) }
+    return .members([
+      "ios": column(\.count),
+      "bytes": column(\.byteCount),
+      "mean_ns": column(\.meanNanoseconds),
+      "p99_ns": column { min($0.latencies.value(atPercent: 99), $0.maximumNanoseconds) },
+      "max_ns": column(\.maximumNanoseconds),
+    ])
+  }
+
+  private static func counters(_ series: CounterSeries) -> JSONValue {
+    .object(
+      [(key: "bin_ns", value: .unsigned(series.binNanoseconds))]
+        + series.names.enumerated().map { index, name in
+          (key: name, value: .row(series.rows.map { $0[index] }))
+        })
+  }
+
+  // MARK: What it cost, and where
+
+  private static func cpu(_ time: ProcessorTime, _ report: RunReport) -> JSONValue {
+    let count = report.operations.present.reduce(0) { $0 + $1.value }
+    return .members([
+      "user_ns": .unsigned(time.user),
+      "system_ns": .unsigned(time.system),
+      "ns_per_op": count == 0 ? nil : .unsigned((time.user + time.system) / count),
+      "voluntary_switches": .unsigned(time.voluntarySwitches),
+      "involuntary_switches": .unsigned(time.involuntarySwitches),
+      "major_faults": .unsigned(time.majorFaults),
+      "minor_faults": .unsigned(time.minorFaults),
+    ])
+  }
+
+  private static func provenance(_ provenance: Provenance) -> JSONValue {
+    .members([
+      "version": .string(provenance.version),
+      "commit": provenance.commit.map(JSONValue.string),
+      "kernel": .string(provenance.kernel),
+      "cpu": .string(provenance.processor),
+      "cpus": .unsigned(UInt64(provenance.processorCount)),
+      "memory_bytes": .unsigned(provenance.memoryByteCount),
+      "file_systems": .object(provenance.fileSystems.map { (key: $0.path, value: .string($0.type)) }),
+    ])
+  }
+
+  private static func volume(_ figures: VolumeFigures) -> JSONValue {
+    .members([
+      "page_hits": .unsigned(figures.pageHits),
+      "page_misses": .unsigned(figures.pageMisses),
+      "metadata_hits": .unsigned(figures.metadataHits),
+      "metadata_misses": .unsigned(figures.metadataMisses),
+      "dirty_until_durable": .members([
+        "pages": .unsigned(figures.durablePages),
+        "mean_ns": figures.meanDirtyNanoseconds.map(JSONValue.unsigned),
+        "max_ns": .unsigned(figures.maximumDirtyNanoseconds),
+      ]),
+      "written_bytes": .members([
+        "given": .unsigned(figures.givenBytes),
+        "data": .unsigned(figures.dataBytes),
+        "tree": .unsigned(figures.treeBytes),
+        "inodes": .unsigned(figures.inodeBytes),
+        "bitmaps": .unsigned(figures.bitmapBytes),
+        "superblock": .unsigned(figures.superblockBytes),
+      ]),
+      "write_amplification_permille": figures.amplificationPermille.map(JSONValue.unsigned),
     ])
   }
 
@@ -51,6 +143,8 @@ package enum JSONReport {
       "bytes": .unsigned(figures.bytes),
       "mean_batch_bytes": figures.meanBatchBytes.map(JSONValue.unsigned),
       "largest_batch_bytes": .unsigned(figures.largestBatchBytes),
+      // By powers of two, from one byte on.
+      "batch_sizes_log2": .row(figures.batchSizes),
       "lookups": .unsigned(figures.lookups),
       "stale_batches": .unsigned(figures.staleBatches),
       "stale_after_free": .unsigned(figures.staleAfterFree),
@@ -67,6 +161,11 @@ package enum JSONReport {
       "discards": .unsigned(figures.discards),
       "read_bytes": .unsigned(figures.readBytes),
       "write_bytes": .unsigned(figures.writeBytes),
+      "merges": .unsigned(figures.merges),
+      "admission_waits": .unsigned(figures.admissionWaits),
+      "admission_wait_ns": .unsigned(figures.admissionWaitNanoseconds),
+      "system_calls": .unsigned(figures.systemCalls),
+      "eagain_requeues": .unsigned(figures.requeues),
       "spurious_completions": .unsigned(figures.spuriousCompletions),
     ])
   }

@@ -4,6 +4,8 @@
 package enum JSONValue {
   case object([(key: String, value: JSONValue)])
   case array([JSONValue])
+  /// An array of numbers, on one line.
+  case row([UInt64])
   case string(String)
   case unsigned(UInt64)
   case signed(Int64)
@@ -23,6 +25,7 @@ package enum JSONValue {
         indentation)
     case .array(let elements):
       Self.list(elements.map { $0.text(indentation: indentation + 2) }, "[", "]", indentation)
+    case .row(let numbers): "[" + numbers.map { "\($0)" }.joined(separator: ",") + "]"
     case .string(let string): Self.quoted(string)
     case .unsigned(let number): "\(number)"
     case .signed(let number): "\(number)"

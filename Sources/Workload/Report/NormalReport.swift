@@ -10,10 +10,13 @@ package enum NormalReport {
     for id in groupIDs(report) { lines += status(id, report.groups.filter { $0.groupID == id }) }
     lines.append("")
     if let figures = report.writeback { lines += writeback(figures) }
+    if let figures = report.volume { lines += volume(figures) }
     if let figures = report.device { lines += device(figures) }
+    if let time = report.processor { lines += processor(time, report) }
     if let report = report.layers { lines += layers(report) }
     if let bytes = report.peakMemoryBytes { lines.append("Memory: peak=\(bytesText(bytes))") }
     lines += verdict(report)
+    if let provenance = report.provenance { lines.append("Run by: \(sentence(provenance))") }
     lines.append("Seed: \(report.seed)")
     lines.append("Repeat: \(report.command)")
     return lines.joined(separator: "\n") + "\n"
@@ -99,12 +102,47 @@ package enum NormalReport {
     ]
   }
 
+  private static func volume(_ figures: VolumeFigures) -> [String] {
+    var lines = [
+      "Volume:",
+      "  pages: hits=\(figures.pageHits), misses=\(figures.pageMisses); "
+        + "metadata: hits=\(figures.metadataHits), misses=\(figures.metadataMisses)",
+    ]
+    if let mean = figures.meanDirtyNanoseconds {
+      lines.append(
+        "  dirty until durable: pages=\(figures.durablePages), mean=\(mean / 1000)usec, "
+          + "max=\(figures.maximumDirtyNanoseconds / 1000)usec")
+    }
+    var written =
+      "  written: data=\(bytesText(figures.dataBytes)), trees=\(bytesText(figures.treeBytes)), "
+      + "inodes=\(bytesText(figures.inodeBytes)), bitmaps=\(bytesText(figures.bitmapBytes)), "
+      + "superblock=\(bytesText(figures.superblockBytes))"
+    if let permille = figures.amplificationPermille {
+      written += "; amplification=\(ReportNumber.hundredths(permille / 10, per: 100))"
+    }
+    return lines + [written]
+  }
+
+  private static func processor(_ time: ProcessorTime, _ report: RunReport) -> [String] {
+    let count = report.operations.present.reduce(0) { $0 + $1.value }
+    guard count > 0 else { return [] }
+    let calls = report.device.map {
+      ", system calls=\(ReportNumber.hundredths($0.systemCalls * 100 / count, per: 100))"
+    }
+    return [
+      "An operation: cpu=\(ReportNumber.hundredths((time.user + time.system) / count, per: 1000))usec"
+        + (calls ?? "")
+    ]
+  }
+
   private static func device(_ figures: DeviceFigures) -> [String] {
     [
       "Device:",
       "  reads=\(figures.reads) (\(bytesText(figures.readBytes))), "
         + "writes=\(figures.writes) (\(bytesText(figures.writeBytes))), flushes=\(figures.flushes), "
         + "discards=\(figures.discards)",
+      "  merges=\(figures.merges), waits for a place=\(figures.admissionWaits) "
+        + "(\(figures.admissionWaitNanoseconds / 1000)usec), EAGAIN requeues=\(figures.requeues)",
     ] + (figures.spuriousCompletions > 0 ? ["  spurious completions=\(figures.spuriousCompletions)"] : [])
   }
 
@@ -142,6 +180,17 @@ package enum NormalReport {
     }
     if let context = finding.context { text += " (\(context))" }
     return text
+  }
+
+  private static func sentence(_ provenance: Provenance) -> String {
+    let commit = provenance.commit.map { " (\($0))" } ?? ""
+    let parts = [
+      "blkdev-run \(provenance.version)\(commit)", provenance.kernel,
+      "\(provenance.processorCount) x \(provenance.processor)",
+    ]
+    var fileSystems: [String] = []
+    for (_, type) in provenance.fileSystems where !fileSystems.contains(type) { fileSystems.append(type) }
+    return (parts + fileSystems).joined(separator: ", ")
   }
 
   // MARK: - Numbers

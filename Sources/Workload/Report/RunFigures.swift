@@ -13,6 +13,8 @@ package struct WritebackFigures: Sendable, Equatable {
   package var staleAfterAllocation: UInt64 = 0
   /// Pages of discarded batches that were planned again.
   package var replannedPages: UInt64 = 0
+  /// How many batches had at least 2^i bytes and fewer than twice that, by i.
+  package var batchSizes: [UInt64] = []
 
   package init() {}
 
@@ -30,10 +32,49 @@ package struct DeviceFigures: Sendable, Equatable {
   package var discards: UInt64 = 0
   package var readBytes: UInt64 = 0
   package var writeBytes: UInt64 = 0
+  /// Requests that went along with one that they were adjacent to.
+  package var merges: UInt64 = 0
+  /// Waits for a place in the queue, and how long they took together.
+  package var admissionWaits: UInt64 = 0
+  package var admissionWaitNanoseconds: UInt64 = 0
+  /// System calls to submit and to complete requests, and those to sleep until something happens.
+  package var systemCalls: UInt64 = 0
+  /// How often the kernel had no room for a submission (EAGAIN).
+  package var requeues: UInt64 = 0
   /// Completions of requests that the device did not have.
   package var spuriousCompletions: UInt64 = 0
 
   package init() {}
+}
+
+/// What a volume did beside writeback, between mount and unmount.
+package struct VolumeFigures: Sendable, Equatable {
+  /// Pages of files, and blocks of metadata, that were wanted and in memory, and those that had to be read.
+  package var pageHits: UInt64 = 0
+  package var pageMisses: UInt64 = 0
+  package var metadataHits: UInt64 = 0
+  package var metadataMisses: UInt64 = 0
+  /// Pages that became durable, and how long they had been dirty: together, and at most.
+  package var durablePages: UInt64 = 0
+  package var dirtyNanoseconds: UInt64 = 0
+  package var maximumDirtyNanoseconds: UInt64 = 0
+  /// Bytes that the jobs gave to write, and bytes that were queued for the device by kind of block.
+  package var givenBytes: UInt64 = 0
+  package var dataBytes: UInt64 = 0
+  package var treeBytes: UInt64 = 0
+  package var inodeBytes: UInt64 = 0
+  package var bitmapBytes: UInt64 = 0
+  package var superblockBytes: UInt64 = 0
+
+  package init() {}
+
+  /// All that was queued for the device, in thousandths of what was given to write; nil when nothing was.
+  package var amplificationPermille: UInt64? {
+    let written = dataBytes + treeBytes + inodeBytes + bitmapBytes + superblockBytes
+    return givenBytes == 0 ? nil : written * 1000 / givenBytes
+  }
+  /// On average; nil when no page became durable.
+  package var meanDirtyNanoseconds: UInt64? { durablePages == 0 ? nil : dirtyNanoseconds / durablePages }
 }
 
 /// What the comparison with the written data covered.

@@ -19,6 +19,18 @@ package struct RunReport: Sendable, Equatable {
   package var latencies = PerOperation<LatencySummary>()
   package var writeback: WritebackFigures?
   package var device: DeviceFigures?
+  /// What the volume did beside writeback.
+  package var volume: VolumeFigures?
+  /// What the reactors' threads cost from the first operation to the last; nil in simulation.
+  package var processor: ProcessorTime?
+  /// Whether the JSON report is to have the figures over time, too.
+  package var wantsSeries = false
+  /// Counters of the devices, or of the volume, over time; nil when nobody asked for them.
+  package var counterSeries: CounterSeries?
+  /// Where requests went over time, by device; empty when nobody asked.
+  package var accessMaps: [NamedAccessMap] = []
+  /// Where and with what the run was made.
+  package var provenance: Provenance?
   /// What became of the layers around the devices, where there were any.
   package var layers: StackReport?
   package var verify: VerifyFigures?
@@ -44,6 +56,12 @@ package struct RunReport: Sendable, Equatable {
     if codes.contains(.jobError) { return .jobError }
     return isInterrupted ? .interrupted : .allHeld
   }
+}
+
+/// The accesses of one device.
+package struct NamedAccessMap: Sendable, Equatable {
+  package var name: String
+  package var map: AccessMap
 }
 
 /// What the command's exit status says.
@@ -118,6 +136,10 @@ package struct GroupReport: Sendable, Equatable {
   package var errors: UInt64
   package var runtimeNanoseconds: UInt64
   package var operations: PerOperation<OperationFigures>
+  /// What the job cost the processor; nil in simulation.
+  package var processor: ProcessorTime?
+  /// The operations over time; nil when nobody asked for them.
+  package var series: TimeSeries?
 
   package init(
     name: String, groupID: Int, copies: Int, errors: UInt64, runtimeNanoseconds: UInt64,

@@ -19,16 +19,20 @@ actor DeviceLane {
   private var startedAt = Instant(nanoseconds: 0)
   private let progressWait: WaitQueue
   private var operationCount: UInt64 = 0
+  /// How much of the run there was before this lane, in nanoseconds.
+  private let timeBefore: UInt64
+  private var counterSeries: CounterSeries?
 
   private struct OpenDevice {
     let name: String
     let queue: RequestQueue
     let stack: DeviceStack
+    let accesses: AccessLayer?
   }
 
   init(
     _ plan: WorkloadPlan, _ members: [LaneMember], on reactor: Reactor, _ control: RunControl, _ board: ProgressBoard,
-    number: Int
+    number: Int, timeBefore: UInt64
   ) {
     self.plan = plan
     self.members = members
@@ -36,6 +40,7 @@ actor DeviceLane {
     self.control = control
     self.board = board
     self.number = number
+    self.timeBefore = timeBefore
     progressWait = WaitQueue(reactor, "the time of the next progress line")
   }
 
@@ -43,15 +48,54 @@ actor DeviceLane {
   func run() async throws(RunError) -> LaneResult {
     defer { for device in devices { device.queue.closeWhenIdle() } }
     for member in members { try prepare(member) }
+    let before = ProcessorTime.ofThread
     startedAt = reactor.now
+    beginSeries()
     await work()
+    sampleCounters()
+    let elapsed = reactor.now.nanoseconds(since: startedAt)
+    let processor = ProcessorTime.ofThread.since(before)
     var sum = DeviceFigures()
     for device in devices { sum.add(DeviceFigures(device.queue.counters)) }
-    let elapsed = reactor.now.nanoseconds(since: startedAt)
+    sum.systemCalls += reactor.systemCalls
+    var figures = copies.map(\.figures)
+    if !isSimulated { figures.share(processor) }
     for device in devices where plan.jobs[0].engine == .libaio { try device.stack.settleDamage(onto: device.name) }
     return LaneResult(
-      number: number, copies: copies.map(\.figures), elapsedNanoseconds: elapsed, device: sum,
-      stacks: devices.map { ($0.stack.end(), $0.stack.description.isEmpty) }, findings: loads.flatMap(\.findings))
+      number: number, copies: figures, elapsedNanoseconds: elapsed, device: sum,
+      stacks: devices.map { ($0.stack.end(), $0.stack.description.isEmpty) }, findings: loads.flatMap(\.findings),
+      processor: isSimulated ? nil : processor, counterSeries: counterSeries,
+      accessMaps: devices.compactMap { device in
+        device.accesses.map { NamedAccessMap(name: device.name, map: $0.map) }
+      })
+  }
+
+  // MARK: Figures over time
+
+  private static let counterNames = ["requests", "merges", "flushes", "faults"]
+
+  private func beginSeries() {
+    guard let width = plan.seriesNanoseconds else { return }
+    for copy in copies { copy.follow(plan.makeSeries(of: copy.job), from: startedAt, offset: timeBefore) }
+    for device in devices {
+      device.accesses?.origin = startedAt
+      device.accesses?.offset = timeBefore
+    }
+    counterSeries = CounterSeries(binNanoseconds: width, names: Self.counterNames, values: counterValues)
+  }
+
+  private var counterValues: [UInt64] {
+    devices.reduce([0, 0, 0, 0]) { sum, device in
+      let counters = device.queue.counters
+      let requests = counters.reads + counters.writes + counters.discards + counters.zeroings
+      let fired = (device.stack.faults?.reports ?? []).reduce(0) { $0 + UInt64($1.fireCount) }
+      return [sum[0] + requests, sum[1] + counters.merges, sum[2] + counters.flushes, sum[3] + fired]
+    }
+  }
+
+  private func sampleCounters() {
+    guard counterSeries != nil else { return }
+    counterSeries?.sample(counterValues, at: timeBefore + reactor.now.nanoseconds(since: startedAt))
   }
 
   // MARK: Devices
@@ -143,9 +187,11 @@ actor DeviceLane {
     // Its log is made once the device is there.
     let stack = try plan.makeStack()
     do throws(DeviceError) {
-      let queue = try RequestQueue(device: stack.stacked(on: device), reactor: reactor, configuration: configuration)
+      let stacked = try stack.stacked(on: device)
+      let accesses = plan.options.htmlPath == nil ? nil : AccessLayer(stacked)
+      let queue = try RequestQueue(device: accesses ?? stacked, reactor: reactor, configuration: configuration)
       if let onStack = control.onStack { onStack("\(name):\n\(stackDescription(of: queue.device))") }
-      return OpenDevice(name: name, queue: queue, stack: stack)
+      return OpenDevice(name: name, queue: queue, stack: stack, accesses: accesses)
     } catch { throw .device(error) }
   }
 
@@ -218,6 +264,9 @@ actor DeviceLane {
   /// In simulation the operations tell of the progress, and no task of its own does: whether somebody looks must not change
   /// the run.
   private func tick() {
+    if let series = counterSeries, series.isDue(at: timeBefore + reactor.now.nanoseconds(since: startedAt)) {
+      sampleCounters()
+    }
     guard isSimulated, control.onProgress != nil else { return }
     operationCount += 1
     if operationCount % 4096 == 0 { tellProgress() }
@@ -241,6 +290,11 @@ extension DeviceFigures {
     writes += other.writes
     flushes += other.flushes
     discards += other.discards
+    merges += other.merges
+    admissionWaits += other.admissionWaits
+    admissionWaitNanoseconds += other.admissionWaitNanoseconds
+    systemCalls += other.systemCalls
+    requeues += other.requeues
     readBytes += other.readBytes
     writeBytes += other.writeBytes
     spuriousCompletions += other.spuriousCompletions

@@ -297,9 +297,9 @@ extension DeviceLoad: RequestHandler {
       let meant = copy.startedAt.advanced(byNanoseconds: due)
       return slot.begunAt > meant ? slot.begunAt.nanoseconds(since: meant) : 0
     }
-    copy.recorder.record(
+    copy.record(
       ReportedOperation(step.operation), bytes: step.byteCount, nanoseconds: total,
-      submission: slot.submittedAt.map { $0.nanoseconds(since: slot.begunAt) }, lateness: lateness)
+      submission: slot.submittedAt.map { $0.nanoseconds(since: slot.begunAt) }, lateness: lateness, at: now)
     if let limit = copy.job.maximumLatency, total > limit {
       copy.fail(isWrite: step.isWrite)
       hasStopped = true

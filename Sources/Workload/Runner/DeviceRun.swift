@@ -25,7 +25,7 @@ struct DeviceRun {
     var copies: [CopyFigures] = []
     let board = ProgressBoard(control)
     for stage in plan.stages where !control.isStopRequested {
-      let results = try await run(stage, board)
+      let results = try await run(stage, board, after: report.elapsedNanoseconds)
       copies += results.flatMap(\.copies)
       report.elapsedNanoseconds += results.map(\.elapsedNanoseconds).max() ?? 0
       for result in results {
@@ -39,7 +39,9 @@ struct DeviceRun {
     return report
   }
 
-  private func run(_ stage: Range<Int>, _ board: ProgressBoard) async throws(RunError) -> [LaneResult] {
+  private func run(
+    _ stage: Range<Int>, _ board: ProgressBoard, after timeBefore: UInt64
+  ) async throws(RunError) -> [LaneResult] {
     let lanes = lanes(of: stage)
     let plan = plan, control = control
     let results = await withTaskGroup(of: Result<LaneResult, RunError>.self) { group in
@@ -48,7 +50,8 @@ struct DeviceRun {
           do throws(RunError) {
             return .success(
               try await WorkloadRunner.onReactor(plan) { reactor async throws(RunError) in
-                try await DeviceLane(plan, members, on: reactor, control, board, number: number).run()
+                try await DeviceLane(plan, members, on: reactor, control, board, number: number, timeBefore: timeBefore)
+                  .run()
               })
           } catch {
             // The others would go on for nothing.
@@ -109,6 +112,10 @@ struct LaneResult: Sendable {
   var device: DeviceFigures
   var stacks: [(report: StackReport, isEmpty: Bool)]
   var findings: [Finding]
+  /// What its thread cost; nil in simulation.
+  var processor: ProcessorTime?
+  var counterSeries: CounterSeries?
+  var accessMaps: [NamedAccessMap]
 }
 
 extension RunReport {
@@ -117,6 +124,21 @@ extension RunReport {
     sum.add(result.device)
     device = sum
     findings += result.findings
+    if let part = result.processor {
+      var sum = processor ?? ProcessorTime()
+      sum.add(part)
+      processor = sum
+    }
+    if let series = result.counterSeries {
+      if counterSeries == nil { counterSeries = series } else { counterSeries?.add(series) }
+    }
+    for part in result.accessMaps {
+      if let index = accessMaps.firstIndex(where: { $0.name == part.name }) {
+        accessMaps[index].map.add(part.map)
+      } else {
+        accessMaps.append(part)
+      }
+    }
     for stack in result.stacks where !stack.isEmpty { add(stack.report) }
   }
 }

@@ -23,6 +23,11 @@ final class JobCopy {
   let jobIndex: Int
   let copy: Int
   let recorder = OperationRecorder()
+  /// What it does over time, from the begin of the run on; nil: nobody wants it.
+  private var series: TimeSeries?
+  /// The run's begin on the clock of the reactor, and how much of the run there was before it.
+  private var seriesOrigin = Instant(nanoseconds: 0)
+  private var seriesOffset: UInt64 = 0
   private var generator: SeededGenerator
   private var sources: [OffsetSource]
   private var nextFile = 0
@@ -73,6 +78,26 @@ final class JobCopy {
     startedAt = now
     isRamping = job.schedule.rampNanoseconds > 0
     countsFrom = now.advanced(byNanoseconds: job.schedule.rampNanoseconds)
+  }
+
+  /// Notes what the copy does over time, too. `offset`: how much of the run there was before `origin`, in nanoseconds.
+  func follow(_ series: TimeSeries?, from origin: Instant, offset: UInt64) {
+    self.series = series
+    seriesOrigin = origin
+    seriesOffset = offset
+  }
+
+  /// Notes an operation that ended well now; see `OperationRecord.record`.
+  func record(
+    _ operation: ReportedOperation, bytes: Int, nanoseconds: UInt64, submission: UInt64? = nil,
+    lateness: UInt64? = nil, at now: Instant
+  ) {
+    recorder.record(
+      operation, bytes: bytes, nanoseconds: nanoseconds, submission: submission, lateness: lateness)
+    if series != nil {
+      series?.record(
+        operation, at: seriesOffset + now.nanoseconds(since: seriesOrigin), bytes: bytes, nanoseconds: nanoseconds)
+    }
   }
 
   /// Nanoseconds from when the copy counts until now.
@@ -225,7 +250,7 @@ final class JobCopy {
   var figures: CopyFigures {
     CopyFigures(
       jobIndex: jobIndex, errorCount: recorder.errorCount,
-      runtimeNanoseconds: endedAt.map { countedTime(at: $0) } ?? 0, records: recorder.records)
+      runtimeNanoseconds: endedAt.map { countedTime(at: $0) } ?? 0, records: recorder.records, series: series)
   }
 }
 
@@ -236,6 +261,20 @@ struct CopyFigures: Sendable {
   /// From when the copy counted to its end.
   var runtimeNanoseconds: UInt64
   var records: PerOperation<OperationRecord>
+  var series: TimeSeries?
+  /// Its part of what its reactor's thread cost.
+  var processor: ProcessorTime?
+
+  /// Operations of all kinds.
+  var operationCount: UInt64 { records.present.reduce(0) { $0 + $1.value.count } }
+}
+
+extension [CopyFigures] {
+  /// Shares out what the thread cost on which all of them ran, by their operations.
+  mutating func share(_ processor: ProcessorTime) {
+    let whole = reduce(0) { $0 + $1.operationCount }
+    for index in indices { self[index].processor = processor.share(self[index].operationCount, of: whole) }
+  }
 }
 
 extension RunReport {
@@ -258,6 +297,8 @@ extension RunReport {
           sum.errorCount += member.errorCount
           sum.runtimeNanoseconds = max(sum.runtimeNanoseconds, member.runtimeNanoseconds)
           sum.records.add(member.records)
+          if let series = member.series { sum.series?.add(series) }
+          if let processor = member.processor { sum.processor?.add(processor) }
         }
         groups.append(GroupReport(sum, of: job, copies: members.count + 1, groupID: groupID))
       } else {
@@ -281,5 +322,7 @@ extension GroupReport {
     self.init(
       name: job.name, groupID: groupID, copies: copies, errors: figures.errorCount,
       runtimeNanoseconds: figures.runtimeNanoseconds, operations: operations)
+    processor = figures.processor
+    series = figures.series
   }
 }

@@ -11,17 +11,21 @@ package final class RunControl: Sendable {
   package let onProgress: (@Sendable (ProgressLine) -> Void)?
   /// Told of the layers around each device before the work, a line each; nil when nobody asked.
   package let onStack: (@Sendable (String) -> Void)?
+  /// What made the run and where, for the report.
+  package let provenance: Provenance?
   private let stopRequest = Atomic(false)
   private let endRequest = Atomic(false)
   /// The image that the run removes at its end.
   private let image = AtomicLazyReference<NotedImage>()
 
   package init(
-    logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil, onStack: (@Sendable (String) -> Void)? = nil
+    logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil,
+    onStack: (@Sendable (String) -> Void)? = nil, provenance: Provenance? = nil
   ) {
     self.logger = logger
     self.onProgress = onProgress
     self.onStack = onStack
+    self.provenance = provenance
   }
 
   /// Asks the run to stop: operations that have begun end, the image is left clean, and there is a report.

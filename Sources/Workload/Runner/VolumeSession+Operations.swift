@@ -118,8 +118,10 @@ extension VolumeSession {
   private func record(
     _ operation: ReportedOperation, _ copy: JobCopy, bytes: Int = 0, since start: Instant, _ lateness: UInt64? = nil
   ) {
-    let time = reactor.now.nanoseconds(since: start)
-    copy.recorder.record(operation, bytes: bytes, nanoseconds: time, lateness: lateness)
+    let now = reactor.now
+    let time = now.nanoseconds(since: start)
+    copy.record(operation, bytes: bytes, nanoseconds: time, lateness: lateness, at: now)
+    sampleCountersIfDue()
     if let limit = copy.job.maximumLatency, time > limit {
       copy.fail(isWrite: operation != .read)
       add(

@@ -35,6 +35,12 @@ actor VolumeSession {
   /// When the simulated processor is free again.
   var processorIsFreeAt = Instant(nanoseconds: 0)
   var operationCount: UInt64 = 0
+  /// Bytes that the run has given to write.
+  private var givenBytes: UInt64 = 0
+  private var counterSeries: CounterSeries?
+  private var accesses: AccessLayer?
+  /// The volume of the run; nil before its mount.
+  private var volume: Volume?
   private let progressWait: WaitQueue
   private var meter: ProgressMeter
 
@@ -67,14 +73,18 @@ actor VolumeSession {
     if stack.needsRegions { stack.regions = namedRegions(ofVolume: loadPath) }
     self.stack = stack
     let volume = try await mount(isReadOnly: false)
+    self.volume = volume
     do {
       try await open(volume)
     } catch {
       try? await volume.unmount()
       throw error
     }
+    let before = ProcessorTime.ofThread
     startedAt = reactor.now
+    beginSeries()
     await work()
+    let processor = ProcessorTime.ofThread.since(before)
     var report = RunReport(
       command: plan.commandLine, seed: seed, elapsedNanoseconds: reactor.now.nanoseconds(since: startedAt))
     stopsComparing = !control.isStopRequested
@@ -83,9 +93,18 @@ actor VolumeSession {
     do { try await volume.synchronize() } catch { note(error, context: "sync after the run") }
     await compareFiles(of: volume, context: "after the run")
     do { try await volume.unmount() } catch { note(error, context: "unmount") }
-    report.count(await volume.counters)
+    sampleCounters()
+    report.count(await volume.counters, givenBytes: givenBytes)
+    report.device?.systemCalls += reactor.systemCalls
+    report.counterSeries = counterSeries
+    if let accesses { report.accessMaps = [NamedAccessMap(name: plan.volume?.image ?? "image", map: accesses.map)] }
     await compareCold()
-    report.fill(copies.map(\.figures), of: plan)
+    var figures = copies.map(\.figures)
+    if !isSimulated {
+      figures.share(processor)
+      report.processor = processor
+    }
+    report.fill(figures, of: plan)
     report.verify = verify
     report.findings = findings
     if !stack.description.isEmpty { report.add(stack.end()) }
@@ -99,7 +118,11 @@ actor VolumeSession {
   private func mount(isReadOnly: Bool) async throws(RunError) -> Volume {
     let opened = try medium.open(isReadOnly: isReadOnly && !isResident, control.logger)
     let device: any BlockDevice
-    do { device = try stack?.stacked(on: opened) ?? opened } catch { throw .device(error) }
+    do {
+      let stacked = try stack?.stacked(on: opened) ?? opened
+      if plan.options.htmlPath != nil && !isReadOnly { accesses = AccessLayer(stacked) }
+      device = isReadOnly ? stacked : accesses ?? stacked
+    } catch { throw .device(error) }
     if let onStack = control.onStack, !isReadOnly { onStack(stackDescription(of: device)) }
     // Mount after mount has it, and all of them run on this session's reactor.
     nonisolated(unsafe) let sent = device
@@ -189,12 +212,45 @@ actor VolumeSession {
       let done =
         isAppend ? try await opening.file.append(bytes) : try await opening.file.write(bytes, at: range.lowerBound)
       model.end(.write(range.lowerBound..<range.lowerBound + UInt64(done), generation: generation))
+      givenBytes += UInt64(done)
       return done
     } catch {
       // A write that throws has changed nothing: it returns what it did before an error.
       model.cancel()
       throw error
     }
+  }
+
+  // MARK: Figures over time
+
+  private static let counterNames = [
+    "batches", "batch_bytes", "stale_after_free", "stale_after_allocation", "replanned_pages", "flushes", "faults",
+  ]
+
+  private func beginSeries() {
+    guard let width = plan.seriesNanoseconds else { return }
+    for copy in copies { copy.follow(plan.makeSeries(of: copy.job), from: startedAt, offset: 0) }
+    accesses?.origin = startedAt
+    counterSeries = CounterSeries(binNanoseconds: width, names: Self.counterNames, values: counterValues)
+  }
+
+  private var counterValues: [UInt64] {
+    // It runs on the same reactor.
+    guard let counters = volume?.assumeIsolated({ $0.counters }) else { return Self.counterNames.map { _ in 0 } }
+    let writeback = counters.writeback
+    let fired = (stack?.faults?.reports ?? []).reduce(0) { $0 + UInt64($1.fireCount) }
+    return [
+      writeback.batches, writeback.bytes, writeback.staleAfterFree, writeback.staleAfterAllocation,
+      writeback.replannedPages, counters.device.flushes, fired,
+    ]
+  }
+
+  private func sampleCounters() {
+    counterSeries?.sample(counterValues, at: reactor.now.nanoseconds(since: startedAt))
+  }
+
+  func sampleCountersIfDue() {
+    if let series = counterSeries, series.isDue(at: reactor.now.nanoseconds(since: startedAt)) { sampleCounters() }
   }
 
   // MARK: The work

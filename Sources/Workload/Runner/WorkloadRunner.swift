@@ -43,6 +43,11 @@ package enum WorkloadRunner {
         image.remove()
       }
     }
+    if var provenance = control.provenance {
+      for path in plan.filesOfHost { provenance.noteFileSystem(of: path) }
+      report.provenance = provenance
+    }
+    report.wantsSeries = plan.jobs.contains { $0.seriesNanoseconds != nil }
     // In simulation everything in the report follows from the seed.
     if plan.jobs[0].engine != .simulated { report.peakMemoryBytes = HostFile.peakMemoryBytes }
     return report
