@@ -9,8 +9,9 @@ public class ImmediateDevice: BlockDevice {
   }
   /// Not weak: an object that is weakly referenced counts all its references more slowly. The queue clears it.
   private unowned var target: (any CompletionSink)?
-  private var started: [Request] = []
-  private var completed: [Request] = []
+  /// What is started and not reaped, and how many of them have been served.
+  private var requests: [Request] = []
+  private var servedCount = 0
 
   init(geometry: Geometry) { self.geometry = geometry }
 
@@ -18,29 +19,26 @@ public class ImmediateDevice: BlockDevice {
   func serve(_ request: Request) {}
 
   public func attach(to reactor: Reactor, tagCount: Int) throws(DeviceError) {
-    started.reserveCapacity(tagCount)
-    completed.reserveCapacity(tagCount)
+    requests.reserveCapacity(tagCount)
   }
-  public func start(_ request: Request) { started.append(request) }
-  public var hasUnsubmitted: Bool { !started.isEmpty }
+  public func start(_ request: Request) { requests.append(request) }
+  public var hasUnsubmitted: Bool { servedCount < requests.count }
   public func submit() {
-    // By index: an iterator would hold the array, and clearing it would make another.
-    for index in started.indices {
-      let request = started[index]
-      serve(request)
-      // What completed before and is not reaped yet stays.
-      completed.append(request)
+    while servedCount < requests.count {
+      serve(requests[servedCount])
+      servedCount += 1
     }
-    started.removeAll(keepingCapacity: true)
   }
   public func reap() -> Bool {
-    guard !completed.isEmpty, let sink = target else { return false }
-    let count = completed.count
+    guard servedCount > 0, let sink = target else { return false }
+    let count = servedCount
+    // By index: whoever is told may start more.
     for index in 0..<count {
-      let request = completed[index]
+      let request = requests[index]
       sink.completed(request, result: request.remainingByteCount)
     }
-    completed.removeFirst(count)
+    requests.removeFirst(count)
+    servedCount -= count
     return true
   }
 }

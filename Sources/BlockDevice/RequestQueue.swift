@@ -90,6 +90,12 @@ public final class RequestQueue {
   var admissionWaiterCount = 0
   /// What waits for a tag: first the backlog of earlier turns, then what this turn plugged.
   private let waiting: FixedRing
+  /// What decides the order of what is plugged, by place: to look at the requests themselves would count references.
+  private var plugged: [PlugKey]
+  private struct PlugKey {
+    var operation: Operation
+    var offset: UInt64
+  }
   private var backlogCount = 0
   private let freeTags: FixedRing
   /// Requests that keep their tag after a short transfer and go on when the turn ends. Until then they are not at the
@@ -113,6 +119,7 @@ public final class RequestQueue {
     idle = FixedRing(capacity: configuration.placeCount)
     for place in places.indices.reversed() { idle.append(place) }
     waiting = FixedRing(capacity: configuration.placeCount)
+    plugged = Array(repeating: PlugKey(operation: .read, offset: 0), count: configuration.placeCount)
     freeTags = FixedRing(capacity: configuration.tagCount)
     for tag in (0..<configuration.tagCount).reversed() { freeTags.append(tag) }
     unfinished = FixedRing(capacity: configuration.tagCount)
@@ -189,11 +196,12 @@ public final class RequestQueue {
   }
 
   private func plug(_ request: Request) {
+    plugged[request.place] = PlugKey(operation: request.operation, offset: request.offset)
     var index = waiting.count
     if configuration.order == .ascending {
       // Walking back from the end keeps equal offsets in their order, and costs one step for ascending arrivals.
       while index > backlogCount {
-        let previous = places[waiting[index - 1]]
+        let previous = plugged[waiting[index - 1]]
         guard previous.operation == request.operation, previous.offset > request.offset else { break }
         index -= 1
       }
@@ -206,6 +214,7 @@ public final class RequestQueue {
   /// Dispatches what is plugged, as far as there are tags.
   private func unplug() {
     turnDeadline = nil
+    var now: Instant?
     while unfinished.count > 0 {
       let request = places[unfinished.first]
       unfinished.removeFirst()
@@ -234,8 +243,11 @@ public final class RequestQueue {
       counts.count(request)
       traceBegin(request, tag: tag)
       if configuration.timesDispatch {
-        let now = reactor.now
-        request.forEachMerged { $0.flight.dispatchedAt = now }
+        // One look at the clock for all that goes together.
+        let instant = now ?? reactor.now
+        now = instant
+        request.flight.dispatchedAt = instant
+        if request.flight.hasFollower { request.forEachMerged { $0.flight.dispatchedAt = instant } }
       }
       start(request)
     }
