@@ -132,6 +132,7 @@ extension Job {
     fdatasyncEvery = settings.integer(.fdatasync)
     fsyncsAtEnd = settings.flag(.endFsync)
     reportsAsGroup = settings.flag(.groupReporting)
+    verify = settings.text(.verify).flatMap(VerifyMethod.init).map { VerifyOptions($0, settings) }
     queueDepth = settings.integer(.queueDepth)
     volume = target == .fileSystem ? VolumeOptions(settings) : nil
   }
@@ -181,6 +182,21 @@ extension Schedule {
     thinkTime = ThinkTime(
       nanoseconds: settings.integer(.thinkTime), spinNanoseconds: settings.integer(.thinkTimeSpin),
       operationCount: settings.integer(.thinkTimeBlocks), counts: settings.choice(.thinkTimeCount))
+  }
+}
+
+extension VerifyOptions {
+  init(_ method: VerifyMethod, _ settings: ResolvedSettings) {
+    self.method = method
+    pattern = settings.text(.verifyPattern).flatMap(VerifyPattern.init)
+    readsBack = settings.flag(.doVerify)
+    isOnly = settings.flag(.verifyOnly)
+    backlog = settings.integer(.verifyBacklog)
+    backlogBatch = settings.positive(.verifyBacklogBatch)
+    isFatal = settings.flag(.verifyFatal)
+    interval = settings.positive(.verifyInterval).map { Int($0) }
+    savesState = settings.flag(.verifyStateSave)
+    loadsState = settings.flag(.verifyStateLoad)
   }
 }
 

@@ -118,6 +118,8 @@ package struct RunOptions: Sendable, Equatable {
   package var outputFormat = OutputFormat.normal
   /// The file that takes the report; nil for stdout.
   package var outputPath: String?
+  /// The folder of verify states; nil: the current one.
+  package var auxiliaryPath: String?
   /// Keep the scratch image.
   package var keepsImage = false
   /// For experiments: dispatch a write batch without comparing its validity cookie. Loses data.
@@ -129,6 +131,7 @@ package struct RunOptions: Sendable, Equatable {
   package enum Flag: String, CaseIterable, Sendable {
     case outputFormat = "output-format"
     case output
+    case auxPath = "aux-path"
     case keep
     case unsafeIgnoreCookie = "unsafe-ignore-cookie"
 
@@ -136,7 +139,7 @@ package struct RunOptions: Sendable, Equatable {
     package var kind: JobOption.Kind {
       switch self {
       case .outputFormat: .choice(OutputFormat.allCases.map(\.rawValue))
-      case .output: .text
+      case .output, .auxPath: .text
       case .keep, .unsafeIgnoreCookie: .boolean
       }
     }
@@ -146,6 +149,7 @@ package struct RunOptions: Sendable, Equatable {
       switch self {
       case .outputFormat: "shape of the report (default normal); json is one document on stdout and nothing else"
       case .output: "write the report to this file"
+      case .auxPath: "the folder of verify states (default the current one)"
       case .keep: "keep the scratch image"
       case .unsafeIgnoreCookie: "for experiments: write stale batches too; this loses data"
       }
@@ -156,6 +160,7 @@ package struct RunOptions: Sendable, Equatable {
     switch (flag, value) {
     case (.outputFormat, .text(let text)): outputFormat = OutputFormat(rawValue: text) ?? outputFormat
     case (.output, .text(let text)): outputPath = text
+    case (.auxPath, .text(let text)): auxiliaryPath = text
     case (.keep, .flag(let on)): keepsImage = on
     case (.unsafeIgnoreCookie, .flag(let on)): ignoresCookie = on
     default: preconditionFailure("a flag's value is of its kind")

@@ -109,6 +109,8 @@ struct LaneResult: Sendable {
   var device: DeviceFigures
   var stacks: [(report: StackReport, isEmpty: Bool)]
   var findings: [Finding]
+  /// Nil where nothing is verified.
+  var verdict: VerifyVerdict?
 }
 
 extension RunReport {
@@ -117,6 +119,14 @@ extension RunReport {
     sum.add(result.device)
     device = sum
     findings += result.findings
+    if let verdict = result.verdict {
+      var sum = verify ?? VerifyFigures(bytes: 0, mismatches: 0)
+      sum.bytes += verdict.bytes
+      sum.mismatches += verdict.mismatches
+      if verdict.unflushedBytes > 0 { sum.unflushedBytes = (sum.unflushedBytes ?? 0) + verdict.unflushedBytes }
+      verify = sum
+      findings += verdict.findings
+    }
     for stack in result.stacks where !stack.isEmpty { add(stack.report) }
   }
 }
