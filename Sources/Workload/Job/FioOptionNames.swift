@@ -5,7 +5,7 @@ enum FioOptionNames {
 
   /// The options that fio 3.33 has on its command line only (`fio --help`).
   static let commandLine: Set<String> = [
-    "alloc-size", "append-terse", "aux-path", "bandwidth-log", "client", "cmdhelp", "cpuclock-test", "crctest",
+    "alloc-size", "append-terse", "bandwidth-log", "client", "cmdhelp", "cpuclock-test", "crctest",
     "daemonize",
     "debug", "enghelp", "eta", "eta-interval", "eta-newline", "idle-prof", "inflate-log", "max-jobs",
     "merge-blktrace-only", "minimal", "parse-only", "readonly", "remote-config", "section", "server", "showcmd",

@@ -133,6 +133,7 @@ extension Job {
     fsyncsAtEnd = settings.flag(.endFsync)
     reportsAsGroup = settings.flag(.groupReporting)
     seriesNanoseconds = settings.positive(.logAverage).map { $0 * 1_000_000 }
+    verify = settings.text(.verify).flatMap(VerifyMethod.init).map { VerifyOptions($0, settings) }
     queueDepth = settings.integer(.queueDepth)
     volume = target == .fileSystem ? VolumeOptions(settings) : nil
   }
@@ -182,6 +183,21 @@ extension Schedule {
     thinkTime = ThinkTime(
       nanoseconds: settings.integer(.thinkTime), spinNanoseconds: settings.integer(.thinkTimeSpin),
       operationCount: settings.integer(.thinkTimeBlocks), counts: settings.choice(.thinkTimeCount))
+  }
+}
+
+extension VerifyOptions {
+  init(_ method: VerifyMethod, _ settings: ResolvedSettings) {
+    self.method = method
+    pattern = settings.text(.verifyPattern).flatMap(VerifyPattern.init)
+    readsBack = settings.flag(.doVerify)
+    isOnly = settings.flag(.verifyOnly)
+    backlog = settings.integer(.verifyBacklog)
+    backlogBatch = settings.positive(.verifyBacklogBatch)
+    isFatal = settings.flag(.verifyFatal)
+    interval = settings.positive(.verifyInterval).map { Int($0) }
+    savesState = settings.flag(.verifyStateSave)
+    loadsState = settings.flag(.verifyStateLoad)
   }
 }
 

@@ -44,8 +44,27 @@ extension Job {
         throw refuse(.blockSize, .blockNotSectorMultiple(blockSize: UInt64(size)))
       }
     }
+    try validateVerification(settings, refuse)
     if load.pattern == .flush, schedule.operationCount == nil, schedule.runtimeNanoseconds == nil {
       throw refuse(.rw, .needs(option: "number_ios", because: .flushesHaveNoSize))
+    }
+  }
+
+  private func validateVerification(
+    _ settings: ResolvedSettings, _ refuse: (JobOption.Name, Contradiction) -> JobError
+  ) throws(JobError) {
+    guard let verify else { return }
+    if engine == .null { throw refuse(.verify, .engineKeepsNothing(engine.rawValue)) }
+    if verify.method == .pattern, verify.pattern == nil {
+      throw refuse(.verify, .needs(option: "verify_pattern", because: .verifyHasNoPattern))
+    }
+    if verify.isOnly, !verify.loadsState {
+      if schedule.runtimeNanoseconds != nil || schedule.rampNanoseconds > 0 {
+        throw refuse(.verifyOnly, .needs(option: "verify_state_load", because: .verifiedAmountIsUnknown))
+      }
+      if load.pattern.trimsBeforeWrite {
+        throw refuse(.verifyOnly, .needs(option: "verify_state_load", because: .verifyOrderIsUnknown))
+      }
     }
   }
 
@@ -55,7 +74,7 @@ extension Job {
     guard let volume else { preconditionFailure("a job on files has a volume") }
     for option in [
       JobOption.Name.directory, .batchSubmit, .batchCompleteMin, .lowDepth, .serializeOverlap, .sync, .refillBuffers,
-      .zeroBuffers,
+      .zeroBuffers, .verify,
     ] where settings.isGiven(option) {
       throw refuse(option, .onlyWithTarget("dev"))
     }

@@ -45,6 +45,8 @@ package struct Job: Sendable, Equatable {
   package var reportsAsGroup: Bool
   /// Nanoseconds of one entry of the figures over time; nil: none were asked for.
   package var seriesNanoseconds: UInt64?
+  /// Of a job on devices: how blocks are verified; nil: not at all.
+  package var verify: VerifyOptions?
   /// Requests that the device may have in flight.
   package var queueDepth: Int
   /// The volume of a job on files; nil for a job on a device.
@@ -77,6 +79,7 @@ package struct Job: Sendable, Equatable {
 
   /// Whether the job changes what it works on.
   package var writes: Bool {
+    if verify?.isOnly == true { return false }
     guard let mix else { return load.pattern.writes }
     return mix.contains(.write) || mix.contains(.append) || mix.contains(.truncate)
   }

@@ -61,7 +61,8 @@ extension Job {
     case .groupReporting: flagText(reportsAsGroup)
     case .logAverage: seriesNanoseconds.map { "\($0 / 1_000_000)" }
     case .queueDepth: "\(queueDepth)"
-    default: load.text(of: option) ?? schedule.text(of: option) ?? volume?.text(of: option)
+    default:
+      load.text(of: option) ?? schedule.text(of: option) ?? verify?.text(of: option) ?? volume?.text(of: option)
     }
   }
 }
@@ -151,6 +152,24 @@ extension Schedule {
 
   private func ratesText(_ rates: PerDirection<UInt64?>, _ text: (UInt64) -> String) -> String? {
     rates == PerDirection(nil) ? nil : rates.list { $0.map(text) ?? "" }
+  }
+}
+
+extension VerifyOptions {
+  fileprivate func text(of option: JobOption.Name) -> String? {
+    switch option {
+    case .verify: return method.rawValue
+    case .verifyPattern: return pattern?.text
+    case .doVerify: return flagText(readsBack)
+    case .verifyOnly: return flagText(isOnly)
+    case .verifyBacklog: return "\(backlog)"
+    case .verifyBacklogBatch: return backlogBatch.map { "\($0)" }
+    case .verifyFatal: return flagText(isFatal)
+    case .verifyInterval: return interval.map { bytesText(UInt64($0)) }
+    case .verifyStateSave: return flagText(savesState)
+    case .verifyStateLoad: return flagText(loadsState)
+    default: return nil
+    }
   }
 }
 

@@ -51,6 +51,8 @@ package enum ValueProblem: Error, Sendable, Equatable {
   case unknownOperation(String, allowed: [String], nearest: String?)
   case repeatedOperation(String)
   case noWeight
+  case knownToFioOnly([String])
+  case malformedPattern
 }
 
 /// How options of one workload contradict each other.
@@ -65,6 +67,7 @@ package enum Contradiction: Sendable, Equatable {
   case exceeds(option: String, limit: UInt64)
   case differsFromJob(String)
   case patternOfDevices(String)
+  case engineKeepsNothing(String)
 
   /// Why an option is needed.
   package enum Reason: Sendable, Equatable {
@@ -74,6 +77,9 @@ package enum Contradiction: Sendable, Equatable {
     case filesMustBeSized
     case engineHasNoSize(String)
     case flushesHaveNoSize
+    case verifiedAmountIsUnknown
+    case verifyOrderIsUnknown
+    case verifyHasNoPattern
   }
 }
 
@@ -157,6 +163,8 @@ extension ValueProblem: CustomStringConvertible {
         + (nearest.map { "; did you mean \($0)?" } ?? "")
     case .repeatedOperation(let name): "operation '\(shown(name))' is given twice"
     case .noWeight: "no operation has a weight above 0"
+    case .knownToFioOnly(let names): "known to fio, not supported here; one of \(names.joined(separator: ", ")) is"
+    case .malformedPattern: "is no pattern of 1 to 4096 bytes, as 0xdeadbeef%o\"text\"12"
     }
   }
 }
@@ -174,6 +182,7 @@ extension Contradiction: CustomStringConvertible {
     case .notAFileName(let name):
       "'\(shown(name))' is not a file name of the volume's root directory (1 to 255 bytes, no '/')"
     case .exceeds(let option, let limit): "must not exceed \(option), which is \(limit)"
+    case .engineKeepsNothing(let engine): "\(engine) keeps nothing that could be compared"
     case .patternOfDevices(let pattern): "\(pattern) is for devices; files have read, write, their mixes, and fs_ops"
     case .differsFromJob(let name): "differs from that of job \(shown(name)), and one run has one of it"
     }
@@ -188,6 +197,9 @@ extension Contradiction.Reason: CustomStringConvertible {
     case .deviceHasNoFile: "a libaio device is a file"
     case .filesMustBeSized: "files that are written must have a size"
     case .flushesHaveNoSize: "flushes have no bytes that could be done"
+    case .verifiedAmountIsUnknown: "how far an earlier run came in its time is known from its state alone"
+    case .verifyOrderIsUnknown: "in which order trims and writes of an earlier run began is known from its state alone"
+    case .verifyHasNoPattern: "what blocks are filled with has to be said"
     case .engineHasNoSize(let engine): "a device of ioengine=\(engine) has no size of its own"
     }
   }

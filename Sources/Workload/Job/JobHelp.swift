@@ -27,7 +27,8 @@ package enum JobHelp {
     }
     text += "\nOptions of the run:\n"
     for flag in RunOptions.Flag.allCases {
-      let unit = flag.kind == .boolean ? "" : "=" + (flag == .output ? "FILE" : flag.kind.unit)
+      let unit =
+        flag.kind == .boolean ? "" : "=" + (flag == .output ? "FILE" : flag == .auxPath ? "FOLDER" : flag.kind.unit)
       text += entry("--\(flag.rawValue)\(unit)", flag.help)
     }
     text += "\nThe layers around each device, in this order below its queue: strict, faults, cache, latency, log:\n"

@@ -134,6 +134,33 @@ extension JobOption {
     JobOption(
       .logAverage, .integer(0...3_600_000), default: "0",
       "milliseconds of one entry of the figures over time, which the JSON report then has; 0: none"),
+    JobOption(
+      .verify, .verification,
+      "target=dev: give each block a header and a checksum, and compare what is read: a job that writes reads back at its "
+        + "end, one that only reads expects the blocks of an earlier run"),
+    JobOption(
+      .verifyPattern, .fillPattern,
+      "fill blocks with 0xHEX, a number, \"TEXT\", or %o, which is the offset of the block; by default with bytes that tell "
+        + "where they belong"),
+    JobOption(.doVerify, .boolean, default: "1", "read back and compare when the job has done its work"),
+    JobOption(
+      .verifyOnly, .boolean, default: "0",
+      "write nothing, and compare with what an earlier run of the same job has left"),
+    JobOption(
+      .verifyBacklog, .integer(0...UInt64(UInt32.max)), default: "0", "compare after every N writes; 0: at the end"),
+    JobOption(
+      .verifyBacklogBatch, .integer(1...UInt64(UInt32.max)), "of these, so many; by default all"),
+    JobOption(.verifyFatal, .boolean, default: "0", "the first mismatch ends the job"),
+    JobOption(
+      .verifyInterval, .bytes(512...(1 << 30)), aliases: [],
+      "bytes from one header to the next; by default the most that fits all blocks of the job"),
+    JobOption(.verifyAsync, .integer(0...4096), "no effect: blocks are compared where they are read"),
+    JobOption(
+      .verifyStateSave, .boolean, default: "1",
+      "ioengine=libaio: what is expected goes to local-JOB-N-verify.state, at the end and after flushes"),
+    JobOption(
+      .verifyStateLoad, .boolean, default: "0",
+      "compare with that state: blocks that a flush has covered must be there, later ones may"),
     JobOption(.queueDepth, .integer(1...65536), default: "128", "requests that the device may have in flight"),
     JobOption(
       .image, .text,

@@ -60,6 +60,17 @@ package struct JobOption: Sendable {
     case endFsync = "end_fsync"
     case groupReporting = "group_reporting"
     case logAverage = "log_avg_msec"
+    case verify
+    case verifyPattern = "verify_pattern"
+    case doVerify = "do_verify"
+    case verifyOnly = "verify_only"
+    case verifyBacklog = "verify_backlog"
+    case verifyBacklogBatch = "verify_backlog_batch"
+    case verifyFatal = "verify_fatal"
+    case verifyInterval = "verify_interval"
+    case verifyAsync = "verify_async"
+    case verifyStateSave = "verify_state_save"
+    case verifyStateLoad = "verify_state_load"
     case queueDepth = "queue_depth"
     case image
     case imageSize = "image_size"
@@ -101,6 +112,10 @@ package struct JobOption: Sendable {
     /// A pattern, perhaps with a number behind a colon.
     case pattern
     case distribution
+    /// How blocks are verified.
+    case verification
+    /// Bytes to fill blocks with.
+    case fillPattern
 
     /// What stands behind `=` in the help.
     package var unit: String {
@@ -121,6 +136,8 @@ package struct JobOption: Sendable {
       case .microseconds: "TIME"
       case .pattern: "PATTERN[:N]"
       case .distribution: "LAW"
+      case .verification: VerifyMethod.allCases.map(\.rawValue).joined(separator: "|")
+      case .fillPattern: "BYTES"
       }
     }
   }

@@ -60,6 +60,16 @@ extension JobOption.Kind {
       }
     case .choice(let names): return .text(try parseChoice(text, among: names))
     case .mix: return .mix(try parseMix(text))
+    case .verification:
+      // fio's name for the same with the processor's help, which is a matter of speed alone.
+      let name = text == "crc32c-intel" ? "crc32c" : text
+      if VerifyMethod.knownToFioOnly.contains(name) {
+        throw .knownToFioOnly(VerifyMethod.allCases.map(\.rawValue))
+      }
+      return .text(try parseChoice(name, among: VerifyMethod.allCases.map(\.rawValue)))
+    case .fillPattern:
+      guard VerifyPattern(text) != nil else { throw .malformedPattern }
+      return .text(text)
     }
   }
 }

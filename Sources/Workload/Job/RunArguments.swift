@@ -118,6 +118,8 @@ package struct RunOptions: Sendable, Equatable {
   package var outputFormat = OutputFormat.normal
   /// The file that takes the report; nil for stdout.
   package var outputPath: String?
+  /// The folder of verify states; nil: the current one.
+  package var auxiliaryPath: String?
   /// Keep the scratch image.
   package var keepsImage = false
   /// For experiments: dispatch a write batch without comparing its validity cookie. Loses data.
@@ -132,6 +134,7 @@ package struct RunOptions: Sendable, Equatable {
     case outputFormat = "output-format"
     case output
     case html
+    case auxPath = "aux-path"
     case keep
     case unsafeIgnoreCookie = "unsafe-ignore-cookie"
 
@@ -139,7 +142,7 @@ package struct RunOptions: Sendable, Equatable {
     package var kind: JobOption.Kind {
       switch self {
       case .outputFormat: .choice(OutputFormat.allCases.map(\.rawValue))
-      case .output, .html: .text
+      case .output, .html, .auxPath: .text
       case .keep, .unsafeIgnoreCookie: .boolean
       }
     }
@@ -150,6 +153,7 @@ package struct RunOptions: Sendable, Equatable {
       case .outputFormat: "shape of the report (default normal); json is one document on stdout and nothing else"
       case .output: "write the report to this file"
       case .html: "write the report to this file too, as a page with pictures that needs nothing else"
+      case .auxPath: "the folder of verify states (default the current one)"
       case .keep: "keep the scratch image"
       case .unsafeIgnoreCookie: "for experiments: write stale batches too; this loses data"
       }
@@ -161,6 +165,7 @@ package struct RunOptions: Sendable, Equatable {
     case (.outputFormat, .text(let text)): outputFormat = OutputFormat(rawValue: text) ?? outputFormat
     case (.output, .text(let text)): outputPath = text
     case (.html, .text(let text)): htmlPath = text
+    case (.auxPath, .text(let text)): auxiliaryPath = text
     case (.keep, .flag(let on)): keepsImage = on
     case (.unsafeIgnoreCookie, .flag(let on)): ignoresCookie = on
     default: preconditionFailure("a flag's value is of its kind")

@@ -30,7 +30,8 @@ package struct ContentStamp: Sendable, Equatable {
     return bits >> 32
   }
 
-  private func words(_ file: UInt32, _ lane: UInt64, _ generation: UInt32) -> (UInt64, UInt64) {
+  /// The two words of a lane, as they lie in memory.
+  func words(_ file: UInt32, _ lane: UInt64, _ generation: UInt32) -> (UInt64, UInt64) {
     if generation == Self.zeroes { return (0, 0) }
     let place = UInt64(file & 0xFF_FFFF) << 40 | lane & 0xFF_FFFF_FFFF
     return (place.littleEndian, (check(place, generation) << 32 | UInt64(generation)).littleEndian)

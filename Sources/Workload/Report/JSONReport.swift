@@ -32,7 +32,12 @@ package enum JSONReport {
       "cpu": report.processor.map { cpu($0, report) },
       "layers": report.layers.map(layers),
       "latency_ns": perOperation(report.latencies, latency),
-      "verify": report.verify.map { .members(["bytes": .unsigned($0.bytes), "mismatches": .unsigned($0.mismatches)]) },
+      "verify": report.verify.map { verify in
+        .members([
+          "bytes": .unsigned(verify.bytes), "mismatches": .unsigned(verify.mismatches),
+          "unflushed_bytes": verify.unflushedBytes.map(JSONValue.unsigned),
+        ])
+      },
       "e2fsck": report.e2fsckExit.map { .members(["exit": .signed(Int64($0))]) },
       "memory": report.peakMemoryBytes.map { .members(["peak_bytes": .unsigned($0)]) },
       "findings": .array(report.findings.map(finding)),

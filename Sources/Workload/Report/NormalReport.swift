@@ -155,7 +155,8 @@ package enum NormalReport {
   private static func verdict(_ report: RunReport) -> [String] {
     var lines: [String] = []
     if let verify = report.verify {
-      lines.append("Verified: \(bytesText(verify.bytes)), mismatches=\(verify.mismatches)")
+      let unflushed = verify.unflushedBytes.map { ", older and never flushed=\(bytesText($0))" } ?? ""
+      lines.append("Verified: \(bytesText(verify.bytes)), mismatches=\(verify.mismatches)\(unflushed)")
     }
     if let exit = report.e2fsckExit { lines.append("e2fsck -fn: exit \(exit)") }
     let interrupted = report.isInterrupted ? " (interrupted)" : ""

@@ -83,6 +83,9 @@ package struct VerifyFigures: Sendable, Equatable {
   package var bytes: UInt64
   /// Blocks that differed, which may be more than the findings name.
   package var mismatches: UInt64
+  /// Bytes that are older than what was written last, which no flush covers: after a power cut. Nil where that was not
+  /// found.
+  package var unflushedBytes: UInt64?
 
   package init(bytes: UInt64, mismatches: UInt64) {
     self.bytes = bytes

@@ -15,7 +15,10 @@ actor DeviceLane {
   /// The lane's devices by the names that jobs have for them, each once.
   private var devices: [OpenDevice] = []
   private var copies: [JobCopy] = []
+  /// What each copy works on: for each of its files the device and the bytes.
+  private var parts: [[(device: OpenDevice, range: Range<UInt64>)]] = []
   private var loads: [DeviceLoad] = []
+  private var verifiers: [CopyVerifier?] = []
   private var startedAt = Instant(nanoseconds: 0)
   private let progressWait: WaitQueue
   private var operationCount: UInt64 = 0
@@ -49,6 +52,8 @@ actor DeviceLane {
     defer { for device in devices { device.queue.closeWhenIdle() } }
     for member in members { try prepare(member) }
     let before = ProcessorTime.ofThread
+    try prepareVerification()
+    for index in copies.indices { addLoad(index) }
     startedAt = reactor.now
     beginSeries()
     await work()
@@ -63,11 +68,18 @@ actor DeviceLane {
     for device in devices where plan.jobs[0].engine == .libaio { try device.stack.settleDamage(onto: device.name) }
     return LaneResult(
       number: number, copies: figures, elapsedNanoseconds: elapsed, device: sum,
-      stacks: devices.map { ($0.stack.end(), $0.stack.description.isEmpty) }, findings: loads.flatMap(\.findings),
+      stacks: devices.map { ($0.stack.end(), $0.stack.description.isEmpty) },
+      findings: loads.flatMap(\.findings) + verifiers.flatMap { $0?.failures ?? [] }, verdict: verdict,
       processor: isSimulated ? nil : processor, counterSeries: counterSeries,
       accessMaps: devices.compactMap { device in
         device.accesses.map { NamedAccessMap(name: device.name, map: $0.map) }
       })
+  }
+
+  /// What the verification of all copies found; nil where there is none.
+  private var verdict: VerifyVerdict? {
+    guard zip(copies, verifiers).contains(where: { $0.job.verify != nil && $1 != nil }) else { return nil }
+    return verifiers.reduce(into: VerifyVerdict()) { if let part = $1?.verdict { $0.add(part) } }
   }
 
   // MARK: Figures over time
@@ -124,16 +136,42 @@ actor DeviceLane {
       own.append(device)
       ranges.append(try range(of: device, job, copy: member.copy))
     }
-    let copy = JobCopy(job, jobIndex: member.jobIndex, copy: member.copy, files: ranges)
+    copies.append(JobCopy(job, jobIndex: member.jobIndex, copy: member.copy, files: ranges))
+    parts.append(zip(own, ranges).map { ($0, $1) })
+  }
+
+  private func addLoad(_ index: Int) {
     let control = control
-    copies.append(copy)
     loads.append(
       DeviceLoad(
-        copy, on: own.map { ($0.name, $0.queue) }, reactor,
+        copies[index], on: parts[index].map { ($0.device.name, $0.device.queue) }, reactor, verifiers[index],
         mayGoOn: { [unowned self] in
           self.assumeIsolated { $0.tick() }
           return !control.isEndRequested
         }))
+  }
+
+  private func prepareVerification() throws(RunError) {
+    verifiers = copies.map { _ in nil }
+    guard copies.contains(where: { $0.job.verify != nil }) else { return }
+    let numbered = parts.map { files in
+      files.map { part in (device: devices.firstIndex { $0.name == part.device.name } ?? 0, range: part.range) }
+    }
+    let (areas, places) = try Self.areas(
+      of: copies, numbered, maximumTransfers: devices.map(\.queue.geometry.maximumTransfer))
+    let jobNames = plan.jobs.map(\.name)
+    for (index, copy) in copies.enumerated() {
+      let files = numbered[index].enumerated().map { file, part in
+        CopyVerifier.File(
+          name: devices[part.device].name, range: part.range,
+          area: places[index][file].map { areas[part.device][$0] }, areasOfDevice: areas[part.device])
+      }
+      let verifier = CopyVerifier(
+        copy, files, jobNames: jobNames,
+        statePath: plan.verifyStatePath(jobIndex: copy.jobIndex, copy: copy.copy))
+      try verifier.loadState()
+      verifiers[index] = verifier
+    }
   }
 
   /// The bytes of a device that a copy works on.
@@ -242,12 +280,23 @@ actor DeviceLane {
     let delay = copy.job.schedule.startDelayNanoseconds
     if delay > 0 { await control.sleep(delay, on: reactor) }
     let isPolled = isPolled
+    if let verifier = verifiers[index], verifier.isOnly, copy.job.verify?.loadsState == false {
+      var random = copy.generator(of: 0)
+      verifier.expectOwnWork(&random, at: reactor.now)
+    }
     await load.run(isPolled: isPolled)
     if copy.job.fsyncsAtEnd && !copy.hasFailed {
       copy.mark = .fsyncing
       await load.flushAll(isPolled: isPolled)
     }
-    copy.end(at: reactor.now)
+    let end = reactor.now
+    if let verifier = verifiers[index] {
+      verifier.saveState()
+      copy.mark = .verifying
+      await load.verify(isPolled: isPolled)
+    }
+    // What it takes to verify says nothing about the job's load.
+    copy.end(at: end)
     let schedule = copy.job.schedule
     if schedule.endsOthers || schedule.endsOthersOnError && copy.hasFailed { control.requestEnd() }
     if copies.allSatisfy({ $0.jobIndex != copy.jobIndex || $0.endedAt != nil }) { mark("end \(copy.job.name)") }

@@ -30,6 +30,8 @@ final class DeviceLoad {
   /// A request past its deadline keeps its memory: nobody waits for it any more.
   private(set) var isOverdue = false
   private let wake: WaitQueue
+  /// Nil where nobody verifies.
+  private let verifier: CopyVerifier?
 
   /// One operation in flight and its memory.
   fileprivate final class Slot {
@@ -40,6 +42,7 @@ final class DeviceLoad {
     var submittedAt: Instant?
     var outstanding = 0
     var error: DeviceError?
+    var ticket: CopyVerifier.Ticket?
 
     init(_ number: Int, pieces: [Buffer]) {
       self.number = number
@@ -52,12 +55,13 @@ final class DeviceLoad {
   ///   - mayGoOn: false when the run ends.
   init(
     _ copy: JobCopy, on devices: [(name: String, queue: RequestQueue)], _ reactor: Reactor,
-    mayGoOn: @escaping () -> Bool
+    _ verifier: CopyVerifier? = nil, mayGoOn: @escaping () -> Bool
   ) {
     self.copy = copy
     queues = devices.map(\.queue)
     names = devices.map(\.name)
     self.reactor = reactor
+    self.verifier = verifier
     self.mayGoOn = mayGoOn
     random = copy.generator(of: 0)
     wake = WaitQueue(reactor, "operations of \(copy.name)")
@@ -67,15 +71,29 @@ final class DeviceLoad {
     }
     slots = (0..<copy.job.queueing.depth).map { Slot($0, pieces: sizes.map { Buffer(byteCount: $0) }) }
     freeSlots = Array(slots.indices.reversed())
-    if copy.job.buffers != .zeroes { for slot in slots { fill(slot) } }
+    if fillsBuffers && copy.job.buffers != .zeroes { for slot in slots { fill(slot) } }
   }
 
   /// Everything that the copy does, to its end. `isPolled`: wait for completions in the device, when the copy has the
   /// reactor and one device to itself.
   func run(isPolled: Bool) async {
     copy.begin(at: reactor.now)
+    if let verifier, verifier.isOnly {
+      hasStopped = true
+      return
+    }
     await loop(isPolled: isPolled)
   }
+
+  /// Reads back what has to be there, and compares.
+  func verify(isPolled: Bool) async {
+    guard let verifier, !isOverdue else { return }
+    verifier.beginReadingBack()
+    await loop(isPolled: isPolled)
+  }
+
+  /// Whether writes have what is drawn, and not what verification puts there.
+  private var fillsBuffers: Bool { verifier?.stampsWrites != true }
 
   private func loop(isPolled: Bool) async {
     var rounds = 0
@@ -131,6 +149,7 @@ final class DeviceLoad {
     completedSincePump = 0
     var begun = 0
     while !freeSlots.isEmpty && !isOverdue {
+      if dueSteps.isEmpty, let verifier, mayGoOn(), let step = verifier.takeStep() { dueSteps.append(step) }
       if let step = dueSteps.first {
         guard begin(step) else { return nil }
         dueSteps.removeFirst()
@@ -141,9 +160,9 @@ final class DeviceLoad {
         if inFlight > 0 || reactor.now < until { return inFlight > 0 ? nil : until }
         thinksUntil = nil
       }
-      if !mayGoOn() { next = nil }
+      if !mayGoOn() || verifier?.hasEnded == true { next = nil }
       if next == nil {
-        guard !hasStopped, mayGoOn(), copy.takeTurn(at: reactor.now) else {
+        guard !hasStopped, mayGoOn(), verifier?.hasEnded != true, copy.takeTurn(at: reactor.now) else {
           hasStopped = true
           return nil
         }
@@ -198,7 +217,8 @@ final class DeviceLoad {
     slot.submittedAt = nil
     slot.error = nil
     inFlight += 1
-    if step.operation == .write && copy.job.buffers == .random { fill(slot) }
+    if step.operation == .write && fillsBuffers && copy.job.buffers == .random { fill(slot) }
+    slot.ticket = verifier?.begin(step, slot.pieces)
     guard step.operation == .read || step.operation == .write else {
       slot.outstanding = 1
       first.prepare(step.operation, at: step.offset, byteCount: step.byteCount)
@@ -269,11 +289,15 @@ extension DeviceLoad: RequestHandler {
     inFlight -= 1
     freeSlots.append(slot.number)
     completedSincePump += 1
+    if let ticket = slot.ticket {
+      slot.ticket = nil
+      verifier?.end(step, slot.pieces, ticket, isDone: slot.error == nil, at: reactor.now)
+    }
     if let error = slot.error {
       if copy.fail(isWrite: step.isWrite) { hasStopped = true }
       note(error, step)
     } else {
-      record(slot)
+      if !step.isVerification { record(slot) }
       if step.operation == .write && copy.syncDueAfterWrite().isDue {
         dueSteps.append(Step(operation: .flush, file: step.file, offset: 0, byteCount: 0, due: nil))
       }
@@ -283,7 +307,7 @@ extension DeviceLoad: RequestHandler {
           Step(operation: .write, file: step.file, offset: step.offset, byteCount: step.byteCount, due: nil))
       }
     }
-    if step.operation != .flush {
+    if step.operation != .flush && !step.isVerification {
       completedCount += 1
       thinkIfDue(.complete, completedCount)
     }

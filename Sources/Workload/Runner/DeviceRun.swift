@@ -112,6 +112,8 @@ struct LaneResult: Sendable {
   var device: DeviceFigures
   var stacks: [(report: StackReport, isEmpty: Bool)]
   var findings: [Finding]
+  /// Nil where nothing is verified.
+  var verdict: VerifyVerdict?
   /// What its thread cost; nil in simulation.
   var processor: ProcessorTime?
   var counterSeries: CounterSeries?
@@ -138,6 +140,14 @@ extension RunReport {
       } else {
         accessMaps.append(part)
       }
+    }
+    if let verdict = result.verdict {
+      var sum = verify ?? VerifyFigures(bytes: 0, mismatches: 0)
+      sum.bytes += verdict.bytes
+      sum.mismatches += verdict.mismatches
+      if verdict.unflushedBytes > 0 { sum.unflushedBytes = (sum.unflushedBytes ?? 0) + verdict.unflushedBytes }
+      verify = sum
+      findings += verdict.findings
     }
     for stack in result.stacks where !stack.isEmpty { add(stack.report) }
   }

@@ -11,6 +11,8 @@ struct Step {
   let due: UInt64?
   /// Whether the same bytes are written when this trim has ended.
   var isWrittenNext = false
+  /// Whether it only compares, and counts as no operation of the job.
+  var isVerification = false
 
   var isWrite: Bool { operation.isWrite }
   var range: Range<UInt64> { offset..<offset + UInt64(byteCount) }
