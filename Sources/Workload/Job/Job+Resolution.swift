@@ -133,6 +133,8 @@ extension Job {
     fsyncsAtEnd = settings.flag(.endFsync)
     reportsAsGroup = settings.flag(.groupReporting)
     queueDepth = settings.integer(.queueDepth)
+    replay = Replay(settings)
+    iologPath = settings.text(.writeIOLog)
     volume = target == .fileSystem ? VolumeOptions(settings) : nil
   }
 

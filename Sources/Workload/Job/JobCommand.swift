@@ -60,7 +60,8 @@ extension Job {
     case .endFsync: flagText(fsyncsAtEnd)
     case .groupReporting: flagText(reportsAsGroup)
     case .queueDepth: "\(queueDepth)"
-    default: load.text(of: option) ?? schedule.text(of: option) ?? volume?.text(of: option)
+    case .writeIOLog: iologPath
+    default: load.text(of: option) ?? schedule.text(of: option) ?? replay?.text(of: option) ?? volume?.text(of: option)
     }
   }
 }

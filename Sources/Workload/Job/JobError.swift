@@ -65,6 +65,8 @@ package enum Contradiction: Sendable, Equatable {
   case exceeds(option: String, limit: UInt64)
   case differsFromJob(String)
   case patternOfDevices(String)
+  case notInLogs(String)
+  case notPowerOfTwo(UInt64)
 
   /// Why an option is needed.
   package enum Reason: Sendable, Equatable {
@@ -74,11 +76,12 @@ package enum Contradiction: Sendable, Equatable {
     case filesMustBeSized
     case engineHasNoSize(String)
     case flushesHaveNoSize
+    case onlyForReplay
   }
 }
 
 /// What a user wrote, as a message shows it: on one line of sensible length, whatever somebody took for a job file.
-private func shown(_ text: String) -> String {
+func shown(_ text: String) -> String {
   let limit = 80
   var result = ""
   for scalar in text.unicodeScalars.prefix(limit) {
@@ -175,6 +178,8 @@ extension Contradiction: CustomStringConvertible {
       "'\(shown(name))' is not a file name of the volume's root directory (1 to 255 bytes, no '/')"
     case .exceeds(let option, let limit): "must not exceed \(option), which is \(limit)"
     case .patternOfDevices(let pattern): "\(pattern) is for devices; files have read, write, their mixes, and fs_ops"
+    case .notInLogs(let pattern): "fio's logs have no word for \(pattern)"
+    case .notPowerOfTwo(let number): "\(number) is no power of two"
     case .differsFromJob(let name): "differs from that of job \(shown(name)), and one run has one of it"
     }
   }
@@ -187,6 +192,7 @@ extension Contradiction.Reason: CustomStringConvertible {
     case .scratchImageMustHoldIt: "the scratch image must be made big enough for it"
     case .deviceHasNoFile: "a libaio device is a file"
     case .filesMustBeSized: "files that are written must have a size"
+    case .onlyForReplay: "it says how a log is replayed"
     case .flushesHaveNoSize: "flushes have no bytes that could be done"
     case .engineHasNoSize(let engine): "a device of ioengine=\(engine) has no size of its own"
     }

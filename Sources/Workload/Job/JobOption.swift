@@ -60,6 +60,14 @@ package struct JobOption: Sendable {
     case endFsync = "end_fsync"
     case groupReporting = "group_reporting"
     case queueDepth = "queue_depth"
+    case writeIOLog = "write_iolog"
+    case readIOLog = "read_iolog"
+    case replayNoStall = "replay_no_stall"
+    case replayTimeScale = "replay_time_scale"
+    case replayRedirect = "replay_redirect"
+    case replayScale = "replay_scale"
+    case replayAlign = "replay_align"
+    case replaySkip = "replay_skip"
     case image
     case imageSize = "image_size"
     case writeback, frees, allocation
@@ -100,6 +108,8 @@ package struct JobOption: Sendable {
     /// A pattern, perhaps with a number behind a colon.
     case pattern
     case distribution
+    /// Some of these words, with commas between.
+    case words([String])
 
     /// What stands behind `=` in the help.
     package var unit: String {
@@ -120,6 +130,7 @@ package struct JobOption: Sendable {
       case .microseconds: "TIME"
       case .pattern: "PATTERN[:N]"
       case .distribution: "LAW"
+      case .words(let names): names.joined(separator: "|") + ",…"
       }
     }
   }

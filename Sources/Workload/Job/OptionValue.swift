@@ -60,6 +60,12 @@ extension JobOption.Kind {
       }
     case .choice(let names): return .text(try parseChoice(text, among: names))
     case .mix: return .mix(try parseMix(text))
+    case .words(let names):
+      var words: [String] = []
+      for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+        words.append(try parseChoice(part.trimmingBlanks(), among: names))
+      }
+      return .names(words)
     }
   }
 }

@@ -30,6 +30,7 @@ package enum JSONReport {
       "device": report.device.map(device),
       "layers": report.layers.map(layers),
       "latency_ns": perOperation(report.latencies, latency),
+      "replay": report.replays.isEmpty ? nil : .array(report.replays.map(replay)),
       "verify": report.verify.map { .members(["bytes": .unsigned($0.bytes), "mismatches": .unsigned($0.mismatches)]) },
       "e2fsck": report.e2fsckExit.map { .members(["exit": .signed(Int64($0))]) },
       "memory": report.peakMemoryBytes.map { .members(["peak_bytes": .unsigned($0)]) },
@@ -94,6 +95,18 @@ package enum JSONReport {
       "p99": .unsigned(summary.p99),
       "p999": .unsigned(summary.p999),
       "max": .unsigned(summary.maximum),
+    ])
+  }
+
+  private static func replay(_ figures: ReplayFigures) -> JSONValue {
+    .members([
+      "job": .string(figures.job),
+      "logs": .array(figures.paths.map(JSONValue.string)),
+      "operations": .unsigned(figures.operations),
+      "late_ns": figures.drift.map { drift in
+        .members(["mean": .unsigned(drift.mean), "p99": .unsigned(drift.p99), "max": .unsigned(drift.maximum)])
+      },
+      "cut_off": .array(figures.cutOff.map(JSONValue.string)),
     ])
   }
 
