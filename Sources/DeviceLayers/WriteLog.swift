@@ -155,7 +155,8 @@ private func number(_ bytes: [UInt8], _ offset: Int) -> UInt64 {
 
 /// A log of writes in memory.
 public struct WriteLog: Equatable, Sendable {
-  static let magic: UInt64 = 0x6A_7366_7773_6872
+  /// The first eight bytes of a log.
+  package static let magic: UInt64 = 0x6A_7366_7773_6872
   static let version: UInt64 = 1
   static let headerByteCount = 32
 

@@ -22,6 +22,8 @@ package enum RunError: Error, Sendable {
   case volume(Ext2Error, image: String?)
   /// The layers around a device could not be made.
   case layers(StackOptionError)
+  /// A log cannot be replayed, or not be written.
+  case trace(TraceError)
   /// A job does not fit the device: its block size, or its size.
   case unfit(job: String, reason: String)
   /// Nothing could move any more, in simulation: what each task waited for.
@@ -31,7 +33,7 @@ package enum RunError: Error, Sendable {
   package var exitCode: ExitCode {
     switch self {
     case .missingTool, .toolFailed, .file, .scratchImage, .scratchVolume(.bytes): .environment
-    case .device, .layers, .unfit, .volume, .scratchVolume: .jobError
+    case .device, .layers, .trace, .unfit, .volume, .scratchVolume: .jobError
     case .deadlock: .invariantFailed
     }
   }
@@ -56,6 +58,7 @@ extension RunError: CustomStringConvertible {
     case .scratchVolume(let error): "the scratch image: \(error)"
     case .device(let error): "\(error)"
     case .layers(let error): "\(error)"
+    case .trace(let error): "\(error)"
     case .volume(let error, let image): "\(image ?? "the scratch image"): \(error)"
     case .unfit(let job, let reason): "job \(job): \(reason)"
     case .deadlock(let waits): waits

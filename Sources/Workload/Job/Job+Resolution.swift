@@ -135,6 +135,8 @@ extension Job {
     seriesNanoseconds = settings.positive(.logAverage).map { $0 * 1_000_000 }
     verify = settings.text(.verify).flatMap(VerifyMethod.init).map { VerifyOptions($0, settings) }
     queueDepth = settings.integer(.queueDepth)
+    replay = Replay(settings)
+    iologPath = settings.text(.writeIOLog)
     volume = target == .fileSystem ? VolumeOptions(settings) : nil
   }
 

@@ -32,7 +32,10 @@ extension Job {
     ] where settings.isGiven(option) {
       throw refuse(option, .onlyWithTarget("fs"))
     }
-    if engine == .libaio {
+    if let problem = traceProblem(settings) { throw refuse(problem.option, problem.contradiction) }
+    if replay != nil {
+      // The log says what a pattern's options would.
+    } else if engine == .libaio {
       if namedFiles.isEmpty, size == nil {
         throw refuse(.engine, .needs(option: "filename", because: .deviceHasNoFile))
       }
@@ -68,13 +71,30 @@ extension Job {
     }
   }
 
+  private func traceProblem(
+    _ settings: ResolvedSettings
+  ) -> (option: JobOption.Name, contradiction: Contradiction)? {
+    if iologPath != nil, [.writeZeroes, .randomWriteZeroes].contains(load.pattern) {
+      return (.writeIOLog, .notInLogs(load.pattern.rawValue))
+    }
+    guard let replay else {
+      let given = [
+        JobOption.Name.replayNoStall, .replayTimeScale, .replayRedirect, .replayScale, .replayAlign, .replaySkip,
+      ].first { settings.isGiven($0) }
+      return given.map { ($0, .needs(option: "read_iolog", because: .onlyForReplay)) }
+    }
+    if let align = replay.align, align.nonzeroBitCount != 1 { return (.replayAlign, .notPowerOfTwo(align)) }
+    let given = [JobOption.Name.rate, .rateIOPS, .loops, .ioSize].first { settings.isGiven($0) }
+    return given.map { (.readIOLog, .excludes(option: $0.rawValue)) }
+  }
+
   private func validateFiles(
     _ settings: ResolvedSettings, _ refuse: (JobOption.Name, Contradiction) -> JobError
   ) throws(JobError) {
     guard let volume else { preconditionFailure("a job on files has a volume") }
     for option in [
       JobOption.Name.directory, .batchSubmit, .batchCompleteMin, .lowDepth, .serializeOverlap, .sync, .refillBuffers,
-      .zeroBuffers, .verify,
+      .zeroBuffers, .verify, .writeIOLog, .readIOLog,
     ] where settings.isGiven(option) {
       throw refuse(option, .onlyWithTarget("dev"))
     }

@@ -49,6 +49,10 @@ package struct Job: Sendable, Equatable {
   package var verify: VerifyOptions?
   /// Requests that the device may have in flight.
   package var queueDepth: Int
+  /// What the job replays; nil: it follows its pattern.
+  package var replay: Replay?
+  /// Where it is logged what the job does; nil: nowhere.
+  package var iologPath: String?
   /// The volume of a job on files; nil for a job on a device.
   package var volume: VolumeOptions?
 

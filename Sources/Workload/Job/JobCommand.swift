@@ -61,8 +61,10 @@ extension Job {
     case .groupReporting: flagText(reportsAsGroup)
     case .logAverage: seriesNanoseconds.map { "\($0 / 1_000_000)" }
     case .queueDepth: "\(queueDepth)"
+    case .writeIOLog: iologPath
     default:
-      load.text(of: option) ?? schedule.text(of: option) ?? verify?.text(of: option) ?? volume?.text(of: option)
+      load.text(of: option) ?? schedule.text(of: option) ?? verify?.text(of: option) ?? replay?.text(of: option)
+        ?? volume?.text(of: option)
     }
   }
 }

@@ -68,6 +68,8 @@ package enum Contradiction: Sendable, Equatable {
   case differsFromJob(String)
   case patternOfDevices(String)
   case engineKeepsNothing(String)
+  case notInLogs(String)
+  case notPowerOfTwo(UInt64)
 
   /// Why an option is needed.
   package enum Reason: Sendable, Equatable {
@@ -80,11 +82,12 @@ package enum Contradiction: Sendable, Equatable {
     case verifiedAmountIsUnknown
     case verifyOrderIsUnknown
     case verifyHasNoPattern
+    case onlyForReplay
   }
 }
 
 /// What a user wrote, as a message shows it: on one line of sensible length, whatever somebody took for a job file.
-private func shown(_ text: String) -> String {
+func shown(_ text: String) -> String {
   let limit = 80
   var result = ""
   for scalar in text.unicodeScalars.prefix(limit) {
@@ -184,6 +187,8 @@ extension Contradiction: CustomStringConvertible {
     case .exceeds(let option, let limit): "must not exceed \(option), which is \(limit)"
     case .engineKeepsNothing(let engine): "\(engine) keeps nothing that could be compared"
     case .patternOfDevices(let pattern): "\(pattern) is for devices; files have read, write, their mixes, and fs_ops"
+    case .notInLogs(let pattern): "fio's logs have no word for \(pattern)"
+    case .notPowerOfTwo(let number): "\(number) is no power of two"
     case .differsFromJob(let name): "differs from that of job \(shown(name)), and one run has one of it"
     }
   }
@@ -196,6 +201,7 @@ extension Contradiction.Reason: CustomStringConvertible {
     case .scratchImageMustHoldIt: "the scratch image must be made big enough for it"
     case .deviceHasNoFile: "a libaio device is a file"
     case .filesMustBeSized: "files that are written must have a size"
+    case .onlyForReplay: "it says how a log is replayed"
     case .flushesHaveNoSize: "flushes have no bytes that could be done"
     case .verifiedAmountIsUnknown: "how far an earlier run came in its time is known from its state alone"
     case .verifyOrderIsUnknown: "in which order trims and writes of an earlier run began is known from its state alone"

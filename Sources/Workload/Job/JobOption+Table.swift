@@ -163,6 +163,25 @@ extension JobOption {
       "compare with that state: blocks that a flush has covered must be there, later ones may"),
     JobOption(.queueDepth, .integer(1...65536), default: "128", "requests that the device may have in flight"),
     JobOption(
+      .writeIOLog, .text,
+      "target=dev: write what each copy does as an iolog of version 3, which read_iolog and fio replay; with more copies "
+        + "than one NAME.COPY"),
+    JobOption(
+      .readIOLog, .names,
+      "target=dev: replay a log instead of rw, bs and size: an iolog of version 2 or 3, or a log of writes; copies of the "
+        + "job take the logs in turn"),
+    JobOption(
+      .replayNoStall, .boolean, default: "0", "replay as fast as iodepth allows, whatever the times in the log"),
+    JobOption(
+      .replayTimeScale, .integer(1...1_000_000), default: "100", "percent: at 200 a replay takes half its time"),
+    JobOption(.replayRedirect, .text, "replay all onto this file or device, whatever the log names"),
+    JobOption(.replayScale, .integer(1...UInt64(UInt32.max)), default: "1", "divide the offsets of a log by it"),
+    JobOption(
+      .replayAlign, .bytes(512...blockSizes.upperBound),
+      "move the offsets of a log down to multiples of this power of two"),
+    JobOption(
+      .replaySkip, .words(SkippedOperation.allCases.map(\.rawValue)), "leave these operations of a log out"),
+    JobOption(
       .image, .text,
       "target=fs: the volume; without it a scratch image below TMPDIR or /tmp, "
         + "removed afterwards unless --keep"),

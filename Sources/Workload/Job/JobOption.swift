@@ -72,6 +72,14 @@ package struct JobOption: Sendable {
     case verifyStateSave = "verify_state_save"
     case verifyStateLoad = "verify_state_load"
     case queueDepth = "queue_depth"
+    case writeIOLog = "write_iolog"
+    case readIOLog = "read_iolog"
+    case replayNoStall = "replay_no_stall"
+    case replayTimeScale = "replay_time_scale"
+    case replayRedirect = "replay_redirect"
+    case replayScale = "replay_scale"
+    case replayAlign = "replay_align"
+    case replaySkip = "replay_skip"
     case image
     case imageSize = "image_size"
     case writeback, frees, allocation
@@ -116,6 +124,8 @@ package struct JobOption: Sendable {
     case verification
     /// Bytes to fill blocks with.
     case fillPattern
+    /// Some of these words, with commas between.
+    case words([String])
 
     /// What stands behind `=` in the help.
     package var unit: String {
@@ -138,6 +148,7 @@ package struct JobOption: Sendable {
       case .distribution: "LAW"
       case .verification: VerifyMethod.allCases.map(\.rawValue).joined(separator: "|")
       case .fillPattern: "BYTES"
+      case .words(let names): names.joined(separator: "|") + ",…"
       }
     }
   }

@@ -70,6 +70,12 @@ extension JobOption.Kind {
     case .fillPattern:
       guard VerifyPattern(text) != nil else { throw .malformedPattern }
       return .text(text)
+    case .words(let names):
+      var words: [String] = []
+      for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+        words.append(try parseChoice(part.trimmingBlanks(), among: names))
+      }
+      return .names(words)
     }
   }
 }

@@ -32,6 +32,7 @@ package enum JSONReport {
       "cpu": report.processor.map { cpu($0, report) },
       "layers": report.layers.map(layers),
       "latency_ns": perOperation(report.latencies, latency),
+      "replay": report.replays.isEmpty ? nil : .array(report.replays.map(replay)),
       "verify": report.verify.map { verify in
         .members([
           "bytes": .unsigned(verify.bytes), "mismatches": .unsigned(verify.mismatches),
@@ -198,6 +199,18 @@ package enum JSONReport {
       "p99": .unsigned(summary.p99),
       "p999": .unsigned(summary.p999),
       "max": .unsigned(summary.maximum),
+    ])
+  }
+
+  private static func replay(_ figures: ReplayFigures) -> JSONValue {
+    .members([
+      "job": .string(figures.job),
+      "logs": .array(figures.paths.map(JSONValue.string)),
+      "operations": .unsigned(figures.operations),
+      "late_ns": figures.drift.map { drift in
+        .members(["mean": .unsigned(drift.mean), "p99": .unsigned(drift.p99), "max": .unsigned(drift.maximum)])
+      },
+      "cut_off": .array(figures.cutOff.map(JSONValue.string)),
     ])
   }
 

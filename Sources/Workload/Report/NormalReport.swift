@@ -9,6 +9,7 @@ package enum NormalReport {
     for group in report.groups { lines += job(group) }
     for id in groupIDs(report) { lines += status(id, report.groups.filter { $0.groupID == id }) }
     lines.append("")
+    for figures in report.replays { lines += replay(figures) }
     if let figures = report.writeback { lines += writeback(figures) }
     if let figures = report.volume { lines += volume(figures) }
     if let figures = report.device { lines += device(figures) }
@@ -90,6 +91,17 @@ package enum NormalReport {
   }
 
   // MARK: - The volume and the verdicts
+
+  private static func replay(_ figures: ReplayFigures) -> [String] {
+    var lines = ["Replay: \(figures.job): operations=\(figures.operations) of \(figures.paths.joined(separator: ", "))"]
+    if let drift = figures.drift {
+      let unit = LatencyUnit(minimum: drift.mean, maximum: drift.maximum)
+      lines.append(
+        "  began late (\(unit.name)): avg=\(ReportNumber.hundredths(drift.mean, per: unit.rawValue)), "
+          + "99.00th=\(drift.p99 / unit.rawValue), max=\(drift.maximum / unit.rawValue)")
+    }
+    return lines + figures.cutOff.map { "  cut off: \($0); replayed up to there" }
+  }
 
   private static func writeback(_ figures: WritebackFigures) -> [String] {
     let mean = figures.meanBatchBytes.map { ", mean=\(bytesText($0))" } ?? ""

@@ -33,6 +33,8 @@ package struct RunReport: Sendable, Equatable {
   package var provenance: Provenance?
   /// What became of the layers around the devices, where there were any.
   package var layers: StackReport?
+  /// What jobs replayed, each that replays a log.
+  package var replays: [ReplayFigures] = []
   package var verify: VerifyFigures?
   /// The exit status of `e2fsck -fn`.
   package var e2fsckExit: Int32?

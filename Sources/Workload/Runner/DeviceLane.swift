@@ -69,7 +69,8 @@ actor DeviceLane {
     return LaneResult(
       number: number, copies: figures, elapsedNanoseconds: elapsed, device: sum,
       stacks: devices.map { ($0.stack.end(), $0.stack.description.isEmpty) },
-      findings: loads.flatMap(\.findings) + verifiers.flatMap { $0?.failures ?? [] }, verdict: verdict,
+      findings: loads.flatMap(\.findings) + verifiers.flatMap { $0?.failures ?? [] } + copies.compactMap(\.logFinding),
+      verdict: verdict,
       processor: isSimulated ? nil : processor, counterSeries: counterSeries,
       accessMaps: devices.compactMap { device in
         device.accesses.map { NamedAccessMap(name: device.name, map: $0.map) }
@@ -116,7 +117,8 @@ actor DeviceLane {
   private var isPolled: Bool {
     let job = plan.jobs[members[0].jobIndex]
     // Who has to begin at a time cannot wait for the device.
-    let mayWait = !job.schedule.hasRate && job.schedule.thinkTime.nanoseconds == 0
+    let hasTimes = job.schedule.hasRate || job.replay.map { !$0.ignoresTimes } ?? false
+    let mayWait = !hasTimes && job.schedule.thinkTime.nanoseconds == 0
     return mayWait && members.count == 1 && job.filesPerCopy == 1 && plan.options.stack.isEmpty
       && job.engine != .simulated
   }
@@ -136,7 +138,9 @@ actor DeviceLane {
       own.append(device)
       ranges.append(try range(of: device, job, copy: member.copy))
     }
-    copies.append(JobCopy(job, jobIndex: member.jobIndex, copy: member.copy, files: ranges))
+    copies.append(
+      JobCopy(
+        job, jobIndex: member.jobIndex, copy: member.copy, files: ranges, iolog: try job.makeIOLog(copy: member.copy)))
     parts.append(zip(own, ranges).map { ($0, $1) })
   }
 
@@ -177,6 +181,7 @@ actor DeviceLane {
   /// The bytes of a device that a copy works on.
   private func range(of device: OpenDevice, _ job: Job, copy: Int) throws(RunError) -> Range<UInt64> {
     let geometry = device.queue.geometry
+    if let replay = job.replay { return try range(of: device, replay, job) }
     let blocks = job.load.directions(withMix: nil).map { job.load.blockSizes[$0] }
     for size in blocks.flatMap(\.all) + [job.load.blockAlign.read ?? 0, job.load.blockAlign.write ?? 0]
     where size % geometry.logicalBlockSize != 0 {
@@ -203,6 +208,25 @@ actor DeviceLane {
       throw .unfit(job: job.name, reason: "\(device.name) is smaller than one block of \(job.smallestBlock) bytes")
     }
     return start.partialValue..<start.partialValue + count
+  }
+
+  /// All of a device, if it has what a log needs.
+  private func range(of device: OpenDevice, _ replay: Replay, _ job: Job) throws(RunError) -> Range<UInt64> {
+    let geometry = device.queue.geometry, needs = replay.needs(of: device.name)
+    guard needs.end <= geometry.byteCount else {
+      throw .unfit(
+        job: job.name,
+        reason: "\(device.name) has \(geometry.byteCount) bytes, and \(replay.paths[0]) goes to byte \(needs.end); "
+          + "replay_scale brings it closer")
+    }
+    guard needs.alignment >= geometry.logicalBlockSize else {
+      throw .unfit(
+        job: job.name,
+        reason:
+          "\(replay.paths[0]) has operations on \(device.name) that are no multiples of the device's logical block "
+          + "of \(geometry.logicalBlockSize)")
+    }
+    return 0..<geometry.byteCount
   }
 
   private func open(_ name: String, _ job: Job) throws(RunError) -> OpenDevice {
@@ -241,7 +265,7 @@ actor DeviceLane {
       }
       // As fio does, a file that is not there is made; one that is stays as it is.
       if !HostFile.exists(name), !isReadOnly || job.namedFiles.isEmpty {
-        guard let size = job.bytesPerFile else {
+        guard let size = Self.byteCount(of: name, job) else {
           throw .unsuitable(path: name, reason: "is not there, and without size nobody knows how large to make it")
         }
         try FileDevice.createImage(path: name, byteCount: (size + 4095) / 4096 * 4096)
@@ -251,18 +275,22 @@ actor DeviceLane {
       let device = try FileDevice(path: name, options: options)
       if job.isDirect { device.tellIfBuffered(control.logger) }
       return device
-    case .memory: return MemoryDevice(geometry: Self.geometry(job))
-    case .null: return NullDevice(geometry: Self.geometry(job))
+    case .memory: return MemoryDevice(geometry: Self.geometry(name, job))
+    case .null: return NullDevice(geometry: Self.geometry(name, job))
     case .simulated:
       guard let reactor = reactor as? SimulatedReactor else { throw .closed }
-      let device = SimulatedDevice(reactor: reactor, geometry: Self.geometry(job), keepsDurable: false)
+      let device = SimulatedDevice(reactor: reactor, geometry: Self.geometry(name, job), keepsDurable: false)
       device.latency = WorkloadRunner.simulatedLatency
       return device
     }
   }
 
-  private static func geometry(_ job: Job) -> Geometry {
-    Geometry(byteCount: (job.bytesPerFile ?? 0) / 512 * 512)
+  private static func geometry(_ name: String, _ job: Job) -> Geometry {
+    Geometry(byteCount: (byteCount(of: name, job) ?? 0) / 512 * 512)
+  }
+  /// How large to make a device.
+  private static func byteCount(of name: String, _ job: Job) -> UInt64? {
+    job.replay.map { max(4096, $0.needs(of: name).end.roundedUp(to: 4096)) } ?? job.bytesPerFile
   }
 
   // MARK: The work

@@ -173,6 +173,7 @@ final class DeviceLoad {
         let instant = copy.startedAt.advanced(byNanoseconds: due)
         if reactor.now < instant { return instant }
       }
+      if step.waitsForAll && inFlight > 0 { return nil }
       if copy.job.queueing.serializesOverlap && overlapsFlight(step) { return nil }
       guard begin(step) else { return nil }
       next = nil
@@ -217,6 +218,7 @@ final class DeviceLoad {
     slot.submittedAt = nil
     slot.error = nil
     inFlight += 1
+    copy.noteBegin(step, at: slot.begunAt)
     if step.operation == .write && fillsBuffers && copy.job.buffers == .random { fill(slot) }
     slot.ticket = verifier?.begin(step, slot.pieces)
     guard step.operation == .read || step.operation == .write else {
@@ -236,7 +238,9 @@ final class DeviceLoad {
         break
       }
       request = nil
-      current.prepare(step.operation, at: offset, isFUA: step.operation == .write && copy.job.writeSync != .none)
+      current.prepare(
+        step.operation, at: offset,
+        isFUA: step.operation == .write && (step.isForcedUnitAccess || copy.job.writeSync != .none))
       _ = unsafe current.append(Segment(base: piece.segment.base, byteCount: count))
       slot.outstanding += 1
       submit(current, slot, queue)
@@ -298,8 +302,11 @@ extension DeviceLoad: RequestHandler {
       note(error, step)
     } else {
       if !step.isVerification { record(slot) }
-      if step.operation == .write && copy.syncDueAfterWrite().isDue {
-        dueSteps.append(Step(operation: .flush, file: step.file, offset: 0, byteCount: 0, due: nil))
+      let sync = step.operation == .write ? copy.syncDueAfterWrite() : (isDue: false, isDataOnly: false)
+      if sync.isDue {
+        dueSteps.append(
+          Step(
+            operation: .flush, file: step.file, offset: 0, byteCount: 0, due: nil, isDataOnly: sync.isDataOnly))
       }
       // Also when the job ends meanwhile: no block is left trimmed.
       if step.isWrittenNext {
@@ -317,13 +324,10 @@ extension DeviceLoad: RequestHandler {
   private func record(_ slot: Slot) {
     let now = reactor.now, step = slot.step
     let total = now.nanoseconds(since: slot.begunAt)
-    let lateness = step.due.map { due -> UInt64 in
-      let meant = copy.startedAt.advanced(byNanoseconds: due)
-      return slot.begunAt > meant ? slot.begunAt.nanoseconds(since: meant) : 0
-    }
     copy.record(
       ReportedOperation(step.operation), bytes: step.byteCount, nanoseconds: total,
-      submission: slot.submittedAt.map { $0.nanoseconds(since: slot.begunAt) }, lateness: lateness, at: now)
+      submission: slot.submittedAt.map { $0.nanoseconds(since: slot.begunAt) },
+      lateness: copy.lateness(of: step, begunAt: slot.begunAt), at: now)
     if let limit = copy.job.maximumLatency, total > limit {
       copy.fail(isWrite: step.isWrite)
       hasStopped = true

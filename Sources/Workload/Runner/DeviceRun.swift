@@ -10,18 +10,22 @@ internal import Reactor
 /// simulation.
 struct DeviceRun {
   private let plan: WorkloadPlan
+  private let command: String
   private let control: RunControl
   /// More copies than these share lanes.
   private static let laneLimit = 64
 
-  init(_ plan: WorkloadPlan, _ control: RunControl) {
-    self.plan = plan
+  init(_ plan: WorkloadPlan, _ control: RunControl) throws(RunError) {
+    // With the options as they were given.
+    command = plan.commandLine
+    self.plan = try plan.readingLogs()
+    if plan.jobs.contains(where: { $0.replay != nil }) { try self.plan.checkMemory(imageBytes: nil) }
     self.control = control
   }
 
   /// The whole run.
   func run() async throws(RunError) -> RunReport {
-    var report = RunReport(command: plan.commandLine, seed: plan.jobs[0].randomSeed ?? 0, elapsedNanoseconds: 0)
+    var report = RunReport(command: command, seed: plan.jobs[0].randomSeed ?? 0, elapsedNanoseconds: 0)
     var copies: [CopyFigures] = []
     let board = ProgressBoard(control)
     for stage in plan.stages where !control.isStopRequested {

@@ -13,6 +13,12 @@ struct Step {
   var isWrittenNext = false
   /// Whether it only compares, and counts as no operation of the job.
   var isVerification = false
+  /// Of a write: durable by itself.
+  var isForcedUnitAccess = false
+  /// Begins when all before it have ended.
+  var waitsForAll = false
+  /// Of a flush: that of fdatasync.
+  var isDataOnly = false
 
   var isWrite: Bool { operation.isWrite }
   var range: Range<UInt64> { offset..<offset + UInt64(byteCount) }
@@ -37,6 +43,9 @@ final class JobCopy {
   /// What is left of the bytes and of the operations that end the job; nil: neither does.
   private var remainingBytes: UInt64?
   private var remainingOperations: UInt64?
+  private var replay: ReplayCursor?
+  /// Where it is logged what the copy does.
+  private let iolog: IOLogWriter?
   private let wholeBytes: UInt64
   private var writesSinceSync: UInt32 = 0
   private var writesSinceDataSync: UInt32 = 0
@@ -51,8 +60,10 @@ final class JobCopy {
   var mark: ProgressLine.Mark
 
   /// - Parameter files: the bytes of each file that this copy works on; each has at least one block.
-  init(_ job: Job, jobIndex: Int, copy: Int, files: [Range<UInt64>]) {
+  init(_ job: Job, jobIndex: Int, copy: Int, files: [Range<UInt64>], iolog: IOLogWriter? = nil) {
     self.job = job
+    self.iolog = iolog
+    replay = job.replay.map { ReplayCursor($0, copy: copy, files: job.fileNames(copy: copy)) }
     self.jobIndex = jobIndex
     self.copy = copy
     var generator = SeededGenerator(seed: job.randomSeed ?? 0).split(UInt64(jobIndex) << 32 | UInt64(copy))
@@ -68,7 +79,7 @@ final class JobCopy {
     let once = job.schedule.ioBytes ?? files.reduce(0) { $0 + UInt64($1.count) / block * block }
     wholeBytes = once.multipliedReportingOverflow(by: job.schedule.loops).overflow ? .max : once * job.schedule.loops
     remainingBytes =
-      job.schedule.isTimeBased || job.load.pattern == .flush && job.mix == nil ? nil : wholeBytes
+      job.schedule.isTimeBased || job.replay != nil || job.load.pattern == .flush && job.mix == nil ? nil : wholeBytes
     remainingOperations = job.schedule.operationCount
     mark = ProgressLine.Mark(running: job)
   }
@@ -110,6 +121,7 @@ final class JobCopy {
     if let left = remainingOperations, let whole = job.schedule.operationCount {
       return Int((whole - left) * 1000 / max(1, whole))
     }
+    if let replay { return replay.donePermille }
     return remainingBytes.map { left in
       wholeBytes == 0 ? 1000 : Int(Double(wholeBytes - left) / Double(wholeBytes) * 1000)
     }
@@ -128,7 +140,7 @@ final class JobCopy {
       recorder.reset()
     }
     if let runtime = job.schedule.runtimeNanoseconds, countedTime(at: now) >= runtime { return false }
-    if remainingBytes == 0 || remainingOperations == 0 { return false }
+    if remainingBytes == 0 || remainingOperations == 0 || replay?.isAtEnd == true { return false }
     if isRamping { return true }
     if let left = remainingOperations { remainingOperations = left - 1 }
     if job.mix != nil { spend(job.smallestBlock) }
@@ -142,6 +154,7 @@ final class JobCopy {
 
   /// The next operation of the job's pattern, after a turn was taken.
   func nextStep(_ random: inout SeededGenerator) -> Step {
+    if replay != nil, let step = replay?.next() { return step }
     let load = job.load
     let direction: Direction, operation: Operation
     switch load.pattern {
@@ -163,6 +176,20 @@ final class JobCopy {
     return Step(
       operation: operation, file: file, offset: offset, byteCount: byteCount,
       due: pacer.takeTurn(direction, byteCount: byteCount, &random), isWrittenNext: load.pattern.trimsBeforeWrite)
+  }
+
+  /// An operation begins; `file` is the number of its file.
+  func noteBegin(_ step: Step, at now: Instant) {
+    iolog?.note(step, nanoseconds: now.nanoseconds(since: startedAt))
+    if replay != nil { replay?.noteBegin(late: lateness(of: step, begunAt: now)) }
+  }
+
+  /// How long after its intended start an operation began; nil: it had none.
+  func lateness(of step: Step, begunAt: Instant) -> UInt64? {
+    step.due.map { due in
+      let meant = startedAt.advanced(byNanoseconds: due)
+      return begunAt > meant ? begunAt.nanoseconds(since: meant) : 0
+    }
   }
 
   /// When the next operation of a job with a mix is meant to begin, by the job's rate, after a turn was taken.
@@ -245,14 +272,21 @@ final class JobCopy {
 
   func end(at now: Instant) {
     endedAt = now
+    iolog?.end(nanoseconds: now.nanoseconds(since: startedAt))
     mark = .finished
+  }
+
+  /// What of its log could not be written.
+  var logFinding: Finding? {
+    iolog.flatMap { log in log.error.map { Finding(.ioError, context: "write_iolog", file: log.path, found: "\($0)") } }
   }
 
   /// What the copy has done, when it has ended.
   var figures: CopyFigures {
     CopyFigures(
       jobIndex: jobIndex, errorCount: recorder.errorCount,
-      runtimeNanoseconds: endedAt.map { countedTime(at: $0) } ?? 0, records: recorder.records, series: series)
+      runtimeNanoseconds: endedAt.map { countedTime(at: $0) } ?? 0, records: recorder.records, series: series,
+      replay: replay?.figures)
   }
 }
 
@@ -264,6 +298,7 @@ struct CopyFigures: Sendable {
   var runtimeNanoseconds: UInt64
   var records: PerOperation<OperationRecord>
   var series: TimeSeries?
+  var replay: ReplayPart?
   /// Its part of what its reactor's thread cost.
   var processor: ProcessorTime?
 
@@ -294,6 +329,7 @@ extension RunReport {
       if index > 0 && (job.schedule.waitsForPrevious || job.schedule.beginsGroup) { groupID += 1 }
       var members = rest.prefix { $0.jobIndex == index }
       rest = rest.dropFirst(members.count)
+      if let figures = ReplayFigures(job: job.name, members.compactMap(\.replay)) { replays.append(figures) }
       if job.reportsAsGroup, var sum = members.popFirst() {
         for member in members {
           sum.errorCount += member.errorCount

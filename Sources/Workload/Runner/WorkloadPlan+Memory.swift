@@ -23,7 +23,8 @@ extension WorkloadPlan {
     }
     for job in jobs where job.target == .device && job.engine.isInMemory {
       for name in job.namedFiles.isEmpty ? [job.name] : job.namedFiles where seen.insert(name).inserted {
-        try add(job.bytesPerFile ?? 0, job, "a device of ioengine=\(job.engine.rawValue)")
+        try add(
+          job.replay?.needs(of: name).end ?? job.bytesPerFile ?? 0, job, "a device of ioengine=\(job.engine.rawValue)")
       }
     }
     guard let volume else { return }

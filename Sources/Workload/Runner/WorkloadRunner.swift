@@ -16,7 +16,8 @@ package enum WorkloadRunner {
     var report: RunReport
     switch plan.jobs[0].target {
     case .device:
-      report = try await DeviceRun(plan, control).run()
+      let run = try DeviceRun(plan, control)
+      report = try await run.run()
     case .fileSystem:
       let image = try VolumeImage(plan)
       if !plan.options.keepsImage { control.willRemove(image) }
