@@ -5,13 +5,18 @@ internal import Reactor
 /// measurement ("coordinated omission").
 struct Pacer {
   private let schedule: Schedule
+  private let hasRate: Bool
   /// When the next of each direction is due, in nanoseconds after the start.
   private var due = PerDirection<Double>(0)
 
-  init(_ schedule: Schedule) { self.schedule = schedule }
+  init(_ schedule: Schedule) {
+    self.schedule = schedule
+    hasRate = schedule.hasRate
+  }
 
   /// When an operation of so many bytes is meant to begin, in nanoseconds after the start; nil: as soon as can be.
   mutating func takeTurn(_ direction: Direction, byteCount: Int, _ random: inout SeededGenerator) -> UInt64? {
+    if !hasRate { return nil }
     let byBytes = schedule.bytesPerSecond[direction].map { Double(byteCount) * 1e9 / Double($0) }
     let byCount = schedule.operationsPerSecond[direction].map { 1e9 / Double($0) }
     guard let interval = [byBytes, byCount].compactMap(\.self).max() else { return nil }

@@ -149,10 +149,7 @@ actor DeviceLane {
     loads.append(
       DeviceLoad(
         copies[index], on: parts[index].map { ($0.device.name, $0.device.queue) }, reactor, verifiers[index],
-        mayGoOn: { [unowned self] in
-          self.assumeIsolated { $0.tick() }
-          return !control.isEndRequested
-        }))
+        control: control, onTurn: isFollowed ? { [unowned self] in self.assumeIsolated { $0.tick() } } : nil))
   }
 
   private func prepareVerification() throws(RunError) {
@@ -340,6 +337,8 @@ actor DeviceLane {
 
   /// In simulation the operations tell of the progress, and no task of its own does: whether somebody looks must not change
   /// the run.
+  private var isFollowed: Bool { isSimulated && control.onProgress != nil || plan.seriesNanoseconds != nil }
+
   private func tick() {
     if let series = counterSeries, series.isDue(at: timeBefore + reactor.now.nanoseconds(since: startedAt)) {
       sampleCounters()

@@ -12,9 +12,12 @@ final class DeviceLoad {
   /// What failed: where a job goes on after errors, the first.
   private(set) var findings: [Finding] = []
   private let reactor: Reactor
-  private let mayGoOn: () -> Bool
+  private let control: RunControl
+  /// Called before each operation, where somebody follows the run.
+  private let onTurn: (() -> Void)?
   private var slots: [Slot] = []
-  private var freeSlots: [Int] = []
+  /// The first of the slots that are free; each knows the next.
+  private var freeSlot: Slot?
   private var random: SeededGenerator
   /// The next operation, drawn and not begun: its time has not come, it overlaps one in flight, or there is no place.
   private var next: Step?
@@ -29,13 +32,15 @@ final class DeviceLoad {
   private var thinksUntil: Instant?
   /// A request past its deadline keeps its memory: nobody waits for it any more.
   private(set) var isOverdue = false
+  /// While completions are polled: when those of this turn were found, which is one look at the clock for all of them.
+  private var completedAt: Instant?
+  private var isPolling = false
   private let wake: WaitQueue
   /// Nil where nobody verifies.
   private let verifier: CopyVerifier?
 
   /// One operation in flight and its memory.
   fileprivate final class Slot {
-    let number: Int
     let pieces: [Buffer]
     var step = Step(operation: .read, file: 0, offset: 0, byteCount: 0, due: nil)
     var begunAt = Instant(nanoseconds: 0)
@@ -43,34 +48,34 @@ final class DeviceLoad {
     var outstanding = 0
     var error: DeviceError?
     var ticket: CopyVerifier.Ticket?
+    var nextFree: Slot?
 
-    init(_ number: Int, pieces: [Buffer]) {
-      self.number = number
-      self.pieces = pieces
-    }
+    init(pieces: [Buffer]) { self.pieces = pieces }
   }
 
   /// - Parameters:
   ///   - devices: of the copy's files, in their order, with their names.
-  ///   - mayGoOn: false when the run ends.
+  ///   - control: says when the run ends.
+  ///   - onTurn: called before each operation, where somebody follows the run.
   init(
     _ copy: JobCopy, on devices: [(name: String, queue: RequestQueue)], _ reactor: Reactor,
-    _ verifier: CopyVerifier? = nil, mayGoOn: @escaping () -> Bool
+    _ verifier: CopyVerifier? = nil, control: RunControl, onTurn: (() -> Void)?
   ) {
     self.copy = copy
     queues = devices.map(\.queue)
     names = devices.map(\.name)
     self.reactor = reactor
     self.verifier = verifier
-    self.mayGoOn = mayGoOn
+    self.control = control
+    self.onTurn = onTurn
     random = copy.generator(of: 0)
     wake = WaitQueue(reactor, "operations of \(copy.name)")
     let largestPiece = queues.map { $0.geometry.maximumTransfer }.min() ?? copy.job.largestBlock
     let sizes = stride(from: 0, to: copy.job.largestBlock, by: largestPiece).map {
       min(largestPiece, copy.job.largestBlock - $0)
     }
-    slots = (0..<copy.job.queueing.depth).map { Slot($0, pieces: sizes.map { Buffer(byteCount: $0) }) }
-    freeSlots = Array(slots.indices.reversed())
+    slots = (0..<copy.job.queueing.depth).map { _ in Slot(pieces: sizes.map { Buffer(byteCount: $0) }) }
+    for slot in slots.reversed() { release(slot) }
     if fillsBuffers && copy.job.buffers != .zeroes { for slot in slots { fill(slot) } }
   }
 
@@ -101,12 +106,15 @@ final class DeviceLoad {
       let due = pump()
       if isOver { return }
       if isPolled && due == nil {
-        queues[0].endTurn()
+        isPolling = true
+        endTurn(queues[0])
         while inFlight > 0 && !isReady {
+          completedAt = nil
           queues[0].device.waitForCompletion()
           // What was transferred in part goes on.
-          queues[0].endTurn()
+          endTurn(queues[0])
         }
+        isPolling = false
         rounds += 1
         // Timers, and whoever looks at the progress.
         if rounds % 256 == 0 { await reactor.pass() }
@@ -114,6 +122,11 @@ final class DeviceLoad {
         _ = await wake.waitInterruptibly(until: due)
       }
     }
+  }
+
+  private func endTurn(_ queue: RequestQueue) {
+    completedAt = nil
+    queue.endTurn()
   }
 
   /// Flushes each device of the copy, after its last operation.
@@ -148,10 +161,11 @@ final class DeviceLoad {
     if isDraining { return nil }
     completedSincePump = 0
     var begun = 0
-    while !freeSlots.isEmpty && !isOverdue {
-      if dueSteps.isEmpty, let verifier, mayGoOn(), let step = verifier.takeStep() { dueSteps.append(step) }
+    while freeSlot != nil && !isOverdue {
+      let isEnding = control.isEndRequested
+      if dueSteps.isEmpty, let verifier, !isEnding, let step = verifier.takeStep() { dueSteps.append(step) }
       if let step = dueSteps.first {
-        guard begin(step) else { return nil }
+        guard begin(step, at: reactor.now) else { return nil }
         dueSteps.removeFirst()
         continue
       }
@@ -160,33 +174,43 @@ final class DeviceLoad {
         if inFlight > 0 || reactor.now < until { return inFlight > 0 ? nil : until }
         thinksUntil = nil
       }
-      if !mayGoOn() || verifier?.hasEnded == true { next = nil }
+      let now = reactor.now
+      if isEnding || verifier?.hasEnded == true { next = nil }
       if next == nil {
-        guard !hasStopped, mayGoOn(), verifier?.hasEnded != true, copy.takeTurn(at: reactor.now) else {
+        onTurn?()
+        guard !hasStopped, !isEnding, verifier?.hasEnded != true, copy.takeTurn(at: now) else {
           hasStopped = true
           return nil
         }
+        // Moved out and back: the copy could not be proved to leave it alone, and each access would be tracked.
+        var random = random
         next = copy.nextStep(&random)
+        self.random = random
       }
       guard let step = next else { return nil }
       if let due = step.due {
         let instant = copy.startedAt.advanced(byNanoseconds: due)
-        if reactor.now < instant { return instant }
+        if now < instant { return instant }
       }
       if step.waitsForAll && inFlight > 0 { return nil }
       if copy.job.queueing.serializesOverlap && overlapsFlight(step) { return nil }
-      guard begin(step) else { return nil }
+      guard begin(step, at: now) else { return nil }
       next = nil
       begun += 1
       issuedCount += 1
       thinkIfDue(.issue, issuedCount)
       if begun == queueing.batchSubmit {
         begun = 0
-        queues[step.file].endTurn()
+        endTurn(queues[step.file])
       }
     }
-    if freeSlots.isEmpty, queueing.lowDepth != nil { isDraining = true }
+    if freeSlot == nil, queueing.lowDepth != nil { isDraining = true }
     return nil
+  }
+
+  private func release(_ slot: Slot) {
+    slot.nextFree = freeSlot
+    freeSlot = slot
   }
 
   private func overlapsFlight(_ step: Step) -> Bool {
@@ -208,13 +232,14 @@ final class DeviceLoad {
   }
 
   /// Hands an operation to its device; false: there is no place for it.
-  private func begin(_ step: Step) -> Bool {
-    guard let number = freeSlots.last else { return false }
-    let slot = slots[number], queue = queues[step.file]
+  private func begin(_ step: Step, at now: Instant) -> Bool {
+    guard let slot = freeSlot else { return false }
+    let queue = queues[step.file]
     guard let first = queue.admitNow() else { return false }
-    freeSlots.removeLast()
+    freeSlot = slot.nextFree
+    slot.nextFree = nil
     slot.step = step
-    slot.begunAt = reactor.now
+    slot.begunAt = now
     slot.submittedAt = nil
     slot.error = nil
     inFlight += 1
@@ -291,7 +316,7 @@ extension DeviceLoad: RequestHandler {
   private func end(_ slot: Slot) {
     let step = slot.step
     inFlight -= 1
-    freeSlots.append(slot.number)
+    release(slot)
     completedSincePump += 1
     if let ticket = slot.ticket {
       slot.ticket = nil
@@ -322,7 +347,8 @@ extension DeviceLoad: RequestHandler {
   }
 
   private func record(_ slot: Slot) {
-    let now = reactor.now, step = slot.step
+    let now = completedAt ?? reactor.now, step = slot.step
+    if isPolling { completedAt = now }
     let total = now.nanoseconds(since: slot.begunAt)
     copy.record(
       ReportedOperation(step.operation), bytes: step.byteCount, nanoseconds: total,

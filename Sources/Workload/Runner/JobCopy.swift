@@ -36,10 +36,8 @@ final class JobCopy {
   /// The run's begin on the clock of the reactor, and how much of the run there was before it.
   private var seriesOrigin = Instant(nanoseconds: 0)
   private var seriesOffset: UInt64 = 0
-  private var generator: SeededGenerator
-  private var sources: [OffsetSource]
-  private var nextFile = 0
-  private var pacer: Pacer
+  private let generator: SeededGenerator
+  private var pattern: StepPattern
   /// What is left of the bytes and of the operations that end the job; nil: neither does.
   private var remainingBytes: UInt64?
   private var remainingOperations: UInt64?
@@ -67,14 +65,8 @@ final class JobCopy {
     self.jobIndex = jobIndex
     self.copy = copy
     var generator = SeededGenerator(seed: job.randomSeed ?? 0).split(UInt64(jobIndex) << 32 | UInt64(copy))
-    let directions = job.load.directions(withMix: job.mix)
-    let align =
-      directions.map { job.load.blockAlign[$0] ?? job.load.blockSizes[$0].smallest }.min() ?? job.smallestBlock
-    sources = files.map { range in
-      OffsetSource(job.load, range: range, smallest: job.smallestBlock, align: align, &generator)
-    }
+    pattern = StepPattern(job, files: files, &generator)
     self.generator = generator
-    pacer = Pacer(job.schedule)
     let block = UInt64(job.smallestBlock)
     let once = job.schedule.ioBytes ?? files.reduce(0) { $0 + UInt64($1.count) / block * block }
     wholeBytes = once.multipliedReportingOverflow(by: job.schedule.loops).overflow ? .max : once * job.schedule.loops
@@ -155,27 +147,9 @@ final class JobCopy {
   /// The next operation of the job's pattern, after a turn was taken.
   func nextStep(_ random: inout SeededGenerator) -> Step {
     if replay != nil, let step = replay?.next() { return step }
-    let load = job.load
-    let direction: Direction, operation: Operation
-    switch load.pattern {
-    case .read, .randomRead: (direction, operation) = (.read, .read)
-    case .write, .randomWrite: (direction, operation) = (.write, .write)
-    case .trim, .randomTrim, .trimWrite, .randomTrimWrite: (direction, operation) = (.trim, .discard)
-    case .mixed, .randomMixed:
-      direction = random.below(100) < load.readPercent ? .read : .write
-      operation = direction == .read ? .read : .write
-    case .writeZeroes, .randomWriteZeroes: (direction, operation) = (.write, .writeZeroes)
-    case .flush:
-      let due = pacer.takeTurn(.write, byteCount: 0, &random)
-      return Step(operation: .flush, file: takeFile(&random), offset: 0, byteCount: 0, due: due)
-    }
-    let file = takeFile(&random)
-    let wanted = load.blockSizes[direction].draw(&random)
-    let (offset, byteCount) = sources[file].next(byteCount: wanted, direction, &random, &generator)
-    spend(byteCount)
-    return Step(
-      operation: operation, file: file, offset: offset, byteCount: byteCount,
-      due: pacer.takeTurn(direction, byteCount: byteCount, &random), isWrittenNext: load.pattern.trimsBeforeWrite)
+    let step = pattern.next(&random)
+    spend(step.byteCount)
+    return step
   }
 
   /// An operation begins; `file` is the number of its file.
@@ -195,24 +169,10 @@ final class JobCopy {
   /// When the next operation of a job with a mix is meant to begin, by the job's rate, after a turn was taken.
   func nextDue(_ operation: FileOperation, _ random: inout SeededGenerator) -> UInt64? {
     switch operation {
-    case .read: pacer.takeTurn(.read, byteCount: job.smallestBlock, &random)
-    case .write, .append: pacer.takeTurn(.write, byteCount: job.smallestBlock, &random)
-    case .truncate, .fsync: pacer.takeTurn(.write, byteCount: 0, &random)
+    case .read: pattern.takeTurn(.read, byteCount: job.smallestBlock, &random)
+    case .write, .append: pattern.takeTurn(.write, byteCount: job.smallestBlock, &random)
+    case .truncate, .fsync: pattern.takeTurn(.write, byteCount: 0, &random)
     }
-  }
-
-  private func takeFile(_ random: inout SeededGenerator) -> Int {
-    let file: Int
-    switch job.load.fileService {
-    case .roundRobin:
-      file = nextFile
-      nextFile = (nextFile + 1) % sources.count
-    case .random: file = random.below(sources.count)
-    case .sequential:
-      if sources[nextFile].isAtEnd { nextFile = (nextFile + 1) % sources.count }
-      file = nextFile
-    }
-    return file
   }
 
   /// What is due after a write, by `fsync` and `fdatasync`.
