@@ -46,7 +46,7 @@ struct OffsetSource {
     let room = (range.upperBound - offset) / smallest * smallest
     let length = min(UInt64(byteCount), room)
     position = offset + length
-    if !load.pattern.isRandom, let skip = load.patternModifier { position += skip }
+    if choice == nil, let skip = load.patternModifier { position += skip }
     return (offset, Int(length))
   }
 
