@@ -41,7 +41,14 @@ struct RunVerb: ParsableCommand {
     do {
       var parsed = try RunArguments(arguments)
       if parsed.wantsHelp {
-        print(JobHelp.text, to: .standardOutput, terminator: "")
+        print(JobHelp.screen, to: .standardOutput, terminator: "")
+        return nil
+      }
+      if let topic = parsed.helpTopic {
+        guard let text = topic.isEmpty ? JobHelp.text : JobHelp.text(of: topic) else {
+          throw ended(.usage, "--cmdhelp=\(topic): no option is named so; --cmdhelp lists all")
+        }
+        print(text, to: .standardOutput, terminator: "")
         return nil
       }
       if parsed.wantsVersion {
@@ -57,8 +64,14 @@ struct RunVerb: ParsableCommand {
         do { text = try readText(path) } catch { throw ended(.usage, "\(path): the job file cannot be read: \(error)") }
         files.append(try JobFile(path: path, text: text))
       }
+      let plan = try WorkloadPlan(parsed, files: files)
+      if parsed.wantsJobs || parsed.wantsCommand {
+        print(
+          parsed.wantsJobs ? plan.jobFile : plan.commandLine + "\n", to: .standardOutput, terminator: "")
+        return nil
+      }
       // A seed of 32 bits is short to type.
-      return try WorkloadPlan(parsed, files: files).seeded(with: UInt64.random(in: 0...UInt64(UInt32.max)))
+      return plan.seeded(with: UInt64.random(in: 0...UInt64(UInt32.max)))
     } catch let error as JobError { throw ended(.usage, "\(error)") }
   }
 

@@ -81,7 +81,7 @@ struct RunArgumentsTests {
     (["--keep=2"], .badValue(option: "keep", value: "2", .notBoolean, at: .commandLine)),
     (["--lockmem=3"], .knownToFioOnly("lockmem", at: .commandLine)),
     (["--eta=never", "--name=a"], .knownToFioOnly("eta", at: .commandLine)),
-    (["--parse-only", "job.fio"], .knownToFioOnly("parse-only", at: .commandLine)),
+    (["--idle-prof=system", "job.fio"], .knownToFioOnly("idle-prof", at: .commandLine)),
   ]
 
   @Test("wrong arguments are refused with the option and the reason", arguments: bad)
@@ -97,5 +97,33 @@ struct RunArgumentsTests {
     #expect(help.contains("(default 4k)"))
     #expect(help.contains("override every section"))
     #expect(help.split(separator: "\n").allSatisfy { $0.count <= 100 })
+    #expect(JobHelp.text(of: "blocksize")?.contains("other names: blocksize") == true)
+    #expect(JobHelp.text(of: "keep")?.contains("scratch image") == true)
+    #expect(JobHelp.text(of: "nothing") == nil)
+  }
+
+  @Test("the first help fits a screen, and its examples are jobs")
+  func screen() throws {
+    let lines = JobHelp.screen.split(separator: "\n", omittingEmptySubsequences: false)
+    #expect(lines.count <= 25 && lines.allSatisfy { $0.count <= 80 })
+    let examples = lines.drop { !$0.contains("to begin with:") }.dropFirst(2).prefix { !$0.isEmpty }
+    #expect(examples.count == 3 && examples.last?.contains("crash --workload=seq1") == true)
+    for example in examples.prefix(2) {
+      let words = example.split(separator: " ").dropFirst().map(String.init)
+      #expect(try plan(arguments: words).jobs.count == 1, "\(words)")
+    }
+  }
+
+  @Test("the resolved jobs are a job file that means the same")
+  func resolved() throws {
+    let arguments = [
+      "--bs=4k,64k", "--name=a", "--filename=x", "--rw=randrw:4", "--size=1m", "--rate_iops=100,50", "--name=b",
+      "--ioengine=null", "--size=2m", "--rw=randwrite", "--random_distribution=zipf:1.2", "--bssplit=4k/50:8k/50",
+    ]
+    let first = try plan(arguments: arguments)
+    let file = try JobFile(path: "resolved", text: first.jobFile)
+    let again = try WorkloadPlan(RunArguments([]), files: [file])
+    #expect(again.jobs == first.jobs)
+    #expect(first.jobFile.contains("\niodepth=1\n"))
   }
 }

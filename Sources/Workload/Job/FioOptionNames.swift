@@ -5,10 +5,10 @@ enum FioOptionNames {
 
   /// The options that fio 3.33 has on its command line only (`fio --help`).
   static let commandLine: Set<String> = [
-    "alloc-size", "append-terse", "bandwidth-log", "client", "cmdhelp", "cpuclock-test", "crctest",
+    "alloc-size", "append-terse", "bandwidth-log", "client", "cpuclock-test", "crctest",
     "daemonize",
     "debug", "enghelp", "eta", "eta-interval", "eta-newline", "idle-prof", "inflate-log", "max-jobs",
-    "merge-blktrace-only", "minimal", "parse-only", "readonly", "remote-config", "section", "server", "showcmd",
+    "merge-blktrace-only", "minimal", "readonly", "remote-config", "section", "server",
     "status-interval", "terse-version", "trigger", "trigger-file", "trigger-remote", "trigger-timeout",
     "warnings-fatal",
   ]

@@ -14,6 +14,9 @@ extension WorkloadPlan {
 
   /// The command to type, quoted for a shell.
   package var commandLine: String { shellCommand(arguments) }
+
+  /// The jobs as a job file, with every option that holds, those by default too. It ends with a newline.
+  package var jobFile: String { jobs.map(\.section).joined(separator: "\n") }
 }
 
 extension Job {
@@ -24,6 +27,14 @@ extension Job {
       let flag = "--\(option.name.rawValue)"
       return option.kind == .boolean && text == "1" ? flag : "\(flag)=\(text)"
     }
+  }
+
+  /// The section of a job file that describes this job, with every option that holds.
+  fileprivate var section: String {
+    let lines = JobOption.all.compactMap { option in
+      option.name == .name ? nil : text(of: option.name).map { "\(option.name.rawValue)=\($0)" }
+    }
+    return (["[\(name)]"] + lines).joined(separator: "\n") + "\n"
   }
 
   /// The command that runs this job alone, quoted for a shell.

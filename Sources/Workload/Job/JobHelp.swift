@@ -2,7 +2,44 @@ internal import DeviceLayers
 
 /// The help of `run`, made from the tables that also drive parsing.
 package enum JobHelp {
-  /// The whole text, with lines of at most 100 columns, ending with a newline.
+  /// What fits on a screen of 24 lines: how to begin, and where there is more.
+  package static let screen = """
+    usage: blkdev-run [OPTION]... JOBFILE...              fio's job files and options
+           blkdev-run [OPTION]... --name=JOB [OPTION]...  the same without a file
+           blkdev-run VERB ...
+
+    Three to begin with:
+      # a file as a raw device; files of an ext2 volume; every power cut, judged
+      blkdev-run --name=a --filename=disk.img --size=256m --rw=randwrite --iodepth=8
+      blkdev-run --name=a --target=fs --fs_ops=append:4,truncate:1,fsync:1 --size=4m
+      blkdev-run crash --workload=seq1
+
+    Verbs, each with its own --help: run (the default), mkfs, check, fs, replay,
+    compare, crash, explore, sweep.
+
+      --cmdhelp[=OPTION]   the options of jobs and of the run, or one of them
+      --parse-only         print the jobs with every option, and run nothing
+      --showcmd            print the jobs as a command, and run nothing
+      --output-format=F    normal, json and more; --html=FILE: a page with pictures
+      --version            the version
+
+    Exit codes: 0 all held; 1 I/O or job error; 2 usage; 3 mismatch; 4 a judge
+    failed; 5 environment; 6 slower than --compare allows; 130 interrupted.
+
+    """
+
+  /// The help of one option; nil when there is none of that name.
+  package static func text(of name: String) -> String? {
+    if let option = JobOption.named(name) {
+      var text = entry("--\(option.name.rawValue)=\(option.kind.unit)", option.help)
+      if let usual = option.defaultText { text += "  default: \(usual)\n" }
+      if !option.aliases.isEmpty { text += "  other names: \(option.aliases.joined(separator: ", "))\n" }
+      return text
+    }
+    return RunOptions.Flag(rawValue: name).map { entry("--\($0.rawValue)", $0.help) }
+  }
+
+  /// All options, with lines of at most 100 columns, ending with a newline.
   package static var text: String {
     var text = """
       usage: blkdev-run [run] [OPTION]… JOBFILE…

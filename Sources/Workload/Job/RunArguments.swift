@@ -11,6 +11,11 @@ package struct RunArguments: Sendable, Equatable {
   /// Print the help, or the version, and nothing else.
   package var wantsHelp = false
   package var wantsVersion = false
+  /// Print the help of this option, or of all when it is empty, and nothing else.
+  package var helpTopic: String?
+  /// Print the jobs as they are understood, or as a command, and nothing else.
+  package var wantsJobs = false
+  package var wantsCommand = false
   /// The job files to read, in the order given.
   package var jobFiles: [String] = []
   /// Options before the first `--name`.
@@ -78,13 +83,20 @@ package struct RunArguments: Sendable, Equatable {
 
   /// Names that are options beside a job's.
   private static let otherNames =
-    RunOptions.Flag.allCases.map(\.rawValue) + StackOption.allCases.map(\.rawValue) + ["help", "version"]
+    RunOptions.Flag.allCases.map(\.rawValue) + StackOption.allCases.map(\.rawValue)
+    + ["help", "version", "cmdhelp", "parse-only", "showcmd"]
 
   private mutating func take(_ key: String, _ text: String?) throws(JobError) {
     if key == "help" {
       wantsHelp = true
     } else if key == "version" {
       wantsVersion = true
+    } else if key == "cmdhelp" {
+      helpTopic = text == "all" ? "" : text ?? ""
+    } else if key == "parse-only" {
+      wantsJobs = true
+    } else if key == "showcmd" {
+      wantsCommand = true
     } else if let option = StackOption(rawValue: key) {
       layers.append(StackSetting(option, text))
     } else if let flag = RunOptions.Flag(rawValue: key) {
