@@ -8,8 +8,8 @@ enum FioOptionNames {
     "alloc-size", "append-terse", "bandwidth-log", "client", "cmdhelp", "cpuclock-test", "crctest",
     "daemonize",
     "debug", "enghelp", "eta", "eta-interval", "eta-newline", "idle-prof", "inflate-log", "max-jobs",
-    "merge-blktrace-only", "minimal", "parse-only", "readonly", "remote-config", "section", "server", "showcmd",
-    "status-interval", "terse-version", "trigger", "trigger-file", "trigger-remote", "trigger-timeout",
+    "merge-blktrace-only", "parse-only", "readonly", "remote-config", "section", "server", "showcmd",
+    "trigger", "trigger-file", "trigger-remote", "trigger-timeout",
     "warnings-fatal",
   ]
 
