@@ -20,17 +20,22 @@ struct RunVerb: ParsableCommand {
     // Who reads our output may go away (`| head`); the run is to leave a clean image all the same.
     cl_ignore_pipe_signal()
     guard let plan = try readPlan() else { return }
+    let base = try plan.options.comparePath.map(readReport)
     let output = try openOutput(plan.options.outputPath)
+    let writer = ReportWriter(plan, output)
     let progress = ProgressPrinter()
     var show: (@Sendable (ProgressLine) -> Void)?
     if let progress { show = { line in progress.show(line) } }
     var showStack: (@Sendable (String) -> Void)?
     if plan.options.stack.isShown { showStack = { stack in print(stack, to: .standardError) } }
+    var noteStatus: (@Sendable (StatusSnapshot) -> Void)?
+    if plan.options.statusInterval != nil { noteStatus = { snapshot in writer.note(snapshot) } }
     let control = RunControl(
       logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show,
-      onStack: showStack, provenance: Provenance(version: Version.current, commit: Version.commit))
+      onStack: showStack, provenance: Provenance(version: Version.current, commit: Version.commit),
+      statusInterval: plan.options.statusInterval, onStatus: noteStatus)
     let status = interruption.wait(for: control) { () async -> Int32 in
-      let code: Workload.ExitCode = await perform(plan, control, output, progress)
+      let code: Workload.ExitCode = await perform(plan, control, writer, progress, base: base)
       return code.rawValue
     }
     if status != 0 { throw ArgumentParser.ExitCode(status) }
@@ -88,18 +93,14 @@ struct RunVerb: ParsableCommand {
 
 /// Runs the plan and prints its report. Returns what the command ends with.
 private func perform(
-  _ plan: WorkloadPlan, _ control: RunControl, _ output: FileDescriptor, _ progress: ProgressPrinter?
+  _ plan: WorkloadPlan, _ control: RunControl, _ writer: ReportWriter, _ progress: ProgressPrinter?,
+  base: [JSONValue]?
 ) async -> Workload.ExitCode {
   do {
-    let report = try await WorkloadRunner.run(plan, control: control)
+    var report = try await WorkloadRunner.run(plan, control: control)
     progress?.clear()
     for line in report.layers?.lines ?? [] { print("blkdev-run: \(line)", to: .standardError) }
-    let text =
-      switch plan.options.outputFormat {
-      case .normal: NormalReport.text(report)
-      case .json: JSONReport.text(report)
-      }
-    guard print(text, to: output, terminator: "") else {
+    guard await writer.finish(&report, base: base) else {
       print("blkdev-run: the report could not be written", to: .standardError)
       return .jobError
     }
@@ -107,7 +108,7 @@ private func perform(
   } catch {
     progress?.clear()
     print("blkdev-run: \(error)", to: .standardError)
-    if plan.options.outputFormat == .json { print(JSONReport.text(error, of: plan), to: output, terminator: "") }
+    await writer.finish(error)
     return error.exitCode
   }
 }

@@ -2,6 +2,7 @@ import AllocationCounter
 import Glibc
 import Support
 import Testing
+import Workload
 
 @Suite("The command", .enabled(if: Images.isAvailable, "mke2fs and e2fsck are needed"))
 struct CommandTests {
@@ -23,7 +24,11 @@ struct CommandTests {
     #expect(try command.exitCode() == 130)
     #expect(command.errors.contains("stopping"))
     let output = try command.output()
-    #expect(output.hasPrefix("{") && output.hasSuffix("}\n"))
+    let documents = try JSONValue.documents(in: output)
+    #expect(documents.count == 1)
+    #expect(documents.first?["jobs"]?.elements.first?["write"]?["total_ios"] != nil)
+    #expect(documents.first?["blkdev"]?["exit_code"]?.line == "130")
+    #expect(documents.first?["blkdev"]?["interrupted"]?.line == "true")
     #expect(try Images.check(TemporaryFile.read(image)) == nil)
   }
 

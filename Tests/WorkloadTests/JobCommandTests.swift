@@ -23,6 +23,7 @@ struct JobCommandTests {
       "--thinktime=10", "--thinktime_spin=5", "--thinktime_blocks=4", "--thinktime_blocks_type=issue", "--iodepth=16",
       "--iodepth_batch=4", "--iodepth_batch_complete_min=2", "--iodepth_low=8", "--serialize_overlap", "--buffered=0",
       "--sync=1", "--continue_on_error=1", "--max_latency=3s", "--refill_buffers", "--randrepeat=1", "--thread",
+      "--percentile_list=99.9:50:0.001", "--slat_percentiles", "--clat_percentiles=0", "--lat_percentiles=1",
     ],
     ["--name=a", "--filename=x", "--bsrange=4k-64k,8k-16k", "--rw=write:64k", "--size=50%", "--zero_buffers"],
     [

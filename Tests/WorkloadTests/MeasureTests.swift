@@ -107,7 +107,7 @@ struct MeasureTests {
     let arguments = smallStorm(engine: "sim", runtime: "50ms", more: ["--log_avg_msec=1"])
     let one = try await runJobs(arguments), other = try await runJobs(arguments)
     #expect(one == other && one.counterSeries != nil)
-    #expect(JSONReport.text(one) == JSONReport.text(other))
+    #expect(JSONReport.text(one, .test) == JSONReport.text(other, .test))
   }
 
   @Test("what is dirty becomes durable with the flush after its write, and not before")
@@ -144,7 +144,7 @@ struct MeasureTests {
     }
     report.counterSeries = counters
     report.wantsSeries = true
-    let text = JSONReport.text(report)
+    let text = JSONReport.text(report, .test)
     #expect(series.bins[.read]?.count == 3600)
     #expect(text.utf8.count < 5 << 20, "\(text.utf8.count) bytes")
   }

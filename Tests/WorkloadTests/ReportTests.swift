@@ -9,8 +9,11 @@ import Testing
 /// A report of a storm with every figure in it.
 func fullReport() -> RunReport {
   let latency = LatencySummary(
-    count: 1_330_000, minimum: 2_100, maximum: 8_063_500, mean: 69_870, standardDeviation: 11_947
-  ) { UInt64($0 * 1_000) + 3_000 }
+    minimum: 2_100, maximum: 8_063_500, sum: 1_330_000 * 69_870,
+    buckets: [
+      .init(lowest: 2_096, highest: 2_103, count: 500_000), .init(lowest: 53_000, highest: 53_247, count: 700_000),
+      .init(lowest: 102_400, highest: 102_911, count: 129_999), .init(lowest: 8_060_928, highest: 8_093_695, count: 1),
+    ])
   var report = RunReport(command: "blkdev-run --name=a", seed: .max, elapsedNanoseconds: 10_001_000_000)
   report.operations = [.read: 256, .write: 1_330_000, .truncate: 12, .fsync: 3]
   report.latencies = [.read: latency, .write: latency, .truncate: latency, .fsync: latency]
@@ -75,15 +78,15 @@ let aMismatch = Finding(
 struct JSONReportTests {
   @Test("is one document with every figure, in a fixed order, all integers")
   func everyFigure() throws {
-    let text = JSONReport.text(fullReport())
+    let text = JSONReport.text(fullReport(), .test)
     let document = try JSONChecker.parse(text)
-    #expect(text == JSONReport.text(fullReport()))
-    #expect(document.keys == ["blkdev"])
+    #expect(text == JSONReport.text(fullReport(), .test))
+    #expect(document.keys == ["fio version", "timestamp", "timestamp_ms", "time", "jobs", "blkdev"])
     let blkdev = try #require(document["blkdev"])
     #expect(
       blkdev.keys == [
         "seed", "command", "elapsed_ns", "interrupted", "exit_code", "ops", "writeback", "volume", "device", "cpu",
-        "latency_ns", "verify", "e2fsck", "memory", "findings", "provenance",
+        "latency_ns", "jobs", "verify", "e2fsck", "memory", "findings", "provenance",
       ])
     #expect(blkdev["seed"] == .number("18446744073709551615"))
     #expect(blkdev["elapsed_ns"] == .number("10001000000"))
@@ -105,9 +108,9 @@ struct JSONReportTests {
     #expect(blkdev["volume"]?["write_amplification_permille"] == .number("1256"))
     #expect(blkdev["cpu"]?["ns_per_op"] == .number("1499"))
     #expect(blkdev["provenance"]?["file_systems"]?["/b"] == .string("ext4"))
-    #expect(blkdev["latency_ns"]?["truncate"]?.keys == ["p50", "p99", "p999", "max"])
-    #expect(blkdev["latency_ns"]?["read"]?["p50"] == .number("53000"))
-    #expect(blkdev["latency_ns"]?["read"]?["p999"] == .number("102900"))
+    #expect(blkdev["latency_ns"]?["truncate"]?.keys == ["mean", "p50", "p99", "p999", "p9999", "p99999", "max"])
+    #expect(blkdev["latency_ns"]?["read"]?["p50"] == .number("53247"))
+    #expect(blkdev["latency_ns"]?["read"]?["p999"] == .number("102911"))
     #expect(
       blkdev["verify"]
         == .object([
@@ -123,7 +126,7 @@ struct JSONReportTests {
     var report = RunReport(command: "c", seed: 1, elapsedNanoseconds: 2)
     report.operations[.read] = 0
     report.writeback = WritebackFigures()
-    let blkdev = try #require(try JSONChecker.parse(JSONReport.text(report))["blkdev"])
+    let blkdev = try #require(try JSONChecker.parse(JSONReport.text(report, .test))["blkdev"])
     #expect(
       blkdev.keys == ["seed", "command", "elapsed_ns", "interrupted", "exit_code", "ops", "writeback", "findings"])
     #expect(blkdev["ops"]?.keys == ["read"])
@@ -133,8 +136,9 @@ struct JSONReportTests {
   @Test("of a run that came to no end is one document too, which says why", arguments: runErrors)
   func failure(_ failure: (error: RunError, code: String, text: String)) throws {
     let plan = try plan(arguments: ["--name=a", "--filename=x"]).seeded(with: 9)
-    let document = try JSONChecker.parse(JSONReport.text(failure.error, of: plan))
-    #expect(document.keys == ["blkdev"])
+    let document = try JSONChecker.parse(JSONReport.text(failure.error, of: plan, .test))
+    #expect(document.keys == ["fio version", "timestamp", "timestamp_ms", "time", "jobs", "blkdev"])
+    #expect(document["jobs"] == .array([]))
     let blkdev = try #require(document["blkdev"])
     #expect(blkdev.keys == ["seed", "command", "exit_code", "error"])
     #expect(blkdev["seed"] == .number("9") && blkdev["exit_code"] == .number(failure.code))
@@ -170,7 +174,7 @@ struct JSONReportTests {
     let odd = "quote \" backslash \\ newline \n tab \t bell \u{7} return \r slash / ü 🐟"
     var report = RunReport(command: odd, seed: 1, elapsedNanoseconds: 2)
     report.findings = [Finding(.checkFailed, context: odd), aMismatch]
-    let blkdev = try #require(try JSONChecker.parse(JSONReport.text(report))["blkdev"])
+    let blkdev = try #require(try JSONChecker.parse(JSONReport.text(report, .test))["blkdev"])
     #expect(blkdev["command"] == .string(odd))
     guard case .array(let findings)? = blkdev["findings"] else {
       Issue.record("no findings")
@@ -204,18 +208,20 @@ struct NormalReportTests {
       writers: (groupid=0, jobs=4): err= 0
         read: IOPS=25, BW=102KiB/s (105kB/s)(1024KiB/10001msec)
         write: IOPS=133k, BW=519MiB/s (545MB/s)(5195MiB/10001msec)
-           lat (usec): min=2, max=8063, avg=69.87, stdev=11.94
+           lat (usec): min=2, max=8063, avg=69.87, stdev=45.03
           lat percentiles (usec):
-           |  1.00th=[  4],  5.00th=[  8], 10.00th=[ 13], 20.00th=[ 23],
-           | 30.00th=[ 33], 40.00th=[ 43], 50.00th=[ 53], 60.00th=[ 63],
-           | 70.00th=[ 73], 80.00th=[ 83], 90.00th=[ 93], 95.00th=[ 98],
-           | 99.00th=[102], 99.50th=[102], 99.90th=[102], 99.95th=[102],
-           | 99.99th=[102]
+           |  1.00th=[    3],  5.00th=[    3], 10.00th=[    3], 20.00th=[    3],
+           | 30.00th=[    3], 40.00th=[   54], 50.00th=[   54], 60.00th=[   54],
+           | 70.00th=[   54], 80.00th=[   54], 90.00th=[   54], 95.00th=[  103],
+           | 99.00th=[  103], 99.50th=[  103], 99.90th=[  103], 99.95th=[  103],
+           | 99.99th=[  103], 99.999th=[  103]
         truncate: IOPS=1, count=12
+        lat (usec)   : 4=37.59%, 100=52.63%, 250=9.77%
+        lat (msec)   : 10=0.01%
 
       Run status group 0 (all jobs):
-         READ: bw=102KiB/s (105kB/s), io=1024KiB (1049kB), run=10001-10001msec
-        WRITE: bw=519MiB/s (545MB/s), io=5195MiB (5448MB), run=10001-10001msec
+         READ: bw=102KiB/s (105kB/s), 102KiB/s-102KiB/s (105kB/s-105kB/s), io=1024KiB (1049kB), run=10001-10001msec
+        WRITE: bw=519MiB/s (545MB/s), 519MiB/s-519MiB/s (545MB/s-545MB/s), io=5195MiB (5448MB), run=10001-10001msec
 
       Writeback:
         batches=3, mean=133KiB, largest=128KiB, pages=100, bytes=400KiB, lookups=5
@@ -263,6 +269,31 @@ struct NormalReportTests {
     report.findings = kinds.map { Finding($0) }
     report.isInterrupted = interrupted
     #expect(report.exitCode == expected)
+  }
+
+  @Test("a run that is slower than one before ends with 6, when nothing worse has happened and it is whole")
+  func slower() throws {
+    func document(_ mean: UInt64) throws -> [JSONValue] {
+      try JSONValue.documents(
+        in: """
+          {"jobs":[{"jobname":"a","read":{"total_ios":1000,"clat_ns":{"N":1000,"mean":\(mean),"bins":{"\(mean)":1000}}}}]}
+          """)
+    }
+    var report = RunReport(command: "c", seed: 1, elapsedNanoseconds: 0)
+    report.comparison = Comparison(base: try document(1000), now: try document(1000))
+    #expect(report.exitCode == .allHeld)
+    report.comparison = Comparison(base: try document(1000), now: try document(2000))
+    #expect(report.exitCode == .regression && report.exitCode.rawValue == 6)
+    let text = NormalReport.text(report)
+    #expect(
+      text.contains(
+        "  a: read: clat_mean_ns: ratio=2.000 (95%: 2.000 to 2.000, of operations), 2000 nsec after 1000 nsec: regression\n"
+      ))
+    #expect(text.contains("Verdict: all held, but slower than the run before\n"))
+    report.isInterrupted = true
+    #expect(report.exitCode == .interrupted)
+    report.findings = [aMismatch]
+    #expect(report.exitCode == .verificationMismatch)
   }
 
   static let numbers: [(UInt64, String, String)] = [

@@ -47,10 +47,18 @@ struct RunArgumentsTests {
     #expect(arguments.jobFiles == ["a.fio", "b.fio", "--c.fio"])
     #expect(arguments.options.keepsImage)
     #expect(arguments.options.ignoresCookie)
-    #expect(arguments.options.outputFormat == .json)
+    #expect(arguments.options.outputFormats == [.json])
     #expect(arguments.options.outputPath == "out")
     #expect(arguments.common.map(\.name) == [.timeBased])
     #expect(!arguments.wantsHelp && !arguments.wantsVersion)
+  }
+
+  @Test("several formats may be asked for, and minimal is one")
+  func formats() throws {
+    #expect(try RunArguments(["--output-format", "json+,normal"]).options.outputFormats == [.jsonPlus, .normal])
+    #expect(try RunArguments(["--minimal", "--terse-version=4"]).options.outputFormats == [.terse])
+    let options = try RunArguments(["--status-interval=500ms", "--compare", "b", "--compare-bound=2.5%"]).options
+    #expect(options.statusInterval == 500_000_000 && options.comparePath == "b" && options.compareBound == 2_500_000)
   }
 
   @Test("help and version are asked for by name", arguments: ["--help", "-h", "--version"])
@@ -76,7 +84,19 @@ struct RunArgumentsTests {
     (
       ["--output-format=jsno"],
       .badValue(
-        option: "output-format", value: "jsno", .notOneOf(["normal", "json"], nearest: "json"), at: .commandLine)
+        option: "output-format", value: "jsno",
+        .notOneOf(["terse", "csv", "json", "json+", "normal"], nearest: "json"), at: .commandLine)
+    ),
+    (
+      ["--terse-version=6"],
+      .badValue(option: "terse-version", value: "6", .outOfRange(minimum: 2, maximum: 5), at: .commandLine)
+    ),
+    (
+      ["--compare-bound=0"],
+      .badValue(option: "compare-bound", value: "0", .outOfRange(minimum: 0, maximum: 100), at: .commandLine)
+    ),
+    (
+      ["--compare-bound=5:6"], .badValue(option: "compare-bound", value: "5:6", .notANumber, at: .commandLine)
     ),
     (["--keep=2"], .badValue(option: "keep", value: "2", .notBoolean, at: .commandLine)),
     (["--lockmem=3"], .knownToFioOnly("lockmem", at: .commandLine)),

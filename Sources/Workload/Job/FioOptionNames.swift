@@ -8,8 +8,8 @@ enum FioOptionNames {
     "alloc-size", "append-terse", "bandwidth-log", "client", "cpuclock-test", "crctest",
     "daemonize",
     "debug", "enghelp", "eta", "eta-interval", "eta-newline", "idle-prof", "inflate-log", "max-jobs",
-    "merge-blktrace-only", "minimal", "readonly", "remote-config", "section", "server",
-    "status-interval", "terse-version", "trigger", "trigger-file", "trigger-remote", "trigger-timeout",
+    "merge-blktrace-only", "readonly", "remote-config", "section", "server", "trigger", "trigger-file",
+    "trigger-remote", "trigger-timeout",
     "warnings-fatal",
   ]
 

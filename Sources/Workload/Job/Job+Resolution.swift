@@ -134,6 +134,11 @@ extension Job {
     reportsAsGroup = settings.flag(.groupReporting)
     seriesNanoseconds = settings.positive(.logAverage).map { $0 * 1_000_000 }
     verify = settings.text(.verify).flatMap(VerifyMethod.init).map { VerifyOptions($0, settings) }
+    percentiles = Percentiles()
+    if settings.isGiven(.percentileList) { percentiles.list = settings.list(.percentileList).compactMap(\.self) }
+    percentiles.ofSubmission = settings.flag(.submissionPercentiles)
+    percentiles.ofCompletion = settings.flag(.completionPercentiles)
+    percentiles.ofTotal = settings.flag(.totalPercentiles)
     queueDepth = settings.integer(.queueDepth)
     replay = Replay(settings)
     iologPath = settings.text(.writeIOLog)

@@ -47,6 +47,7 @@ package struct Job: Sendable, Equatable {
   package var seriesNanoseconds: UInt64?
   /// Of a job on devices: how blocks are verified; nil: not at all.
   package var verify: VerifyOptions?
+  package var percentiles: Percentiles
   /// Requests that the device may have in flight.
   package var queueDepth: Int
   /// What the job replays; nil: it follows its pattern.

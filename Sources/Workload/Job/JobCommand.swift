@@ -71,6 +71,10 @@ extension Job {
     case .endFsync: flagText(fsyncsAtEnd)
     case .groupReporting: flagText(reportsAsGroup)
     case .logAverage: seriesNanoseconds.map { "\($0 / 1_000_000)" }
+    case .percentileList: percentiles.list == Percentiles.usual ? nil : percentagesText(percentiles.list)
+    case .submissionPercentiles: flagText(percentiles.ofSubmission)
+    case .completionPercentiles: flagText(percentiles.ofCompletion)
+    case .totalPercentiles: flagText(percentiles.ofTotal)
     case .queueDepth: "\(queueDepth)"
     case .writeIOLog: iologPath
     default:

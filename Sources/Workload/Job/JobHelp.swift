@@ -46,6 +46,7 @@ package enum JobHelp {
              blkdev-run [run] [OPTION]… --name=JOB [OPTION]… [--name=JOB [OPTION]…]…
              blkdev-run fs IMAGE VERB …     (look at and change files of an image; blkdev-run fs help)
              blkdev-run replay LOG IMAGE    (a log of writes; has its own --help)
+             blkdev-run compare A B         (two reports in JSON; has its own --help)
              blkdev-run explore [OPTION]…   (a volume in simulation, seed by seed; has its own --help)
 
       An option is --key=value or --key value; a boolean alone means 1. Job files are fio's: sections, and
@@ -64,9 +65,7 @@ package enum JobHelp {
     }
     text += "\nOptions of the run:\n"
     for flag in RunOptions.Flag.allCases {
-      let unit =
-        flag.kind == .boolean ? "" : "=" + (flag == .output ? "FILE" : flag == .auxPath ? "FOLDER" : flag.kind.unit)
-      text += entry("--\(flag.rawValue)\(unit)", flag.help)
+      text += entry("--\(flag.rawValue)\(flag.unit.map { "=" + $0 } ?? "")", flag.help)
     }
     text += "\nThe layers around each device, in this order below its queue: strict, faults, cache, latency, log:\n"
     for option in StackOption.allCases {
@@ -79,7 +78,7 @@ package enum JobHelp {
     text += """
 
       Exit codes: 0 all held; 1 I/O or job error; 2 usage; 3 verification mismatch; 4 an invariant or a
-      judge failed; 5 environment; 130 interrupted.
+      judge failed; 5 environment; 6 slower than --compare allows; 130 interrupted.
 
       """
     return text

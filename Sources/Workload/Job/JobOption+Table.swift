@@ -161,6 +161,11 @@ extension JobOption {
     JobOption(
       .verifyStateLoad, .boolean, default: "0",
       "compare with that state: blocks that a flush has covered must be there, later ones may"),
+    JobOption(
+      .percentileList, .percentages(count: 20), "the percentiles to report; by default 1 to 99.999 in 18 steps"),
+    JobOption(.submissionPercentiles, .boolean, default: "0", "report percentiles of submission latencies"),
+    JobOption(.completionPercentiles, .boolean, default: "1", "report percentiles of completion latencies"),
+    JobOption(.totalPercentiles, .boolean, default: "0", "report percentiles of total latencies"),
     JobOption(.queueDepth, .integer(1...65536), default: "128", "requests that the device may have in flight"),
     JobOption(
       .writeIOLog, .text,

@@ -71,6 +71,10 @@ package struct JobOption: Sendable {
     case verifyAsync = "verify_async"
     case verifyStateSave = "verify_state_save"
     case verifyStateLoad = "verify_state_load"
+    case percentileList = "percentile_list"
+    case submissionPercentiles = "slat_percentiles"
+    case completionPercentiles = "clat_percentiles"
+    case totalPercentiles = "lat_percentiles"
     case queueDepth = "queue_depth"
     case writeIOLog = "write_iolog"
     case readIOLog = "read_iolog"
@@ -103,6 +107,8 @@ package struct JobOption: Sendable {
     case integer(ClosedRange<UInt64>)
     case boolean
     case choice([String])
+    /// Percentages with colons between them; decimals are allowed. The value counts millionths of a percent.
+    case percentages(count: Int)
     /// Operations with their weights: `write:40,append:20`.
     case mix
     /// Bytes, or a percentage of what there is.
@@ -137,6 +143,7 @@ package struct JobOption: Sendable {
       case .integer: "N"
       case .boolean: "0|1"
       case .choice(let names): names.joined(separator: "|")
+      case .percentages(let count): count == 1 ? "PERCENT" : "PERCENT[:PERCENT…]"
       case .mix: "OPERATION:WEIGHT,…"
       case .bytesOrPercent: "BYTES|N%"
       case .integers: "N[,N[,N]]"

@@ -59,6 +59,7 @@ extension JobOption.Kind {
       default: throw .notBoolean
       }
     case .choice(let names): return .text(try parseChoice(text, among: names))
+    case .percentages(let count): return .list(try parsePercentages(text, count: count))
     case .mix: return .mix(try parseMix(text))
     case .verification:
       // fio's name for the same with the processor's help, which is a matter of speed alone.
@@ -261,6 +262,31 @@ private func parseMix(_ text: String) throws(ValueProblem) -> OperationMix {
   }
   guard let mix = OperationMix(weights) else { throw .noWeight }
   return mix
+}
+
+/// In millionths of a percent, from the smallest up, each once.
+private func parsePercentages(_ text: String, count: Int) throws(ValueProblem) -> [UInt64?] {
+  let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+  guard parts.count <= count else { throw .notANumber }
+  var list: Set<UInt64> = []
+  for part in parts {
+    let digits = (part.hasSuffix("%") ? part.dropLast() : part).split(
+      separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+    let fraction = digits.count == 2 ? digits[1] : "0"
+    guard !fraction.isEmpty, fraction.utf8.count <= 6, fraction.allSatisfy({ $0.isASCII && $0.isNumber }),
+      digits[0].utf8.count <= 3, digits[0].allSatisfy({ $0.isASCII && $0.isNumber }), let whole = UInt64(digits[0]),
+      let rest = UInt64(fraction + String(repeating: "0", count: 6 - fraction.utf8.count))
+    else { throw .notANumber }
+    let number = whole * 1_000_000 + rest
+    guard (1...Percentiles.whole).contains(number) else { throw .outOfRange(minimum: 0, maximum: 100) }
+    list.insert(number)
+  }
+  return list.sorted()
+}
+
+/// Percentages as `parsePercentages` takes them.
+func percentagesText(_ list: [UInt64]) -> String {
+  list.map { ReportNumber.fixed($0, scale: 6, places: 0) }.joined(separator: ":")
 }
 
 extension StringProtocol {

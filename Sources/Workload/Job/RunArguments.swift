@@ -122,12 +122,23 @@ package struct RunArguments: Sendable, Equatable {
 
 /// What holds for a run as a whole and is no property of a job.
 package struct RunOptions: Sendable, Equatable {
-  /// The shape of the report.
+  /// The shape of a report. As in fio, several are written in this order.
   package enum OutputFormat: String, CaseIterable, Sendable {
-    case normal, json
+    case terse, csv, json
+    /// With the whole histograms.
+    case jsonPlus = "json+"
+    case normal
   }
 
-  package var outputFormat = OutputFormat.normal
+  package var outputFormats: Set<OutputFormat> = [.normal]
+  /// Which of fio's terse formats.
+  package var terseVersion = 3
+  /// While the run goes on, a report each time, in nanoseconds; nil: none.
+  package var statusInterval: UInt64?
+  /// The report of an earlier run, to compare with.
+  package var comparePath: String?
+  /// How much slower is a regression, in millionths of a percent.
+  package var compareBound = Comparison.usualBound
   /// The file that takes the report; nil for stdout.
   package var outputPath: String?
   /// The folder of verify states; nil: the current one.
@@ -141,31 +152,58 @@ package struct RunOptions: Sendable, Equatable {
   /// The layers around each device of the run.
   package var stack = StackDescription()
 
+  /// Whether the report is a JSON document.
+  package var hasJSON: Bool { outputFormats.contains(.json) || outputFormats.contains(.jsonPlus) }
+
   /// The options beside a job's. They stand on the command line only.
   package enum Flag: String, CaseIterable, Sendable {
     case outputFormat = "output-format"
+    case minimal
+    case terseVersion = "terse-version"
     case output
     case html
     case auxPath = "aux-path"
+    case statusInterval = "status-interval"
+    case compare
+    case compareBound = "compare-bound"
     case keep
     case unsafeIgnoreCookie = "unsafe-ignore-cookie"
 
     /// How its value is read.
     package var kind: JobOption.Kind {
       switch self {
-      case .outputFormat: .choice(OutputFormat.allCases.map(\.rawValue))
-      case .output, .html, .auxPath: .text
-      case .keep, .unsafeIgnoreCookie: .boolean
+      case .outputFormat: .words(OutputFormat.allCases.map(\.rawValue))
+      case .terseVersion: .integer(2...5)
+      case .output, .html, .auxPath, .compare: .text
+      case .statusInterval: .duration
+      case .compareBound: .percentages(count: 1)
+      case .minimal, .keep, .unsafeIgnoreCookie: .boolean
+      }
+    }
+
+    /// What stands behind `=` in the help; nil for a boolean.
+    var unit: String? {
+      switch self {
+      case .output, .html, .compare: "FILE"
+      case .auxPath: "FOLDER"
+      default: kind == .boolean ? nil : kind.unit
       }
     }
 
     /// What the help says.
     package var help: String {
       switch self {
-      case .outputFormat: "shape of the report (default normal); json is one document on stdout and nothing else"
+      case .outputFormat:
+        "shapes of the report (default normal): fio's, and csv, a line for each job and operation; json is one document on "
+          + "stdout and nothing else, json+ has the histograms too"
+      case .minimal: "the same as --output-format=terse"
+      case .terseVersion: "which of fio's terse formats (default 3)"
       case .output: "write the report to this file"
       case .html: "write the report to this file too, as a page with pictures that needs nothing else"
       case .auxPath: "the folder of verify states (default the current one)"
+      case .statusInterval: "while the run goes on, write a report so often; of json each is one line then"
+      case .compare: "compare with the JSON report of an earlier run; exit code 6 when this one is slower"
+      case .compareBound: "how much slower is a regression, in percent (default 5)"
       case .keep: "keep the scratch image"
       case .unsafeIgnoreCookie: "for experiments: write stale batches too; this loses data"
       }
@@ -174,10 +212,15 @@ package struct RunOptions: Sendable, Equatable {
 
   mutating func set(_ flag: Flag, to value: OptionValue) {
     switch (flag, value) {
-    case (.outputFormat, .text(let text)): outputFormat = OutputFormat(rawValue: text) ?? outputFormat
+    case (.outputFormat, .names(let names)): outputFormats = Set(names.compactMap(OutputFormat.init))
+    case (.minimal, .flag(let on)): if on { outputFormats = [.terse] }
+    case (.terseVersion, .number(let number)): terseVersion = Int(number)
     case (.output, .text(let text)): outputPath = text
     case (.html, .text(let text)): htmlPath = text
     case (.auxPath, .text(let text)): auxiliaryPath = text
+    case (.statusInterval, .number(let nanoseconds)): statusInterval = nanoseconds == 0 ? nil : nanoseconds
+    case (.compare, .text(let text)): comparePath = text
+    case (.compareBound, .list(let list)): compareBound = (list.first ?? nil) ?? compareBound
     case (.keep, .flag(let on)): keepsImage = on
     case (.unsafeIgnoreCookie, .flag(let on)): ignoresCookie = on
     default: preconditionFailure("a flag's value is of its kind")

@@ -14,6 +14,8 @@ package struct ProcessorTime: Sendable, Equatable {
 
   package init() {}
 
+  package var contextSwitches: UInt64 { voluntarySwitches + involuntarySwitches }
+
   /// All that the calling thread has cost up to now: a reactor has a thread to itself.
   static var ofThread: ProcessorTime {
     var usage = rusage()

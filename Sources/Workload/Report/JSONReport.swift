@@ -1,25 +1,73 @@
 internal import DeviceLayers
 
-/// A run as one JSON document: `{"blkdev": {…}}`, keys always in the same order, absent where they do not apply.
+/// Who made a report, and when: what a run does not know of itself.
+package struct ReportStamp: Sendable, Equatable {
+  /// The program's version.
+  package var version: String
+  /// Milliseconds since 1970, and the same as text; nil in simulation, where everything in a report follows from the seed.
+  package var milliseconds: UInt64?
+  package var time: String?
+
+  package init(version: String, milliseconds: UInt64? = nil, time: String? = nil) {
+    self.version = version
+    self.milliseconds = milliseconds
+    self.time = time
+  }
+
+  /// What stands for fio's version: the one whose formats these are, and then ours, in the shape of fio's own development
+  /// builds (`fio-3.33-24-gabcdef`), which whoever takes it apart has to know.
+  var fioVersion: String { "fio-3.33-blkdev-run-\(version)" }
+}
+
+/// A run as one JSON document in fio's structure, and our own figures in `blkdev`; keys always in the same order.
 package enum JSONReport {
+  /// How a document is written.
+  package struct Style: Sendable {
+    /// With the buckets of the histograms, as `json+`.
+    package var hasBins = false
+    /// On one line.
+    package var isLine = false
+    /// The run goes on.
+    package var isInterim = false
+
+    package init(hasBins: Bool = false, isLine: Bool = false, isInterim: Bool = false) {
+      self.hasBins = hasBins
+      self.isLine = isLine
+      self.isInterim = isInterim
+    }
+  }
+
   /// The document, ending with a newline.
-  package static func text(_ report: RunReport) -> String {
-    JSONValue.members(["blkdev": blkdev(report)]).text() + "\n"
+  package static func text(_ report: RunReport, _ stamp: ReportStamp, _ style: Style = Style()) -> String {
+    let document = document(report, stamp, style)
+    return (style.isLine ? document.line : document.text()) + "\n"
+  }
+
+  /// The document.
+  package static func document(_ report: RunReport, _ stamp: ReportStamp, _ style: Style = Style()) -> JSONValue {
+    .object(
+      FioDocument.members(report, stamp, hasBins: style.hasBins) + [
+        ("blkdev", blkdev(report, isInterim: style.isInterim))
+      ])
   }
 
   /// The document of a run that has no report, because it could not begin or not be brought to its end.
-  package static func text(_ error: RunError, of plan: WorkloadPlan) -> String {
+  package static func text(
+    _ error: RunError, of plan: WorkloadPlan, _ stamp: ReportStamp, _ style: Style = Style()
+  ) -> String {
     let blkdev = JSONValue.members([
       "seed": plan.jobs[0].randomSeed.map(JSONValue.unsigned),
       "command": .string(plan.commandLine),
       "exit_code": .signed(Int64(error.exitCode.rawValue)),
       "error": .string("\(error)"),
     ])
-    return JSONValue.members(["blkdev": blkdev]).text() + "\n"
+    let document = JSONValue.object(FioDocument.head(stamp) + [("jobs", .array([])), ("blkdev", blkdev)])
+    return (style.isLine ? document.line : document.text()) + "\n"
   }
 
-  private static func blkdev(_ report: RunReport) -> JSONValue {
+  private static func blkdev(_ report: RunReport, isInterim: Bool) -> JSONValue {
     .members([
+      "interim": isInterim ? .boolean(true) : nil,
       "seed": .unsigned(report.seed),
       "command": .string(report.command),
       "elapsed_ns": .unsigned(report.elapsedNanoseconds),
@@ -32,6 +80,8 @@ package enum JSONReport {
       "cpu": report.processor.map { cpu($0, report) },
       "layers": report.layers.map(layers),
       "latency_ns": perOperation(report.latencies, latency),
+      "jobs": report.groups.isEmpty ? nil : .array(report.groups.map(job)),
+      "comparison": report.comparison?.document,
       "replay": report.replays.isEmpty ? nil : .array(report.replays.map(replay)),
       "verify": report.verify.map { verify in
         .members([
@@ -193,11 +243,33 @@ package enum JSONReport {
     ])
   }
 
+  /// What fio has no place for: operations that move no bytes or only zeroes, and latencies from the intended start.
+  private static func job(_ group: GroupReport) -> JSONValue {
+    .members([
+      "name": .string(group.name),
+      "groupid": .signed(Int64(group.groupID)),
+      "copies": .unsigned(UInt64(group.copies)),
+      "errors": .unsigned(group.errors),
+      "runtime_ns": .unsigned(group.runtimeNanoseconds),
+      "operations": perOperation(group.operations) { figures in
+        .members([
+          "count": .unsigned(figures.count),
+          "bytes": .unsigned(figures.bytes),
+          "latency_ns": figures.latency.map(latency),
+          "intended_latency_ns": figures.intended.map(latency),
+        ])
+      },
+    ])
+  }
+
   private static func latency(_ summary: LatencySummary) -> JSONValue {
     .members([
+      "mean": .unsigned(summary.mean),
       "p50": .unsigned(summary.p50),
       "p99": .unsigned(summary.p99),
       "p999": .unsigned(summary.p999),
+      "p9999": .unsigned(summary.value(at: 99_990_000)),
+      "p99999": .unsigned(summary.value(at: 99_999_000)),
       "max": .unsigned(summary.maximum),
     ])
   }

@@ -1,6 +1,6 @@
 /// A JSON value that keeps the order of its keys, so that the same report is the same text.
 ///
-/// Figures are integers: none is rounded through a floating-point number, and none becomes NaN.
+/// Figures are integers, or decimals made of them: none is rounded through a floating-point number, and none becomes NaN.
 package enum JSONValue {
   case object([(key: String, value: JSONValue)])
   case array([JSONValue])
@@ -10,10 +10,27 @@ package enum JSONValue {
   case unsigned(UInt64)
   case signed(Int64)
   case boolean(Bool)
+  /// A number as it is written.
+  case number(String)
 
   /// An object of the members that apply; a nil value leaves its key out.
   package static func members(_ members: KeyValuePairs<String, JSONValue?>) -> JSONValue {
     .object(members.compactMap { key, value in value.map { (key: key, value: $0) } })
+  }
+
+  /// A decimal with six places at least, as fio prints them: `number / 10^scale`.
+  static func decimal(_ number: UInt64, scale: Int) -> JSONValue {
+    .number(ReportNumber.fixed(number, scale: scale, places: 6))
+  }
+
+  /// The document on one line, without a newline.
+  package var line: String {
+    switch self {
+    case .object(let members):
+      "{" + members.map { Self.quoted($0.key) + ":" + $0.value.line }.joined(separator: ",") + "}"
+    case .array(let elements): "[" + elements.map(\.line).joined(separator: ",") + "]"
+    default: text()
+    }
   }
 
   /// The document, indented by two spaces a level as fio's is, without a newline at its end.
@@ -30,6 +47,7 @@ package enum JSONValue {
     case .unsigned(let number): "\(number)"
     case .signed(let number): "\(number)"
     case .boolean(let truth): truth ? "true" : "false"
+    case .number(let text): text
     }
   }
 

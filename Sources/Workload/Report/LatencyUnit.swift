@@ -4,11 +4,12 @@ enum LatencyUnit: UInt64 {
   case microseconds = 1_000
   case milliseconds = 1_000_000
 
-  /// fio goes up when the smallest value is above 2 and the largest above 99.999 of the next unit.
-  init(minimum: UInt64, maximum: UInt64) {
-    if minimum > 2_000_000, maximum > 99_999_999 {
+  /// fio goes up when the smallest value is above 2 and the largest above 99.999 of the next unit; of values with
+  /// a deviation, when that is above 1 of it too.
+  init(minimum: UInt64, maximum: UInt64, deviation: UInt64 = .max) {
+    if minimum > 2_000_000, maximum > 99_999_999, deviation > 1_000_000 {
       self = .milliseconds
-    } else if minimum > 2_000, maximum > 99_999 {
+    } else if minimum > 2_000, maximum > 99_999, deviation > 1_000 {
       self = .microseconds
     } else {
       self = .nanoseconds

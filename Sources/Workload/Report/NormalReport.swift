@@ -16,6 +16,7 @@ package enum NormalReport {
     if let time = report.processor { lines += processor(time, report) }
     if let report = report.layers { lines += layers(report) }
     if let bytes = report.peakMemoryBytes { lines.append("Memory: peak=\(bytesText(bytes))") }
+    if let comparison = report.comparison { lines += comparison.lines }
     lines += verdict(report)
     if let provenance = report.provenance { lines.append("Run by: \(sentence(provenance))") }
     lines.append("Seed: \(report.seed)")
@@ -23,49 +24,144 @@ package enum NormalReport {
     return lines.joined(separator: "\n") + "\n"
   }
 
+  /// The jobs of a run that goes on, ending with an empty line.
+  package static func status(_ report: RunReport) -> String {
+    report.groups.flatMap(job).map { $0 + "\n" }.joined() + "\n"
+  }
+
   // MARK: - Jobs
 
   private static func job(_ group: GroupReport) -> [String] {
     var lines = ["\(group.name): (groupid=\(group.groupID), jobs=\(group.copies)): err=\(aligned(group.errors, 2))"]
+    if let remark = group.job?.remark { lines.append("  Description  : [\(remark)]") }
+    let percentiles = group.job?.percentiles ?? Percentiles()
     for (operation, figures) in group.operations.present {
+      if operation == .fsync {
+        lines.append("  fsync/fdatasync: count=\(figures.count)")
+        lines += latency("  sync", figures.latency) + list("sync", figures.latency, percentiles)
+        continue
+      }
       lines.append(
         "  \(operation.rawValue): " + rate(operation, figures, nanoseconds: group.runtimeNanoseconds))
-      if let latency = figures.latency, latency.count > 0 { lines += latencyLines(latency) }
+      // What is no request of a device is not submitted apart, and has one latency.
+      let isSubmitted = figures.completion != nil
+      if isSubmitted { lines += latency("  slat", figures.submission) + latency("  clat", figures.completion) }
+      lines += latency("   lat", figures.latency) + latency("  intended lat", figures.intended)
+      if percentiles.ofSubmission { lines += list("slat", figures.submission, percentiles) }
+      if percentiles.ofCompletion && isSubmitted { lines += list("clat", figures.completion, percentiles) }
+      if percentiles.ofTotal || percentiles.ofCompletion && !isSubmitted {
+        lines += list("lat", figures.latency, percentiles)
+      }
+      lines += list("intended lat", figures.intended, percentiles)
+      lines += samples(group, operation)
     }
-    return lines
+    return lines + distribution(group) + processor(group) + queue(group)
   }
 
   /// `IOPS=133k, BW=519MiB/s (545MB/s)(5194MiB/10001msec)`, without the bandwidth where no bytes move.
   private static func rate(_ operation: ReportedOperation, _ figures: OperationFigures, nanoseconds: UInt64) -> String {
     let iops = "IOPS=" + ReportNumber.short(ReportNumber.perSecond(figures.count, nanoseconds: nanoseconds))
-    guard operation == .read || operation == .write else { return "\(iops), count=\(figures.count)" }
+    guard operation.movesBytes else { return "\(iops), count=\(figures.count)" }
     let bandwidth = ReportNumber.perSecond(figures.bytes, nanoseconds: nanoseconds)
     let amount = "(\(bytesText(figures.bytes))/\(nanoseconds / 1_000_000)msec)"
     return "\(iops), BW=\(bytesText(bandwidth))/s (\(decimalBytes(bandwidth))/s)\(amount)"
   }
 
-  private static func latencyLines(_ latency: LatencySummary) -> [String] {
-    let unit = LatencyUnit(minimum: latency.minimum, maximum: latency.maximum)
-    let average = ReportNumber.hundredths(latency.mean, per: unit.rawValue)
-    let deviation = ReportNumber.hundredths(latency.standardDeviation, per: unit.rawValue)
-    var lines = [
-      "     lat (\(unit.name)): min=\(latency.minimum / unit.rawValue), max=\(latency.maximum / unit.rawValue), "
-        + "avg=\(average), stdev=\(deviation)"
+  /// `    slat (usec): min=3, max=2659, avg=17.81, stdev=111.02`
+  private static func latency(_ name: String, _ summary: LatencySummary?) -> [String] {
+    guard let summary else { return [] }
+    let unit = LatencyUnit(
+      minimum: summary.minimum, maximum: summary.maximum, deviation: summary.deviationPicoseconds / 1000)
+    func whole(_ value: UInt64) -> String { ReportNumber.short(value / unit.rawValue, digits: 6) }
+    func decimal(_ picoseconds: UInt64) -> String {
+      let hundredth = unit.rawValue * 10
+      let text = ReportNumber.fixed((picoseconds + hundredth / 2) / hundredth, scale: 2, places: 2)
+      return ReportNumber.aligned(text, 5)
+    }
+    return [
+      "  \(name) (\(unit.name)): min=\(whole(summary.minimum)), max=\(whole(summary.maximum)), "
+        + "avg=\(decimal(summary.meanPicoseconds)), stdev=\(decimal(summary.deviationPicoseconds))"
     ]
-    let values = latency.percentiles
-    let valueUnit = LatencyUnit(minimum: values.first ?? 0, maximum: values.last ?? 0)
-    lines.append("    lat percentiles (\(valueUnit.name)):")
-    let texts = values.map { "\($0 / valueUnit.rawValue)" }
-    let width = texts.map(\.utf8.count).max() ?? 0
-    let entries = zip(LatencySummary.reportedPercentiles, texts).map { percentile, text in
-      ReportNumber.aligned(ReportNumber.hundredths(UInt64(percentile), per: 100), 5)
+  }
+
+  /// The percentiles in as many columns as fit into fio's 80.
+  private static func list(_ name: String, _ summary: LatencySummary?, _ percentiles: Percentiles) -> [String] {
+    guard let summary else { return [] }
+    let values = percentiles.list.map(summary.value)
+    let unit = LatencyUnit(minimum: values.first ?? 0, maximum: values.last ?? 0)
+    let texts = values.map { "\($0 / unit.rawValue + ($0 % unit.rawValue > 0 ? 1 : 0))" }
+    let width = max(5, texts.map(\.utf8.count).max() ?? 0)
+    let entries = zip(percentiles.list, texts).map { percentile, text in
+      ReportNumber.aligned(ReportNumber.fixed(percentile, scale: 6, places: 2), 5)
         + "th=[\(ReportNumber.aligned(text, width))]"
     }
-    for start in stride(from: 0, to: entries.count, by: 4) {
-      let row = entries[start..<min(start + 4, entries.count)].joined(separator: ", ")
-      lines.append("     | \(row)\(start + 4 < entries.count ? "," : "")")
+    let columns = max(1, 73 / (12 + width))
+    return ["    \(name) percentiles (\(unit.name)):"]
+      + stride(from: 0, to: entries.count, by: columns).map { start in
+        let row = entries[start..<min(start + columns, entries.count)].joined(separator: ", ")
+        return "     | \(row)\(start + columns < entries.count ? "," : "")"
+      }
+  }
+
+  /// Bandwidth and IOPS over time.
+  private static func samples(_ group: GroupReport, _ operation: ReportedOperation) -> [String] {
+    guard let bandwidth = RateSamples.bandwidth(group, operation), let iops = RateSamples.iops(group, operation) else {
+      return []
     }
-    return lines
+    func line(_ samples: RateSamples, _ share: String) -> String {
+      func decimal(_ millionths: UInt64) -> String {
+        ReportNumber.aligned(ReportNumber.fixed((millionths + 5000) / 10_000, scale: 2, places: 2), 5)
+      }
+      return "min=\(aligned(samples.minimum, 5)), max=\(aligned(samples.maximum, 5)), \(share)"
+        + "avg=\(decimal(samples.meanMillionths)), stdev=\(decimal(samples.deviationMillionths)), samples=\(samples.count)"
+    }
+    let bytes = group.operations[operation]?.bytes ?? 0
+    let whole = ReportNumber.perSecond(bytes, nanoseconds: group.runtimeNanoseconds) / 1024
+    let share = ReportNumber.percentText(bandwidth.share(ofKibibytes: whole), places: 2)
+    return ["   bw (  KiB/s): " + line(bandwidth, "per=\(share)%, "), "   iops        : " + line(iops, "")]
+  }
+
+  /// How many latencies are in each of fio's classes, five to a line.
+  private static func distribution(_ group: GroupReport) -> [String] {
+    let distribution = LatencyDistribution(group)
+    let parts = [
+      ("nsec", LatencyDistribution.names, distribution.nanoseconds),
+      ("usec", LatencyDistribution.names, distribution.microseconds),
+      ("msec", LatencyDistribution.millisecondNames, distribution.milliseconds),
+    ]
+    return parts.flatMap { unit, names, shares in
+      let entries = zip(names, shares).filter { $0.1 > 0 }
+        .map { "\($0)=\(ReportNumber.percentText($1, places: 2))%" }
+      return stride(from: 0, to: entries.count, by: 5).map { start in
+        "  lat (\(unit))   : " + entries[start..<min(start + 5, entries.count)].joined(separator: ", ")
+      }
+    }
+  }
+
+  private static func processor(_ group: GroupReport) -> [String] {
+    guard let figures = group.processor else { return [] }
+    func share(_ nanoseconds: UInt64) -> String {
+      ReportNumber.percentText(ReportNumber.percentage(nanoseconds, of: group.runtimeNanoseconds), places: 2)
+    }
+    return [
+      "  cpu          : usr=\(share(figures.user))%, sys=\(share(figures.system))%, "
+        + "ctx=\(figures.contextSwitches), majf=\(figures.majorFaults), minf=\(figures.minorFaults)"
+    ]
+  }
+
+  private static func queue(_ group: GroupReport) -> [String] {
+    guard let figures = group.queue else { return [] }
+    func shares(_ names: [String], _ counts: [UInt64]) -> String {
+      zip(names, QueueFigures.shares(counts)).map { "\($0)=\(ReportNumber.percentText($1, places: 1))%" }
+        .joined(separator: ", ")
+    }
+    let issued = [ReportedOperation.read, .write, .trim, .fsync].map { "\(group.operations[$0]?.count ?? 0)" }
+    return [
+      "  IO depths    : " + shares(QueueFigures.depthNames, figures.depths),
+      "     submit    : " + shares(QueueFigures.roundNames, figures.begun),
+      "     complete  : " + shares(QueueFigures.roundNames, figures.completed),
+      "     issued rwts: total=\(issued.joined(separator: ","))",
+    ]
   }
 
   // MARK: - Groups
@@ -76,14 +172,17 @@ package enum NormalReport {
 
   private static func status(_ id: Int, _ groups: [GroupReport]) -> [String] {
     var lines = ["", "Run status group \(id) (all jobs):"]
-    for operation in [ReportedOperation.read, .write] {
+    for operation in [ReportedOperation.read, .write, .trim] {
       let members = groups.compactMap { group in group.operations[operation].map { (group.runtimeNanoseconds, $0) } }
       guard let longest = members.map(\.0).max(), let shortest = members.map(\.0).min() else { continue }
       let bytes = members.reduce(0) { $0 + $1.1.bytes }
       let bandwidth = ReportNumber.perSecond(bytes, nanoseconds: longest)
+      let each = members.map { ReportNumber.perSecond($0.1.bytes, nanoseconds: $0.0) }
+      let least = each.min() ?? 0, most = each.max() ?? 0
       let name = ReportNumber.aligned(operation.rawValue.uppercased(), 7)
       lines.append(
         "\(name): bw=\(bytesText(bandwidth))/s (\(decimalBytes(bandwidth))/s), "
+          + "\(bytesText(least))/s-\(bytesText(most))/s (\(decimalBytes(least))/s-\(decimalBytes(most))/s), "
           + "io=\(bytesText(bytes)) (\(decimalBytes(bytes))), "
           + "run=\(shortest / 1_000_000)-\(longest / 1_000_000)msec")
     }
@@ -173,7 +272,8 @@ package enum NormalReport {
     if let exit = report.e2fsckExit { lines.append("e2fsck -fn: exit \(exit)") }
     let interrupted = report.isInterrupted ? " (interrupted)" : ""
     if report.findings.isEmpty {
-      lines.append("Verdict: all held\(interrupted)")
+      let slower = report.comparison?.hasRegression == true ? ", but slower than the run before" : ""
+      lines.append("Verdict: all held\(slower)\(interrupted)")
     } else {
       let noun = report.findings.count == 1 ? "finding" : "findings"
       lines.append("Verdict: \(report.findings.count) \(noun)\(interrupted)")

@@ -10,9 +10,8 @@ package enum ReportNumber {
     }
   }
 
-  /// At most four digits and a prefix, as fio's `num2str` has it: 9999, 12.3k, 133k, 7133Mi.
-  package static func short(_ number: UInt64, _ base: Base = .decimal) -> String {
-    let digits = 4
+  /// At most so many digits and a prefix, as fio's `num2str` has it: 9999, 12.3k, 133k, 7133Mi.
+  package static func short(_ number: UInt64, _ base: Base = .decimal, digits: Int = 4) -> String {
     let step = base.rawValue
     var whole = number
     var rest: UInt64?
@@ -32,7 +31,7 @@ package enum ReportNumber {
     // The point takes a place too, so three digits leave no room for a fraction.
     let room = digits - "\(whole)".utf8.count - 1
     if room <= 0 { return "\(rest >= step / 2 ? whole + 1 : whole)" }
-    let scale: UInt64 = room == 1 ? 10 : 100
+    let scale: UInt64 = (0..<room).reduce(1) { power, _ in power * 10 }
     let fraction = (rest * scale + step / 2) / step
     // 12.96 becomes 13.0, and 99.96, which has no room any more, 100.
     if fraction == scale { return fractional(whole + 1, 0, step, digits) }
@@ -42,6 +41,28 @@ package enum ReportNumber {
   /// `number / unit` with two decimals, rounded down.
   package static func hundredths(_ number: UInt64, per unit: UInt64) -> String {
     "\(number / unit).\(padded(scaled(number % unit, 100, over: unit), 2))"
+  }
+
+  /// `number / 10^scale` with at least so many decimals, and with more only where they are not 0; what does not fit into
+  /// them is never cut off.
+  package static func fixed(_ number: UInt64, scale: Int, places: Int) -> String {
+    var digits = padded(number, scale + 1)
+    var fraction = String(digits.suffix(scale))
+    digits.removeLast(scale)
+    while fraction.utf8.count > places, fraction.last == "0" { fraction.removeLast() }
+    if fraction.utf8.count < places { fraction += String(repeating: "0", count: places - fraction.utf8.count) }
+    return fraction.isEmpty ? digits : "\(digits).\(fraction)"
+  }
+
+  /// A part of a whole in millionths of a percent, at least `least` where there is any.
+  static func percentage(_ part: UInt64, of whole: UInt64, least: UInt64 = 0) -> UInt64 {
+    part == 0 ? 0 : max(least, scaled(part, Percentiles.whole, over: whole))
+  }
+
+  /// Millionths of a percent, rounded to so many decimals (at most 5).
+  static func percentText(_ millionths: UInt64, places: Int) -> String {
+    let unit = (places..<6).reduce(1 as UInt64) { power, _ in power * 10 }
+    return fixed((millionths + unit / 2) / unit, scale: places, places: places)
   }
 
   /// How many a second; 0 when no time has passed.

@@ -77,6 +77,37 @@ package struct VolumeFigures: Sendable, Equatable {
   package var meanDirtyNanoseconds: UInt64? { durablePages == 0 ? nil : dirtyNanoseconds / durablePages }
 }
 
+/// How full the queue of a job on devices was, counted in fio's classes.
+package struct QueueFigures: Sendable, Equatable {
+  /// Operations by how many were in flight with them: 1, 2 and 3, 4 to 7, … 64 and more.
+  package var depths = [UInt64](repeating: 0, count: 7)
+  /// Rounds by how many operations began, or had ended: none, 1 to 4, 5 to 8, … more than 64.
+  package var begun = [UInt64](repeating: 0, count: 7)
+  package var completed = [UInt64](repeating: 0, count: 7)
+
+  package init() {}
+
+  @inline(__always)
+  mutating func noteDepth(_ depth: Int) { depths[min(6, Int.bitWidth - 1 - max(1, depth).leadingZeroBitCount)] += 1 }
+
+  mutating func noteRound(begun: Int, completed: Int) {
+    self.begun[Self.place(begun)] += 1
+    self.completed[Self.place(completed)] += 1
+  }
+  private static func place(_ count: Int) -> Int {
+    // 5 to 8 are three bits of 4 to 7.
+    count == 0 ? 0 : count <= 4 ? 1 : min(6, Int.bitWidth - 1 - (count - 1).leadingZeroBitCount)
+  }
+
+  mutating func add(_ other: QueueFigures) {
+    for index in depths.indices {
+      depths[index] += other.depths[index]
+      begun[index] += other.begun[index]
+      completed[index] += other.completed[index]
+    }
+  }
+}
+
 /// What the comparison with the written data covered.
 package struct VerifyFigures: Sendable, Equatable {
   /// Bytes compared, all comparisons together.

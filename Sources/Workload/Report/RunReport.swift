@@ -42,6 +42,8 @@ package struct RunReport: Sendable, Equatable {
   package var peakMemoryBytes: UInt64?
   /// What did not hold; empty when all did.
   package var findings: [Finding] = []
+  /// The run beside an earlier one, where that was asked for.
+  package var comparison: Comparison?
 
   package init(command: String, seed: UInt64, elapsedNanoseconds: UInt64) {
     self.command = command
@@ -50,13 +52,14 @@ package struct RunReport: Sendable, Equatable {
   }
 
   /// What the process ends with. Lost data outranks a failed judge, that an I/O error, and that an interruption: who
-  /// stops a run that has lost data must still hear of it.
+  /// stops a run that has lost data must still hear of it. Half a run is not judged against a whole one.
   package var exitCode: ExitCode {
     let codes = findings.map(\.kind.exitCode)
     if codes.contains(.verificationMismatch) { return .verificationMismatch }
     if codes.contains(.invariantFailed) { return .invariantFailed }
     if codes.contains(.jobError) { return .jobError }
-    return isInterrupted ? .interrupted : .allHeld
+    if isInterrupted { return .interrupted }
+    return comparison?.hasRegression == true ? .regression : .allHeld
   }
 }
 
@@ -77,6 +80,8 @@ package enum ExitCode: Int32, Sendable {
   case invariantFailed = 4
   /// The machine lacks something.
   case environment = 5
+  /// A run is slower than the one it is compared with.
+  case regression = 6
   case interrupted = 130
 }
 
@@ -142,6 +147,12 @@ package struct GroupReport: Sendable, Equatable {
   package var processor: ProcessorTime?
   /// The operations over time; nil when nobody asked for them.
   package var series: TimeSeries?
+  /// The error number of the first operation that failed; 0: none did.
+  package var firstError: Int32 = 0
+  /// Of jobs on devices.
+  package var queue: QueueFigures?
+  /// The job itself; nil where only its figures are known.
+  package var job: Job?
 
   package init(
     name: String, groupID: Int, copies: Int, errors: UInt64, runtimeNanoseconds: UInt64,

@@ -11,6 +11,8 @@ actor DeviceLane {
   private let members: [LaneMember]
   private let control: RunControl
   private let board: ProgressBoard
+  private let status: StatusBoard
+  private var statusClock: StatusClock
   private let number: Int
   /// The lane's devices by the names that jobs have for them, each once.
   private var devices: [OpenDevice] = []
@@ -35,13 +37,15 @@ actor DeviceLane {
 
   init(
     _ plan: WorkloadPlan, _ members: [LaneMember], on reactor: Reactor, _ control: RunControl, _ board: ProgressBoard,
-    number: Int, timeBefore: UInt64
+    _ status: StatusBoard, number: Int, timeBefore: UInt64
   ) {
     self.plan = plan
     self.members = members
     self.reactor = reactor
     self.control = control
     self.board = board
+    self.status = status
+    statusClock = StatusClock(status, from: reactor.now)
     self.number = number
     self.timeBefore = timeBefore
     progressWait = WaitQueue(reactor, "the time of the next progress line")
@@ -55,11 +59,13 @@ actor DeviceLane {
     try prepareVerification()
     for index in copies.indices { addLoad(index) }
     startedAt = reactor.now
+    statusClock = StatusClock(status, from: startedAt)
     beginSeries()
     await work()
     sampleCounters()
     let elapsed = reactor.now.nanoseconds(since: startedAt)
     let processor = ProcessorTime.ofThread.since(before)
+    noteStatus(nil)
     var sum = DeviceFigures()
     for device in devices { sum.add(DeviceFigures(device.queue.counters)) }
     sum.systemCalls += reactor.systemCalls
@@ -296,7 +302,7 @@ actor DeviceLane {
     for index in Set(members.map(\.jobIndex)).sorted() { mark("begin \(plan.jobs[index].name)") }
     await withTaskGroup(of: Void.self) { group in
       for index in copies.indices { group.addTask(name: copies[index].name) { await self.work(index) } }
-      if control.onProgress != nil && !isSimulated { group.addTask(name: "progress") { await self.showProgress() } }
+      if control.isWatched && !isSimulated { group.addTask(name: "progress") { await self.showProgress() } }
     }
   }
 
@@ -343,7 +349,8 @@ actor DeviceLane {
     if let series = counterSeries, series.isDue(at: timeBefore + reactor.now.nanoseconds(since: startedAt)) {
       sampleCounters()
     }
-    guard isSimulated, control.onProgress != nil else { return }
+    guard isSimulated, control.isWatched else { return }
+    if let interval = statusClock.takeDue(at: reactor.now) { noteStatus(interval) }
     operationCount += 1
     if operationCount % 4096 == 0 { tellProgress() }
   }
@@ -352,10 +359,21 @@ actor DeviceLane {
     board.note(number, copies.map { CopyProgress($0, at: reactor.now) }, at: reactor.now)
   }
 
+  /// Notes what the copies have done at an interval; nil: at their end.
+  private func noteStatus(_ interval: Int?) {
+    if status.intervalNanoseconds == nil { return }
+    let now = reactor.now
+    status.note(
+      number, interval: interval, copies.map { $0.figures(at: now) },
+      elapsedNanoseconds: now.nanoseconds(since: startedAt))
+  }
+
   private func showProgress() async {
     while copies.contains(where: { $0.endedAt == nil }) {
       tellProgress()
-      _ = await progressWait.waitInterruptibly(until: reactor.now.advanced(byNanoseconds: 500_000_000))
+      if let interval = statusClock.takeDue(at: reactor.now) { noteStatus(interval) }
+      let next = reactor.now.advanced(byNanoseconds: 500_000_000)
+      _ = await progressWait.waitInterruptibly(until: statusClock.earliest(next))
     }
   }
 }

@@ -3,6 +3,7 @@
 //   pump: begin what may begin ──> request queue ──> device ──> requestCompleted: record, free the slot ──> pump …
 internal import BlockDevice
 internal import Reactor
+internal import SystemPackage
 
 /// The operations in flight of one copy. Confined to its reactor.
 final class DeviceLoad {
@@ -24,7 +25,7 @@ final class DeviceLoad {
   /// What comes before the next: flushes that are due, and writes of what was trimmed.
   private var dueSteps: [Step] = []
   private(set) var inFlight = 0
-  private var completedSincePump = 0
+  private var completedSincePump = 0, begunSincePump = 0
   private var isDraining = false
   private var hasStopped = false
   private var thoughtAt: UInt64 = 0
@@ -159,7 +160,12 @@ final class DeviceLoad {
     let queueing = copy.job.queueing
     if isDraining && inFlight <= lowDepth { isDraining = false }
     if isDraining { return nil }
+    let completed = completedSincePump
     completedSincePump = 0
+    begunSincePump = 0
+    defer {
+      if begunSincePump + completed > 0 { copy.recorder.noteRound(begun: begunSincePump, completed: completed) }
+    }
     var begun = 0
     while freeSlot != nil && !isOverdue {
       let isEnding = control.isEndRequested
@@ -244,6 +250,8 @@ final class DeviceLoad {
     slot.error = nil
     inFlight += 1
     copy.noteBegin(step, at: slot.begunAt)
+    begunSincePump += 1
+    if !step.isVerification { copy.recorder.noteDepth(inFlight) }
     if step.operation == .write && fillsBuffers && copy.job.buffers == .random { fill(slot) }
     slot.ticket = verifier?.begin(step, slot.pieces)
     guard step.operation == .read || step.operation == .write else {
@@ -307,7 +315,7 @@ extension DeviceLoad: RequestHandler {
     guard let slot = request.context as? Slot else { return }
     isOverdue = true
     hasStopped = true
-    copy.fail(isWrite: slot.step.isWrite)
+    copy.fail(isWrite: slot.step.isWrite, errorNumber: Errno.timedOut.rawValue)
     note(.timedOut(request.operation, offset: request.offset), slot.step)
     wake.wakeAll()
   }
@@ -323,7 +331,7 @@ extension DeviceLoad: RequestHandler {
       verifier?.end(step, slot.pieces, ticket, isDone: slot.error == nil, at: reactor.now)
     }
     if let error = slot.error {
-      if copy.fail(isWrite: step.isWrite) { hasStopped = true }
+      if copy.fail(isWrite: step.isWrite, errorNumber: error.number) { hasStopped = true }
       note(error, step)
     } else {
       if !step.isVerification { record(slot) }
@@ -355,7 +363,7 @@ extension DeviceLoad: RequestHandler {
       submission: slot.submittedAt.map { $0.nanoseconds(since: slot.begunAt) },
       lateness: copy.lateness(of: step, begunAt: slot.begunAt), at: now)
     if let limit = copy.job.maximumLatency, total > limit {
-      copy.fail(isWrite: step.isWrite)
+      copy.fail(isWrite: step.isWrite, errorNumber: Errno.timedOut.rawValue)
       hasStopped = true
       findings.append(
         Finding(
@@ -383,5 +391,16 @@ extension ReportedOperation {
       case .discard: .trim
       case .writeZeroes: .writeZeroes
       }
+  }
+}
+
+extension DeviceError {
+  /// What a kernel would return.
+  fileprivate var number: Int32 {
+    switch self {
+    case .io(_, offset: _, let errno): errno.rawValue
+    case .timedOut: Errno.timedOut.rawValue
+    default: Errno.ioError.rawValue
+    }
   }
 }

@@ -27,9 +27,9 @@ struct DeviceRun {
   func run() async throws(RunError) -> RunReport {
     var report = RunReport(command: command, seed: plan.jobs[0].randomSeed ?? 0, elapsedNanoseconds: 0)
     var copies: [CopyFigures] = []
-    let board = ProgressBoard(control)
+    let board = ProgressBoard(control), status = StatusBoard(control)
     for stage in plan.stages where !control.isStopRequested {
-      let results = try await run(stage, board, after: report.elapsedNanoseconds)
+      let results = try await run(stage, board, status, after: report.elapsedNanoseconds)
       copies += results.flatMap(\.copies)
       report.elapsedNanoseconds += results.map(\.elapsedNanoseconds).max() ?? 0
       for result in results {
@@ -44,9 +44,10 @@ struct DeviceRun {
   }
 
   private func run(
-    _ stage: Range<Int>, _ board: ProgressBoard, after timeBefore: UInt64
+    _ stage: Range<Int>, _ board: ProgressBoard, _ status: StatusBoard, after timeBefore: UInt64
   ) async throws(RunError) -> [LaneResult] {
     let lanes = lanes(of: stage)
+    status.begin(laneCount: lanes.count)
     let plan = plan, control = control
     let results = await withTaskGroup(of: Result<LaneResult, RunError>.self) { group in
       for (number, members) in lanes.enumerated() {
@@ -54,8 +55,10 @@ struct DeviceRun {
           do throws(RunError) {
             return .success(
               try await WorkloadRunner.onReactor(plan) { reactor async throws(RunError) in
-                try await DeviceLane(plan, members, on: reactor, control, board, number: number, timeBefore: timeBefore)
-                  .run()
+                try await DeviceLane(
+                  plan, members, on: reactor, control, board, status, number: number, timeBefore: timeBefore
+                )
+                .run()
               })
           } catch {
             // The others would go on for nothing.

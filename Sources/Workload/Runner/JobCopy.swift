@@ -224,8 +224,8 @@ final class JobCopy {
 
   /// An operation has failed. Returns whether that ends the copy.
   @discardableResult
-  func fail(isWrite: Bool = true) -> Bool {
-    recorder.recordError()
+  func fail(isWrite: Bool = true, errorNumber: Int32) -> Bool {
+    recorder.recordError(errorNumber)
     if job.tolerance.ends(afterWrite: isWrite) { hasFailed = true }
     return hasFailed
   }
@@ -243,20 +243,28 @@ final class JobCopy {
 
   /// What the copy has done, when it has ended.
   var figures: CopyFigures {
+    figures(at: endedAt ?? countsFrom)
+  }
+
+  /// What it has done so far.
+  func figures(at now: Instant) -> CopyFigures {
     CopyFigures(
-      jobIndex: jobIndex, errorCount: recorder.errorCount,
-      runtimeNanoseconds: endedAt.map { countedTime(at: $0) } ?? 0, records: recorder.records, series: series,
-      replay: replay?.figures)
+      jobIndex: jobIndex, copy: copy, errorCount: recorder.errorCount, firstError: recorder.firstError,
+      runtimeNanoseconds: countedTime(at: endedAt ?? now), records: recorder.records,
+      queue: job.target == .device ? recorder.queue : nil, series: series, replay: replay?.figures)
   }
 }
 
 /// What one copy of a job has done.
 struct CopyFigures: Sendable {
   var jobIndex: Int
+  var copy: Int
   var errorCount: UInt64
+  var firstError: Int32
   /// From when the copy counted to its end.
   var runtimeNanoseconds: UInt64
   var records: PerOperation<OperationRecord>
+  var queue: QueueFigures?
   var series: TimeSeries?
   var replay: ReplayPart?
   /// Its part of what its reactor's thread cost.
@@ -293,6 +301,8 @@ extension RunReport {
       if job.reportsAsGroup, var sum = members.popFirst() {
         for member in members {
           sum.errorCount += member.errorCount
+          if sum.firstError == 0 { sum.firstError = member.firstError }
+          if let queue = member.queue { sum.queue?.add(queue) }
           sum.runtimeNanoseconds = max(sum.runtimeNanoseconds, member.runtimeNanoseconds)
           sum.records.add(member.records)
           if let series = member.series { sum.series?.add(series) }
@@ -322,5 +332,8 @@ extension GroupReport {
       runtimeNanoseconds: figures.runtimeNanoseconds, operations: operations)
     processor = figures.processor
     series = figures.series
+    firstError = figures.firstError
+    queue = figures.queue
+    self.job = job
   }
 }

@@ -62,14 +62,18 @@ package struct Latencies: Sendable {
   package private(set) var histogram = Histogram<UInt32>(numberOfSignificantValueDigits: .two)
   private(set) var minimum = UInt64.max
   private(set) var maximum: UInt64 = 0
+  /// Of all; 584 years fit.
+  private(set) var sum: UInt64 = 0
 
   mutating func record(_ nanoseconds: UInt64) {
     histogram.record(nanoseconds)
+    sum &+= nanoseconds
     if nanoseconds < minimum { minimum = nanoseconds }
     if nanoseconds > maximum { maximum = nanoseconds }
   }
   mutating func add(_ other: Latencies) {
     histogram.add(other.histogram)
+    sum &+= other.sum
     minimum = min(minimum, other.minimum)
     maximum = max(maximum, other.maximum)
   }
@@ -83,6 +87,9 @@ final class OperationRecorder {
   }
   private let kinds = ReportedOperation.allCases.map { _ in Kind() }
   private(set) var errorCount: UInt64 = 0
+  /// The error number of the first of them.
+  private(set) var firstError: Int32 = 0
+  private(set) var queue = QueueFigures()
 
   /// Notes an operation that ended well; see `OperationRecord.record`.
   func record(
@@ -92,12 +99,23 @@ final class OperationRecorder {
       byteCount: bytes, total: nanoseconds, submission: submission, lateness: lateness)
   }
 
-  func recordError() { errorCount += 1 }
+  func recordError(_ number: Int32) {
+    if errorCount == 0 { firstError = number }
+    errorCount += 1
+  }
+
+  /// Notes that an operation began, as the one that made so many in flight.
+  @inline(__always)
+  func noteDepth(_ depth: Int) { queue.noteDepth(depth) }
+  /// Notes how many began together, and how many had ended before them.
+  func noteRound(begun: Int, completed: Int) { queue.noteRound(begun: begun, completed: completed) }
 
   /// Forgets everything: what came before counts no more.
   func reset() {
     for kind in kinds { kind.record = OperationRecord() }
     errorCount = 0
+    firstError = 0
+    queue = QueueFigures()
   }
 
   func count(of operation: ReportedOperation) -> UInt64 { kinds[operation.index].record.count }
@@ -128,8 +146,11 @@ extension LatencySummary {
     guard let latencies, latencies.histogram.totalCount > 0 else { return nil }
     let histogram = latencies.histogram
     self.init(
-      count: histogram.totalCount, minimum: latencies.minimum, maximum: latencies.maximum,
-      mean: UInt64(histogram.mean), standardDeviation: UInt64(histogram.stdDeviation)
-    ) { min(histogram.valueAtPercentile($0), latencies.maximum) }
+      minimum: latencies.minimum, maximum: latencies.maximum, sum: latencies.sum,
+      buckets: histogram.recordedValues().map { entry in
+        Bucket(
+          lowest: histogram.lowestEquivalentForValue(entry.value),
+          highest: histogram.highestEquivalentForValue(entry.value), count: UInt64(entry.count))
+      })
   }
 }

@@ -13,6 +13,10 @@ package final class RunControl: Sendable {
   package let onStack: (@Sendable (String) -> Void)?
   /// What made the run and where, for the report.
   package let provenance: Provenance?
+  /// Told of what was done so far, each `statusInterval` nanoseconds of the run's clock; nil when nobody asked. Called on
+  /// the run's reactors, by one after the other: it must not wait.
+  package let onStatus: (@Sendable (StatusSnapshot) -> Void)?
+  package let statusInterval: UInt64?
   private let stopRequest = Atomic(false)
   private let endRequest = Atomic(false)
   /// The image that the run removes at its end.
@@ -20,13 +24,19 @@ package final class RunControl: Sendable {
 
   package init(
     logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil,
-    onStack: (@Sendable (String) -> Void)? = nil, provenance: Provenance? = nil
+    onStack: (@Sendable (String) -> Void)? = nil, provenance: Provenance? = nil, statusInterval: UInt64? = nil,
+    onStatus: (@Sendable (StatusSnapshot) -> Void)? = nil
   ) {
     self.logger = logger
     self.onProgress = onProgress
     self.onStack = onStack
     self.provenance = provenance
+    self.statusInterval = statusInterval
+    self.onStatus = onStatus
   }
+
+  /// Whether somebody looks at the run while it goes on.
+  var isWatched: Bool { onProgress != nil || onStatus != nil }
 
   /// Asks the run to stop: operations that have begun end, the image is left clean, and there is a report.
   package func requestStop() { stopRequest.store(true, ordering: .relaxed) }

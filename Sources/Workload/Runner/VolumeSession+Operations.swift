@@ -2,6 +2,7 @@
 internal import BlockDevice
 internal import Ext2
 internal import Reactor
+internal import SystemPackage
 
 extension VolumeSession {
   /// One task: an operation after the other, until the time or the size is done, somebody stops the run, or one fails.
@@ -23,7 +24,12 @@ extension VolumeSession {
       while let pauseEnd = copy.pauseEnd(at: reactor.now), !control.isEndRequested {
         await reactor.sleep(until: min(pauseEnd, reactor.now.advanced(byNanoseconds: 100_000_000)))
       }
-      if isSimulated { if operationCount % 4096 == 0 { tellProgress() } } else { await reactor.pass() }
+      if isSimulated {
+        noteStatusIfDue()
+        if operationCount % 4096 == 0 { tellProgress() }
+      } else {
+        await reactor.pass()
+      }
     }
     await endTask(index)
   }
@@ -123,7 +129,7 @@ extension VolumeSession {
     copy.record(operation, bytes: bytes, nanoseconds: time, lateness: lateness, at: now)
     sampleCountersIfDue()
     if let limit = copy.job.maximumLatency, time > limit {
-      copy.fail(isWrite: operation != .read)
+      copy.fail(isWrite: operation != .read, errorNumber: Errno.timedOut.rawValue)
       add(
         Finding(
           .ioError, context: "max_latency of \(copy.name)", found: "\(operation.rawValue) took \(time) ns"))

@@ -3,6 +3,7 @@ internal import BlockDevice
 internal import Ext2
 internal import PageCache
 internal import Reactor
+internal import SystemPackage
 
 extension VolumeSession {
   /// Findings that are described one by one for each comparison; further ones are counted only.
@@ -124,7 +125,7 @@ extension VolumeSession {
 
   /// An operation of a copy failed: the copy ends.
   func fail(_ copy: JobCopy, _ error: Ext2Error, _ operation: String, _ opening: Opening) {
-    copy.fail()
+    copy.fail(errorNumber: error.errno.rawValue)
     note(error, context: "\(operation) of \(copy.name)", file: models[opening.model].name)
   }
 

@@ -43,6 +43,8 @@ actor VolumeSession {
   private var volume: Volume?
   private let progressWait: WaitQueue
   private var meter: ProgressMeter
+  private let status: StatusBoard
+  private var statusClock: StatusClock
 
   struct Opening {
     let file: File
@@ -58,6 +60,8 @@ actor VolumeSession {
     comparison = ContentComparison(stamp: ContentStamp(seed: seed), names: [])
     progressWait = WaitQueue(reactor, "the time of the next progress line")
     meter = ProgressMeter()
+    status = StatusBoard(control)
+    statusClock = StatusClock(status, from: reactor.now)
   }
 
   /// Whether to compare the rest as well.
@@ -83,6 +87,8 @@ actor VolumeSession {
     let before = ProcessorTime.ofThread
     startedAt = reactor.now
     beginSeries()
+    status.begin(laneCount: 1)
+    statusClock = StatusClock(status, from: startedAt)
     await work()
     let processor = ProcessorTime.ofThread.since(before)
     var report = RunReport(
@@ -265,7 +271,7 @@ actor VolumeSession {
             group.addTask(name: "\(copy.name)/\(task)") { await self.work(index, task) }
           }
         }
-        if control.onProgress != nil && !isSimulated {
+        if control.isWatched && !isSimulated {
           group.addTask(name: "progress") { await self.showProgress(stage) }
         }
       }
@@ -300,7 +306,9 @@ actor VolumeSession {
   private func showProgress(_ stage: Range<Int>) async {
     while copies.contains(where: { stage.contains($0.jobIndex) && $0.endedAt == nil }) {
       tellProgress()
-      _ = await progressWait.waitInterruptibly(until: reactor.now.advanced(byNanoseconds: 500_000_000))
+      noteStatusIfDue()
+      let next = reactor.now.advanced(byNanoseconds: 500_000_000)
+      _ = await progressWait.waitInterruptibly(until: statusClock.earliest(next))
     }
   }
 
@@ -309,6 +317,14 @@ actor VolumeSession {
   func tellProgress() {
     guard let onProgress = control.onProgress else { return }
     onProgress(meter.line(copies.map { CopyProgress($0, at: reactor.now) }, at: reactor.now))
+  }
+
+  /// Notes what the copies have done, once an interval. In simulation the tasks call it, after each operation.
+  func noteStatusIfDue() {
+    let now = reactor.now
+    guard let interval = statusClock.takeDue(at: now) else { return }
+    status.note(
+      0, interval: interval, copies.map { $0.figures(at: now) }, elapsedNanoseconds: now.nanoseconds(since: startedAt))
   }
 
   // MARK: The second mount
