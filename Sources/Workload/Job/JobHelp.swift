@@ -4,8 +4,8 @@ internal import DeviceLayers
 package enum JobHelp {
   /// What fits on a screen of 24 lines: how to begin, and where there is more.
   package static let screen = """
-    usage: blkdev-run [OPTION]... JOBFILE...              fio's job files and options
-           blkdev-run [OPTION]... --name=JOB [OPTION]...  the same without a file
+    usage: blkdev-run [OPTION]... JOBFILE...             fio's job files and options
+           blkdev-run [OPTION]... --name=JOB [OPTION]... the same without a file
            blkdev-run VERB ...
 
     Three to begin with:

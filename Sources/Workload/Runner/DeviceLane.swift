@@ -343,7 +343,7 @@ actor DeviceLane {
 
   /// In simulation the operations tell of the progress, and no task of its own does: whether somebody looks must not change
   /// the run.
-  private var isFollowed: Bool { isSimulated && control.onProgress != nil || plan.seriesNanoseconds != nil }
+  private var isFollowed: Bool { isSimulated && control.isWatched || plan.seriesNanoseconds != nil }
 
   private func tick() {
     if let series = counterSeries, series.isDue(at: timeBefore + reactor.now.nanoseconds(since: startedAt)) {
