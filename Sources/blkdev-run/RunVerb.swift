@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import CLinux
 internal import DeviceLayers
 internal import Logging
+internal import Reactor
 internal import SystemPackage
 internal import Workload
 
@@ -21,16 +22,20 @@ struct RunVerb: ParsableCommand {
     cl_ignore_pipe_signal()
     guard let plan = try readPlan() else { return }
     let output = try openOutput(plan.options.outputPath)
+    let traces = try openTraces(plan.options.tracePath)
     let progress = ProgressPrinter()
     var show: (@Sendable (ProgressLine) -> Void)?
     if let progress { show = { line in progress.show(line) } }
     var showStack: (@Sendable (String) -> Void)?
     if plan.options.stack.isShown { showStack = { stack in print(stack, to: .standardError) } }
+    var watch: (@Sendable (Reactor) -> () -> Void)?
+    if let traces { watch = { reactor in traces.watch(reactor) } }
     let control = RunControl(
       logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show,
-      onStack: showStack)
+      onStack: showStack, onReactor: watch)
     let status = interruption.wait(for: control) { () async -> Int32 in
       let code: Workload.ExitCode = await perform(plan, control, output, progress)
+      if let traces, !traces.write() { return Workload.ExitCode.jobError.rawValue }
       return code.rawValue
     }
     if status != 0 { throw ArgumentParser.ExitCode(status) }
@@ -55,7 +60,7 @@ struct RunVerb: ParsableCommand {
       for path in parsed.jobFiles {
         let text: String
         do { text = try readText(path) } catch { throw ended(.usage, "\(path): the job file cannot be read: \(error)") }
-        files.append(try JobFile(path: path, text: text))
+        files.append(try JobFile(path: path, text: text, jobFileSurroundings))
       }
       // A seed of 32 bits is short to type.
       return try WorkloadPlan(parsed, files: files).seeded(with: UInt64.random(in: 0...UInt64(UInt32.max)))
@@ -65,6 +70,13 @@ struct RunVerb: ParsableCommand {
   private func openOutput(_ path: String?) throws -> FileDescriptor {
     guard let path else { return .standardOutput }
     do { return try openForWriting(path) } catch { throw ended(.jobError, "\(path): cannot be written: \(error)") }
+  }
+
+  private func openTraces(_ path: String?) throws -> RunTraces? {
+    guard let path else { return nil }
+    do { return try RunTraces(path: path) } catch {
+      throw ended(.jobError, "--trace \(path): cannot be written: \(error)")
+    }
   }
 
   private func ended(_ code: Workload.ExitCode, _ message: String) -> ArgumentParser.ExitCode {

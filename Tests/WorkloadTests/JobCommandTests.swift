@@ -24,6 +24,11 @@ struct JobCommandTests {
       "--iodepth_batch=4", "--iodepth_batch_complete_min=2", "--iodepth_low=8", "--serialize_overlap", "--buffered=0",
       "--sync=1", "--continue_on_error=1", "--max_latency=3s", "--refill_buffers", "--randrepeat=1", "--thread",
     ],
+    [
+      "--name=a", "--filename=x", "--read_iolog=l:m", "--replay_no_stall", "--replay_time_scale=50",
+      "--replay_redirect=y",
+      "--replay_scale=2", "--replay_align=4k", "--replay_skip=read,sync", "--write_iolog=w",
+    ],
     ["--name=a", "--filename=x", "--bsrange=4k-64k,8k-16k", "--rw=write:64k", "--size=50%", "--zero_buffers"],
     [
       "--unsafe-ignore-cookie", "--target=fs", "--size=8m", "--image_size=48m", "--frees=ordered", "--dirty_limit=1m",

@@ -29,11 +29,12 @@ find_missing_packages() {
   [[ -z ${needs_judges-} ]] || find_missing_judges
 }
 
-# Adds what only tests need, as judges of attributes and ACLs and of logs of writes; tools/test sets `needs_judges`.
+# Adds what only tests need, as judges of attributes and ACLs, of logs of writes and of jobs; tools/test sets `needs_judges`.
 find_missing_judges() {
   { command -v setfattr && command -v getfattr; } >/dev/null || missing+=(attr)
   { command -v setfacl && command -v getfacl; } >/dev/null || missing+=(acl)
   command -v qemu-io >/dev/null || missing+=(qemu-utils)
+  command -v fio >/dev/null || missing+=(fio)
 }
 
 # Installs what find_missing_packages names, as root or through sudo; does nothing, and asks nothing, if all is there.

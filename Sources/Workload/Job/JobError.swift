@@ -26,8 +26,11 @@ package enum SyntaxProblem: Sendable, Equatable {
   case textAfterSection(String)
   case optionOutsideSection(String)
   case missingKey
-  case includeNotSupported
-  case variableNotSupported(String)
+  case sectionInInclude
+  case includesTooDeep(limit: Int)
+  case cannotInclude(String, reason: String)
+  case keywordNotSupported(String)
+  case variableNotSet(String)
 }
 
 /// What is wrong with the value of one option.
@@ -125,8 +128,12 @@ extension SyntaxProblem: CustomStringConvertible {
     case .textAfterSection(let text): "unexpected text after the section's bracket: \(shown(text))"
     case .optionOutsideSection(let name): "\(shown(name)): an option before the first [section]"
     case .missingKey: "an option needs a name before '='"
-    case .includeNotSupported: "include: known to fio, not supported here yet"
-    case .variableNotSupported(let text): "\(shown(text)): variables are known to fio, not supported here yet"
+    case .sectionInInclude: "an included file has options only, no sections"
+    case .includesTooDeep(let limit): "include: more than \(limit) files include each other"
+    case .cannotInclude(let name, let reason): "include: \(shown(name)) cannot be read: \(reason)"
+    case .keywordNotSupported(let text):
+      "\(shown(text)): known to fio, not supported here yet; a variable of the environment is ${NAME}"
+    case .variableNotSet(let name): "${\(shown(name))}: is not set in the environment"
     }
   }
 }

@@ -26,8 +26,11 @@ package enum JobHelp {
       text += entry("--\(option.name.rawValue)=\(option.kind.unit)", help)
     }
     text += "\nOptions of the run:\n"
+    text += entry(
+      "--\(Preset.option)=\(Preset.allCases.map(\.rawValue).joined(separator: "|"))",
+      "run a job file that comes with the program, as tools/jobs has it; other options override it")
     for flag in RunOptions.Flag.allCases {
-      let unit = flag.kind == .boolean ? "" : "=" + (flag == .output ? "FILE" : flag.kind.unit)
+      let unit = flag.kind == .boolean ? "" : "=" + (flag == .output || flag == .trace ? "FILE" : flag.kind.unit)
       text += entry("--\(flag.rawValue)\(unit)", flag.help)
     }
     text += "\nThe layers around each device, in this order below its queue: strict, faults, cache, latency, log:\n"

@@ -11,6 +11,8 @@ package struct RunArguments: Sendable, Equatable {
   /// Print the help, or the version, and nothing else.
   package var wantsHelp = false
   package var wantsVersion = false
+  /// The presets to run, before any job file.
+  package var presets: [Preset] = []
   /// The job files to read, in the order given.
   package var jobFiles: [String] = []
   /// Options before the first `--name`.
@@ -58,6 +60,7 @@ package struct RunArguments: Sendable, Equatable {
     if let option = StackOption(rawValue: key) {
       return option.valueName == nil || option.valueIsOptional ? nil : rest.removeFirst()
     }
+    if key == Preset.option { return rest.removeFirst() }
     let kind = RunOptions.Flag(rawValue: key)?.kind ?? JobOption.named(key)?.kind
     switch kind {
     case nil: return nil
@@ -78,13 +81,22 @@ package struct RunArguments: Sendable, Equatable {
 
   /// Names that are options beside a job's.
   private static let otherNames =
-    RunOptions.Flag.allCases.map(\.rawValue) + StackOption.allCases.map(\.rawValue) + ["help", "version"]
+    RunOptions.Flag.allCases.map(\.rawValue) + StackOption.allCases.map(\.rawValue) + [
+      Preset.option, "help", "version",
+    ]
 
   private mutating func take(_ key: String, _ text: String?) throws(JobError) {
     if key == "help" {
       wantsHelp = true
     } else if key == "version" {
       wantsVersion = true
+    } else if key == Preset.option {
+      let names = Preset.allCases.map(\.rawValue)
+      do throws(ValueProblem) {
+        guard case .text(let name) = try JobOption.Kind.choice(names).parse(text), let preset = Preset(rawValue: name)
+        else { preconditionFailure("a choice is one of the presets") }
+        presets.append(preset)
+      } catch { throw .badValue(option: key, value: text ?? "", error, at: .commandLine) }
     } else if let option = StackOption(rawValue: key) {
       layers.append(StackSetting(option, text))
     } else if let flag = RunOptions.Flag(rawValue: key) {
@@ -118,6 +130,8 @@ package struct RunOptions: Sendable, Equatable {
   package var outputFormat = OutputFormat.normal
   /// The file that takes the report; nil for stdout.
   package var outputPath: String?
+  /// The file that takes Chrome trace events; nil: nobody wants them.
+  package var tracePath: String?
   /// Keep the scratch image.
   package var keepsImage = false
   /// For experiments: dispatch a write batch without comparing its validity cookie. Loses data.
@@ -129,6 +143,7 @@ package struct RunOptions: Sendable, Equatable {
   package enum Flag: String, CaseIterable, Sendable {
     case outputFormat = "output-format"
     case output
+    case trace
     case keep
     case unsafeIgnoreCookie = "unsafe-ignore-cookie"
 
@@ -136,7 +151,7 @@ package struct RunOptions: Sendable, Equatable {
     package var kind: JobOption.Kind {
       switch self {
       case .outputFormat: .choice(OutputFormat.allCases.map(\.rawValue))
-      case .output: .text
+      case .output, .trace: .text
       case .keep, .unsafeIgnoreCookie: .boolean
       }
     }
@@ -146,6 +161,7 @@ package struct RunOptions: Sendable, Equatable {
       switch self {
       case .outputFormat: "shape of the report (default normal); json is one document on stdout and nothing else"
       case .output: "write the report to this file"
+      case .trace: "write Chrome trace events of requests, batches and waits to this file, for Perfetto"
       case .keep: "keep the scratch image"
       case .unsafeIgnoreCookie: "for experiments: write stale batches too; this loses data"
       }
@@ -156,6 +172,7 @@ package struct RunOptions: Sendable, Equatable {
     switch (flag, value) {
     case (.outputFormat, .text(let text)): outputFormat = OutputFormat(rawValue: text) ?? outputFormat
     case (.output, .text(let text)): outputPath = text
+    case (.trace, .text(let text)): tracePath = text
     case (.keep, .flag(let on)): keepsImage = on
     case (.unsafeIgnoreCookie, .flag(let on)): ignoresCookie = on
     default: preconditionFailure("a flag's value is of its kind")

@@ -1,5 +1,5 @@
 package import Logging
-internal import Reactor
+package import Reactor
 internal import Synchronization
 
 /// What whoever started a run may do while it goes on, from any thread: stop it, leave it, and look at its progress.
@@ -11,17 +11,22 @@ package final class RunControl: Sendable {
   package let onProgress: (@Sendable (ProgressLine) -> Void)?
   /// Told of the layers around each device before the work, a line each; nil when nobody asked.
   package let onStack: (@Sendable (String) -> Void)?
+  /// Told of each reactor of the run before the work on it, on that reactor; what it returns is called there after the work.
+  /// Nil when nobody listens.
+  package let onReactor: (@Sendable (Reactor) -> () -> Void)?
   private let stopRequest = Atomic(false)
   private let endRequest = Atomic(false)
   /// The image that the run removes at its end.
   private let image = AtomicLazyReference<NotedImage>()
 
   package init(
-    logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil, onStack: (@Sendable (String) -> Void)? = nil
+    logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil, onStack: (@Sendable (String) -> Void)? = nil,
+    onReactor: (@Sendable (Reactor) -> () -> Void)? = nil
   ) {
     self.logger = logger
     self.onProgress = onProgress
     self.onStack = onStack
+    self.onReactor = onReactor
   }
 
   /// Asks the run to stop: operations that have begun end, the image is left clean, and there is a report.
