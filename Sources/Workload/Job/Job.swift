@@ -80,7 +80,7 @@ package struct Job: Sendable, Equatable {
   /// Whether the job changes what it works on.
   package var writes: Bool {
     guard let mix else { return load.pattern.writes }
-    return mix.contains(.write) || mix.contains(.append) || mix.contains(.truncate)
+    return mix.weights.contains { $0.operation != .read && $0.operation != .fsync }
   }
 }
 

@@ -69,6 +69,7 @@ package enum Contradiction: Sendable, Equatable {
   case differsFromJob(String)
   case patternOfDevices(String)
   case notInLogs(String)
+  case namesAreShared
   case notPowerOfTwo(UInt64)
 
   /// Why an option is needed.
@@ -185,6 +186,8 @@ extension Contradiction: CustomStringConvertible {
       "'\(shown(name))' is not a file name of the volume's root directory (1 to 255 bytes, no '/')"
     case .exceeds(let option, let limit): "must not exceed \(option), which is \(limit)"
     case .patternOfDevices(let pattern): "\(pattern) is for devices; files have read, write, their mixes, and fs_ops"
+    case .namesAreShared:
+      "create, unlink and rename need files of each copy's own: nrfiles in the place of filename"
     case .notInLogs(let pattern): "fio's logs have no word for \(pattern)"
     case .notPowerOfTwo(let number): "\(number) is no power of two"
     case .differsFromJob(let name): "differs from that of job \(shown(name)), and one run has one of it"

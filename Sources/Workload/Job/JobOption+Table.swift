@@ -35,7 +35,8 @@ extension JobOption {
     JobOption(
       .fileOperations, .mix,
       "target=fs: instead of rw, choose by weight among write (overwrite a block), append, truncate (to a random size, "
-        + "down and up), fsync and read"),
+        + "down and up), fsync, read, create (one of the copy's files that is not there), unlink and rename (onto the name of "
+        + "one that is not there)"),
     JobOption(.blockSize, .bytesEach(blockSizes), default: "4k", aliases: ["blocksize"], "bytes of one operation"),
     JobOption(
       .blockSizeRange, .byteRanges(blockSizes), aliases: ["blocksize_range"],

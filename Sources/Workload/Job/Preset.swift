@@ -87,13 +87,13 @@ package enum Preset: String, CaseIterable, Sendable {
 
   private static let varmailText = """
     ; A mail server on an ext2 volume, after filebench's personality of that name: many small files, mails are appended and
-    ; synced, read, and thrown away. Until jobs can unlink files, what is thrown away is truncated.
+    ; synced, read, and thrown away, and new ones come.
     [varmail]
     target=fs
     nrfiles=64
     size=4m
     bs=4k
-    fs_ops=append:40,fsync:30,read:25,truncate:5
+    fs_ops=create:10,append:25,fsync:25,read:30,unlink:10
     numjobs=4
     runtime=5
     time_based
@@ -103,13 +103,13 @@ package enum Preset: String, CaseIterable, Sendable {
 
   private static let fileserverText = """
     ; A file server on an ext2 volume, after filebench's personality of that name: files of a megabyte are appended to, read and
-    ; overwritten. Until jobs can unlink files, those that would be removed are truncated.
+    ; overwritten, come, go, and get other names.
     [fileserver]
     target=fs
     nrfiles=16
     size=16m
     bs=64k
-    fs_ops=append:30,write:20,read:40,truncate:5,fsync:5
+    fs_ops=create:10,append:25,write:15,read:35,rename:5,unlink:10
     numjobs=4
     runtime=5
     time_based

@@ -170,7 +170,7 @@ final class JobCopy {
     switch operation {
     case .read: pacer.takeTurn(.read, byteCount: job.smallestBlock, &random)
     case .write, .append: pacer.takeTurn(.write, byteCount: job.smallestBlock, &random)
-    case .truncate, .fsync: pacer.takeTurn(.write, byteCount: 0, &random)
+    case .truncate, .fsync, .create, .unlink, .rename: pacer.takeTurn(.write, byteCount: 0, &random)
     }
   }
 
