@@ -15,6 +15,7 @@ struct JobCommandTests {
     ],
     [
       "--name=a", "--description=all of it", "--directory=/d", "--size=64m", "--nrfiles=3",
+      "--filename_format=$jobname-$filenum",
       "--file_service_type=random",
       "--rw=randrw:8", "--rwmixwrite=30", "--percentage_random=90,50", "--bssplit=4k/60:64k/40,8k/100",
       "--blockalign=4k,8k", "--io_size=1g", "--number_ios=77", "--loops=2", "--offset=5%", "--offset_increment=1m",

@@ -44,6 +44,17 @@ struct JobFileReferenceTests {
     }
   }
 
+  @Test("names files by filename_format")
+  func filenameFormat() throws {
+    let file = try Self.read(
+      "[a]\nsize=1m\nnrfiles=2\nfilename_format=${D}-$jobname.$jobnum/$filenum\n[b]\nsize=1m\nnrfiles=3\n"
+        + "filename_format=shared\n[c]\nsize=1m\n", environment: ["D": "x"])
+    let jobs = try WorkloadPlan(RunArguments([]), files: [file]).jobs
+    #expect(jobs[0].fileNames(copy: 7) == ["x-a.7/0", "x-a.7/1"])
+    #expect(jobs[1].fileNames(copy: 1) == ["shared"])
+    #expect(jobs[2].fileNames(copy: 1) == ["c.1.0"])
+  }
+
   @Test("takes variables from the environment, and refuses those that are not set")
   func variables() throws {
     let file = try Self.read(

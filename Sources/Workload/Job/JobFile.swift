@@ -83,7 +83,11 @@ package struct JobFile: Sendable, Equatable {
         let (spelling, text) = try JobFile.keyAndValue(content, at: location)
         guard inGlobal || !sections.isEmpty else { throw .syntax(.optionOutsideSection(spelling), at: location) }
         var value = text
-        if let text { value = try expanded(text, at: location) }
+        if let text {
+          // There keywords are the option's own.
+          let hasKeywords = spelling == JobOption.Name.filenameFormat.rawValue
+          value = try expanded(text, hasKeywords: hasKeywords, at: location)
+        }
         let setting = try JobSetting(spelling, value, at: location)
         if inGlobal { globals.append(setting) } else { sections[sections.count - 1].settings.append(setting) }
       }
@@ -108,11 +112,18 @@ package struct JobFile: Sendable, Equatable {
     }
 
     /// With the values of the environment's variables in the place of `${NAME}`.
-    private func expanded(_ text: String, at location: SourceLocation) throws(JobError) -> String {
+    private func expanded(
+      _ text: String, hasKeywords: Bool, at location: SourceLocation
+    ) throws(JobError) -> String {
       var result = "", rest = text[...]
       while let dollar = rest.firstIndex(of: "$") {
         result += rest[..<dollar]
         let tail = rest[dollar...]
+        if hasKeywords, !tail.hasPrefix("${") {
+          result += "$"
+          rest = tail.dropFirst()
+          continue
+        }
         // A keyword of fio ($ncpus); taking the text as it stands would be silently wrong.
         guard tail.hasPrefix("${"), let end = tail.firstIndex(of: "}") else {
           throw .syntax(.keywordNotSupported(String(tail)), at: location)

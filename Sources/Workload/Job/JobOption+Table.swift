@@ -21,6 +21,9 @@ extension JobOption {
     JobOption(
       .fileCount, .integer(1...65536), default: "1", aliases: ["nr_files"], "files of each copy when none is named"),
     JobOption(
+      .filenameFormat, .text, default: Job.usualFilenameFormat,
+      "the names of files when none is named, with $jobname, $jobnum (the copy) and $filenum"),
+    JobOption(
       .fileService, .choice(FileService.allCases.map(\.rawValue)), default: "roundrobin",
       "which of the files is next"),
     JobOption(
