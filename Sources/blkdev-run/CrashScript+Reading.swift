@@ -21,7 +21,8 @@ extension CrashScript {
     let text = String(decoding: bytes, as: UTF8.self)
     let plan: WorkloadPlan, script: JobScript
     do {
-      plan = try WorkloadPlan(RunArguments([path]), files: [JobFile(path: path, text: text)]).seeded(with: seed)
+      plan = try WorkloadPlan(RunArguments([path]), files: [JobFile(path: path, text: text, jobFileSurroundings)])
+        .seeded(with: seed)
     } catch { throw .usage("\(error)") }
     do { script = try JobScript(plan) } catch { throw .usage("\(path): \(error)") }
     return (try parse(script.lines.map { Array($0.utf8) }, path), plan.fileBytes)

@@ -1,4 +1,6 @@
+internal import Glibc
 internal import SystemPackage
+internal import Workload
 
 /// Writes text whole. Returns whether it could be written.
 @discardableResult
@@ -23,6 +25,11 @@ func readText(_ path: String) throws(Errno) -> String {
     if bytes.count > 16 << 20 { throw .fileTooLarge }
   }
 }
+
+/// What job files refer to: files of this machine, and the environment.
+let jobFileSurroundings = JobFile.Surroundings(
+  readText: { path in try readText(path) },
+  variable: { name in unsafe getenv(name).map { unsafe String(cString: $0) } })
 
 /// A file for the report, empty.
 func openForWriting(_ path: String) throws(Errno) -> FileDescriptor {

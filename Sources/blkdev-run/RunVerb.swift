@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import CLinux
 internal import DeviceLayers
 internal import Logging
+internal import Reactor
 internal import SystemPackage
 internal import Workload
 
@@ -23,6 +24,7 @@ struct RunVerb: ParsableCommand {
     let base = try plan.options.comparePath.map(readReport)
     let output = try openOutput(plan.options.outputPath)
     let writer = ReportWriter(plan, output)
+    let traces = try openTraces(plan.options.tracePath)
     let progress = ProgressPrinter()
     var show: (@Sendable (ProgressLine) -> Void)?
     if let progress { show = { line in progress.show(line) } }
@@ -30,12 +32,15 @@ struct RunVerb: ParsableCommand {
     if plan.options.stack.isShown { showStack = { stack in print(stack, to: .standardError) } }
     var noteStatus: (@Sendable (StatusSnapshot) -> Void)?
     if plan.options.statusInterval != nil { noteStatus = { snapshot in writer.note(snapshot) } }
+    var watch: (@Sendable (Reactor) -> () -> Void)?
+    if let traces { watch = { reactor in traces.watch(reactor) } }
     let control = RunControl(
       logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show,
       onStack: showStack, provenance: Provenance(version: Version.current, commit: Version.commit),
-      statusInterval: plan.options.statusInterval, onStatus: noteStatus)
+      statusInterval: plan.options.statusInterval, onStatus: noteStatus, onReactor: watch)
     let status = interruption.wait(for: control) { () async -> Int32 in
       let code: Workload.ExitCode = await perform(plan, control, writer, progress, base: base)
+      if let traces, !traces.write() { return Workload.ExitCode.jobError.rawValue }
       return code.rawValue
     }
     if status != 0 { throw ArgumentParser.ExitCode(status) }
@@ -67,7 +72,7 @@ struct RunVerb: ParsableCommand {
       for path in parsed.jobFiles {
         let text: String
         do { text = try readText(path) } catch { throw ended(.usage, "\(path): the job file cannot be read: \(error)") }
-        files.append(try JobFile(path: path, text: text))
+        files.append(try JobFile(path: path, text: text, jobFileSurroundings))
       }
       let plan = try WorkloadPlan(parsed, files: files)
       if parsed.wantsJobs || parsed.wantsCommand {
@@ -83,6 +88,13 @@ struct RunVerb: ParsableCommand {
   private func openOutput(_ path: String?) throws -> FileDescriptor {
     guard let path else { return .standardOutput }
     do { return try openForWriting(path) } catch { throw ended(.jobError, "\(path): cannot be written: \(error)") }
+  }
+
+  private func openTraces(_ path: String?) throws -> RunTraces? {
+    guard let path else { return nil }
+    do { return try RunTraces(path: path) } catch {
+      throw ended(.jobError, "--trace \(path): cannot be written: \(error)")
+    }
   }
 
   private func ended(_ code: Workload.ExitCode, _ message: String) -> ArgumentParser.ExitCode {

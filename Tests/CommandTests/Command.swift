@@ -27,7 +27,7 @@ final class Command {
   private var isRunning = false
 
   /// Where the program is: beside the tests.
-  private static let path: String = {
+  static let path: String = {
     let tests = CommandLine.arguments[0]
     return String(tests[..<(tests.lastIndex(of: "/") ?? tests.startIndex)]) + "/blkdev-run"
   }()

@@ -15,6 +15,7 @@ struct JobCommandTests {
     ],
     [
       "--name=a", "--description=all of it", "--directory=/d", "--size=64m", "--nrfiles=3",
+      "--filename_format=$jobname-$filenum",
       "--file_service_type=random",
       "--rw=randrw:8", "--rwmixwrite=30", "--percentage_random=90,50", "--bssplit=4k/60:64k/40,8k/100",
       "--blockalign=4k,8k", "--io_size=1g", "--number_ios=77", "--loops=2", "--offset=5%", "--offset_increment=1m",
@@ -24,6 +25,11 @@ struct JobCommandTests {
       "--iodepth_batch=4", "--iodepth_batch_complete_min=2", "--iodepth_low=8", "--serialize_overlap", "--buffered=0",
       "--sync=1", "--continue_on_error=1", "--max_latency=3s", "--refill_buffers", "--randrepeat=1", "--thread",
       "--percentile_list=99.9:50:0.001", "--slat_percentiles", "--clat_percentiles=0", "--lat_percentiles=1",
+    ],
+    [
+      "--name=a", "--filename=x", "--read_iolog=l:m", "--replay_no_stall", "--replay_time_scale=50",
+      "--replay_redirect=y",
+      "--replay_scale=2", "--replay_align=4k", "--replay_skip=read,sync", "--write_iolog=w",
     ],
     ["--name=a", "--filename=x", "--bsrange=4k-64k,8k-16k", "--rw=write:64k", "--size=50%", "--zero_buffers"],
     [

@@ -79,9 +79,10 @@ struct JobFileTests {
     ("[  ]\n", 1, .emptySectionName),
     ("; x\n[a] rest\n", 2, .textAfterSection("rest")),
     ("[a]\n=4k\n", 2, .missingKey),
-    ("[a]\ninclude other.fio\n", 2, .includeNotSupported),
-    ("[a]\nfilename=${HOME}/x\n", 2, .variableNotSupported("${HOME}/x")),
-    ("[a]\nfilename=$jobname\n", 2, .variableNotSupported("$jobname")),
+    ("[a]\ninclude other.fio\n", 2, .cannotInclude("other.fio", reason: "no files are read here")),
+    ("[a]\nfilename=${HOME}/x\n", 2, .variableNotSet("HOME")),
+    ("[a]\nfilename=$jobname\n", 2, .keywordNotSupported("$jobname")),
+    ("[a]\nfilename=x${HOME\n", 2, .keywordNotSupported("${HOME")),
   ]
 
   @Test("a line that is no job file's is refused with its number", arguments: badLines)

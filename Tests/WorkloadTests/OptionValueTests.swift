@@ -133,7 +133,7 @@ struct OptionValueTests {
     (.fileOperations, "write:1,", .malformedWeight("")),
     (
       .fileOperations, "trunkate:1",
-      .unknownOperation("trunkate", allowed: ["write", "append", "truncate", "fsync", "read"], nearest: "truncate")
+      .unknownOperation("trunkate", allowed: FileOperation.allCases.map(\.rawValue), nearest: "truncate")
     ),
     (.fileOperations, "read:1,read:2", .repeatedOperation("read")),
     (.fileOperations, "read:0,write:0", .noWeight),

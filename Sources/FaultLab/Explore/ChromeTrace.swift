@@ -27,8 +27,13 @@ public final class ChromeTrace {
   private var lineNames: [Line: String] = [:]
   private var taskCount = 0
   private var last: UInt64 = 0
+  private let limit: Int
+  /// Slices that were left out, because there were too many.
+  private var leftOutCount = 0
 
-  public init() {}
+  /// - Parameter limit: how many slices are kept; what begins when there are so many is left out. A slice takes some 300
+  ///   bytes.
+  public init(limit: Int = .max) { self.limit = limit }
 
   /// Collects what happens on a reactor from now on.
   public func watch(_ reactor: Reactor) {
@@ -38,6 +43,10 @@ public final class ChromeTrace {
   private func note(_ event: TraceEvent, _ now: UInt64) {
     last = max(last, now)
     let details = event.details.map { ($0.key, $0.value) }
+    if event.phase != .end && slices.count >= limit {
+      leftOutCount += 1
+      return
+    }
     switch event.phase {
     case .begin:
       let line = line(for: event)
@@ -82,18 +91,30 @@ public final class ChromeTrace {
   // MARK: The file
 
   /// The JSON document. Times are the reactor's, from its start on.
-  public var text: String {
+  public var text: String { Self.document(events()) }
+
+  /// The document of these events.
+  public static func document(_ events: [String]) -> String {
+    "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n" + events.joined(separator: ",\n") + "\n]}\n"
+  }
+
+  /// The events, of which a document may have those of several reactors.
+  ///
+  /// - Parameter reactor: the number of this one among them; 0 where there is one.
+  public func events(reactor: Int = 0) -> [String] {
+    processOffset = reactor * Self.processNames.count
     var events: [String] = []
     for (process, name) in Self.processNames {
-      events.append(Self.naming("process_name", Line(process: process, number: 0), name))
+      let which = reactor == 0 ? "" : " \(reactor + 1)"
+      let missing = leftOutCount == 0 ? "" : " (the first \(limit) events; \(leftOutCount) more were left out)"
+      events.append(naming("process_name", Line(process: process, number: 0), name + which + missing))
     }
     for (line, name) in lineNames.sorted(by: { Self.place($0.key) < Self.place($1.key) }) {
-      events.append(Self.naming("thread_name", line, name))
+      events.append(naming("thread_name", line, name))
     }
     // Perfetto wants an outer slice before those in it.
     let order = slices.indices.sorted { (slices[$0].begin, $0) < (slices[$1].begin, $1) }
-    events += order.map { event(slices[$0]) }
-    return "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n" + events.joined(separator: ",\n") + "\n]}\n"
+    return events + order.map { event(slices[$0]) }
   }
 
   private static let processNames: KeyValuePairs<TraceEvent.Kind, String> = [
@@ -106,13 +127,16 @@ public final class ChromeTrace {
 
   private static func place(_ line: Line) -> (Int, Int) { (processNumber(line.process), line.number) }
 
-  private static func head(_ phase: String, _ line: Line, _ name: String) -> String {
-    let (process, thread) = place(line)
-    return "{\"ph\": \"\(phase)\", \"pid\": \(process), \"tid\": \(thread), \"name\": \(quoted(name))"
+  private var processOffset = 0
+
+  private func head(_ phase: String, _ line: Line, _ name: String) -> String {
+    let (process, thread) = Self.place(line)
+    return
+      "{\"ph\": \"\(phase)\", \"pid\": \(process + processOffset), \"tid\": \(thread), \"name\": \(Self.quoted(name))"
   }
 
-  private static func naming(_ what: String, _ line: Line, _ name: String) -> String {
-    head("M", line, what) + ", \"args\": {\"name\": \(quoted(name))}}"
+  private func naming(_ what: String, _ line: Line, _ name: String) -> String {
+    head("M", line, what) + ", \"args\": {\"name\": \(Self.quoted(name))}}"
   }
 
   private static func quoted(_ text: String) -> String { JSONValue.string(text).text() }
@@ -130,7 +154,7 @@ public final class ChromeTrace {
     let times =
       ", \"ts\": \(Self.microseconds(slice.begin))"
       + (isInstant ? ", \"s\": \"t\"" : ", \"dur\": \(Self.microseconds((slice.end ?? last) - slice.begin))")
-    return Self.head(isInstant ? "i" : "X", slice.line, slice.name) + ", \"cat\": \"\(slice.line.process.rawValue)\""
+    return head(isInstant ? "i" : "X", slice.line, slice.name) + ", \"cat\": \"\(slice.line.process.rawValue)\""
       + times + ", \"args\": {\(arguments)}}"
   }
 }

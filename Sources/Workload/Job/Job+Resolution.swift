@@ -106,6 +106,7 @@ extension Job {
     remark = settings.text(.description)
     directory = settings.text(.directory)
     namedFiles = settings.names(.filename)
+    filenameFormat = settings.text(.filenameFormat) ?? Self.usualFilenameFormat
     fileCount = settings.integer(.fileCount)
     mix = settings.mix(.fileOperations)
     load = Load(settings)

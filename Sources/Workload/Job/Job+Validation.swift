@@ -108,6 +108,8 @@ extension Job {
         throw refuse(.fileOperations, .excludes(option: option.rawValue))
       }
     }
+    // Whose file it is that comes and goes must be clear.
+    if mix?.changesNames == true, !namedFiles.isEmpty { throw refuse(.fileOperations, .namesAreShared) }
     if volume.image != nil, settings.isGiven(.imageSize) { throw refuse(.imageSize, .excludes(option: "image")) }
     if size == nil {
       // Reads of files that an image already has are as long as the files.

@@ -14,6 +14,8 @@ package struct Job: Sendable, Equatable {
   package var namedFiles: [String]
   /// Where files without a path of their own are, of a job on devices.
   package var directory: String?
+  /// The names of files when none is named.
+  package var filenameFormat: String
   /// How many files each copy has when none is named.
   package var fileCount: Int
   package var load: Load
@@ -58,12 +60,27 @@ package struct Job: Sendable, Equatable {
   package var volume: VolumeOptions?
 
   /// The files of one copy of the job: those that `filename` names, which all copies share, or, as in fio,
-  /// `NAME.COPY.NUMBER`. Devices that are no files have the job's name, and all copies share them too.
+  /// `NAME.COPY.NUMBER`, or what `filename_format` says. Devices that are no files have the job's name, and all copies share them too.
   package func fileNames(copy: Int) -> [String] {
     if target == .device && engine != .libaio { return namedFiles.isEmpty ? [name] : namedFiles }
-    let names = namedFiles.isEmpty ? (0..<fileCount).map { "\(name).\(copy).\($0)" } : namedFiles
+    let names = namedFiles.isEmpty ? generatedNames(copy: copy) : namedFiles
     guard let directory, target == .device else { return names }
     return names.map { $0.hasPrefix("/") ? $0 : "\(directory)/\($0)" }
+  }
+
+  static let usualFilenameFormat = "$jobname.$jobnum.$filenum"
+
+  /// Without a keyword that tells them apart several files are one.
+  private func generatedNames(copy: Int) -> [String] {
+    if filenameFormat == Self.usualFilenameFormat { return (0..<fileCount).map { "\(name).\(copy).\($0)" } }
+    var names: [String] = []
+    for number in 0..<fileCount {
+      // The job's name last: what looks like a keyword in it is none.
+      let text = filenameFormat.replacing("$filenum", with: "\(number)").replacing("$jobnum", with: "\(copy)")
+        .replacing("$jobname", with: name)
+      if names.last != text { names.append(text) }
+    }
+    return names
   }
 
   /// How many files each copy works on.
@@ -86,7 +103,7 @@ package struct Job: Sendable, Equatable {
   package var writes: Bool {
     if verify?.isOnly == true { return false }
     guard let mix else { return load.pattern.writes }
-    return mix.contains(.write) || mix.contains(.append) || mix.contains(.truncate)
+    return mix.weights.contains { $0.operation != .read && $0.operation != .fsync }
   }
 }
 

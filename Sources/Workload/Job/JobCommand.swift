@@ -48,6 +48,7 @@ extension Job {
     case .filename: namedFiles.isEmpty ? nil : namesText(namedFiles)
     case .description: remark
     case .directory: directory
+    case .filenameFormat: filenameFormat
     case .fileCount: "\(fileCount)"
     case .rw: mix == nil ? load.pattern.rawValue + (load.patternModifier.map { ":" + bytesText($0) } ?? "") : nil
     case .fileOperations: mix?.text

@@ -26,8 +26,11 @@ package enum SyntaxProblem: Sendable, Equatable {
   case textAfterSection(String)
   case optionOutsideSection(String)
   case missingKey
-  case includeNotSupported
-  case variableNotSupported(String)
+  case sectionInInclude
+  case includesTooDeep(limit: Int)
+  case cannotInclude(String, reason: String)
+  case keywordNotSupported(String)
+  case variableNotSet(String)
 }
 
 /// What is wrong with the value of one option.
@@ -69,6 +72,7 @@ package enum Contradiction: Sendable, Equatable {
   case patternOfDevices(String)
   case engineKeepsNothing(String)
   case notInLogs(String)
+  case namesAreShared
   case notPowerOfTwo(UInt64)
 
   /// Why an option is needed.
@@ -131,8 +135,12 @@ extension SyntaxProblem: CustomStringConvertible {
     case .textAfterSection(let text): "unexpected text after the section's bracket: \(shown(text))"
     case .optionOutsideSection(let name): "\(shown(name)): an option before the first [section]"
     case .missingKey: "an option needs a name before '='"
-    case .includeNotSupported: "include: known to fio, not supported here yet"
-    case .variableNotSupported(let text): "\(shown(text)): variables are known to fio, not supported here yet"
+    case .sectionInInclude: "an included file has options only, no sections"
+    case .includesTooDeep(let limit): "include: more than \(limit) files include each other"
+    case .cannotInclude(let name, let reason): "include: \(shown(name)) cannot be read: \(reason)"
+    case .keywordNotSupported(let text):
+      "\(shown(text)): known to fio, not supported here yet; a variable of the environment is ${NAME}"
+    case .variableNotSet(let name): "${\(shown(name))}: is not set in the environment"
     }
   }
 }
@@ -187,6 +195,8 @@ extension Contradiction: CustomStringConvertible {
     case .exceeds(let option, let limit): "must not exceed \(option), which is \(limit)"
     case .engineKeepsNothing(let engine): "\(engine) keeps nothing that could be compared"
     case .patternOfDevices(let pattern): "\(pattern) is for devices; files have read, write, their mixes, and fs_ops"
+    case .namesAreShared:
+      "create, unlink and rename need files of each copy's own: nrfiles in the place of filename"
     case .notInLogs(let pattern): "fio's logs have no word for \(pattern)"
     case .notPowerOfTwo(let number): "\(number) is no power of two"
     case .differsFromJob(let name): "differs from that of job \(shown(name)), and one run has one of it"

@@ -64,6 +64,9 @@ package enum JobHelp {
       text += entry("--\(option.name.rawValue)=\(option.kind.unit)", help)
     }
     text += "\nOptions of the run:\n"
+    text += entry(
+      "--\(Preset.option)=\(Preset.allCases.map(\.rawValue).joined(separator: "|"))",
+      "run a job file that comes with the program, as tools/jobs has it; other options override it")
     for flag in RunOptions.Flag.allCases {
       text += entry("--\(flag.rawValue)\(flag.unit.map { "=" + $0 } ?? "")", flag.help)
     }

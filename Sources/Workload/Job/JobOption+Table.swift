@@ -21,6 +21,9 @@ extension JobOption {
     JobOption(
       .fileCount, .integer(1...65536), default: "1", aliases: ["nr_files"], "files of each copy when none is named"),
     JobOption(
+      .filenameFormat, .text, default: Job.usualFilenameFormat,
+      "the names of files when none is named, with $jobname, $jobnum (the copy) and $filenum"),
+    JobOption(
       .fileService, .choice(FileService.allCases.map(\.rawValue)), default: "roundrobin",
       "which of the files is next"),
     JobOption(
@@ -35,7 +38,8 @@ extension JobOption {
     JobOption(
       .fileOperations, .mix,
       "target=fs: instead of rw, choose by weight among write (overwrite a block), append, truncate (to a random size, "
-        + "down and up), fsync and read"),
+        + "down and up), fsync, read, create (one of the copy's files that is not there), unlink and rename (onto the name of "
+        + "one that is not there)"),
     JobOption(.blockSize, .bytesEach(blockSizes), default: "4k", aliases: ["blocksize"], "bytes of one operation"),
     JobOption(
       .blockSizeRange, .byteRanges(blockSizes), aliases: ["blocksize_range"],

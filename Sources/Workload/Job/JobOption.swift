@@ -7,6 +7,7 @@ package struct JobOption: Sendable {
   package enum Name: String, CaseIterable, Sendable, Hashable {
     case name, description, target, filename, directory
     case fileCount = "nrfiles"
+    case filenameFormat = "filename_format"
     case fileService = "file_service_type"
     case rw
     case readPercent = "rwmixread"

@@ -116,6 +116,15 @@ package enum FileOperation: String, CaseIterable, Sendable {
   case fsync
   /// Read one block at random inside the file.
   case read
+  /// Make one of the copy's files that is not there.
+  case create
+  /// Remove one that is.
+  case unlink
+  /// Give one that is there the name of one that is not.
+  case rename
+
+  /// Whether it changes which files there are.
+  package var changesNames: Bool { self == .create || self == .unlink || self == .rename }
 }
 
 /// The relative weights of the operations that a job on files chooses among.
@@ -155,6 +164,9 @@ package struct OperationMix: Sendable, Equatable {
 
   /// Whether the mix can choose this operation.
   package func contains(_ operation: FileOperation) -> Bool { weights.contains { $0.operation == operation } }
+
+  /// Whether it can change which files there are.
+  package var changesNames: Bool { weights.contains { $0.operation.changesNames } }
 
   /// As `fs_ops` takes it: `write:40,append:20`.
   package var text: String { weights.map { "\($0.operation.rawValue):\($0.weight)" }.joined(separator: ",") }

@@ -16,6 +16,8 @@ package struct RunArguments: Sendable, Equatable {
   /// Print the jobs as they are understood, or as a command, and nothing else.
   package var wantsJobs = false
   package var wantsCommand = false
+  /// The presets to run, before any job file.
+  package var presets: [Preset] = []
   /// The job files to read, in the order given.
   package var jobFiles: [String] = []
   /// Options before the first `--name`.
@@ -63,6 +65,7 @@ package struct RunArguments: Sendable, Equatable {
     if let option = StackOption(rawValue: key) {
       return option.valueName == nil || option.valueIsOptional ? nil : rest.removeFirst()
     }
+    if key == Preset.option { return rest.removeFirst() }
     let kind = RunOptions.Flag(rawValue: key)?.kind ?? JobOption.named(key)?.kind
     switch kind {
     case nil: return nil
@@ -84,7 +87,7 @@ package struct RunArguments: Sendable, Equatable {
   /// Names that are options beside a job's.
   private static let otherNames =
     RunOptions.Flag.allCases.map(\.rawValue) + StackOption.allCases.map(\.rawValue)
-    + ["help", "version", "cmdhelp", "parse-only", "showcmd"]
+    + [Preset.option, "help", "version", "cmdhelp", "parse-only", "showcmd"]
 
   private mutating func take(_ key: String, _ text: String?) throws(JobError) {
     if key == "help" {
@@ -97,6 +100,13 @@ package struct RunArguments: Sendable, Equatable {
       wantsJobs = true
     } else if key == "showcmd" {
       wantsCommand = true
+    } else if key == Preset.option {
+      let names = Preset.allCases.map(\.rawValue)
+      do throws(ValueProblem) {
+        guard case .text(let name) = try JobOption.Kind.choice(names).parse(text), let preset = Preset(rawValue: name)
+        else { preconditionFailure("a choice is one of the presets") }
+        presets.append(preset)
+      } catch { throw .badValue(option: key, value: text ?? "", error, at: .commandLine) }
     } else if let option = StackOption(rawValue: key) {
       layers.append(StackSetting(option, text))
     } else if let flag = RunOptions.Flag(rawValue: key) {
@@ -143,6 +153,8 @@ package struct RunOptions: Sendable, Equatable {
   package var outputPath: String?
   /// The folder of verify states; nil: the current one.
   package var auxiliaryPath: String?
+  /// The file that takes Chrome trace events; nil: nobody wants them.
+  package var tracePath: String?
   /// Keep the scratch image.
   package var keepsImage = false
   /// For experiments: dispatch a write batch without comparing its validity cookie. Loses data.
@@ -166,6 +178,7 @@ package struct RunOptions: Sendable, Equatable {
     case statusInterval = "status-interval"
     case compare
     case compareBound = "compare-bound"
+    case trace
     case keep
     case unsafeIgnoreCookie = "unsafe-ignore-cookie"
 
@@ -174,7 +187,7 @@ package struct RunOptions: Sendable, Equatable {
       switch self {
       case .outputFormat: .words(OutputFormat.allCases.map(\.rawValue))
       case .terseVersion: .integer(2...5)
-      case .output, .html, .auxPath, .compare: .text
+      case .output, .html, .auxPath, .compare, .trace: .text
       case .statusInterval: .duration
       case .compareBound: .percentages(count: 1)
       case .minimal, .keep, .unsafeIgnoreCookie: .boolean
@@ -184,7 +197,7 @@ package struct RunOptions: Sendable, Equatable {
     /// What stands behind `=` in the help; nil for a boolean.
     var unit: String? {
       switch self {
-      case .output, .html, .compare: "FILE"
+      case .output, .html, .compare, .trace: "FILE"
       case .auxPath: "FOLDER"
       default: kind == .boolean ? nil : kind.unit
       }
@@ -204,6 +217,7 @@ package struct RunOptions: Sendable, Equatable {
       case .statusInterval: "while the run goes on, write a report so often; of json each is one line then"
       case .compare: "compare with the JSON report of an earlier run; exit code 6 when this one is slower"
       case .compareBound: "how much slower is a regression, in percent (default 5)"
+      case .trace: "write Chrome trace events of requests, batches and waits to this file, for Perfetto"
       case .keep: "keep the scratch image"
       case .unsafeIgnoreCookie: "for experiments: write stale batches too; this loses data"
       }
@@ -221,6 +235,7 @@ package struct RunOptions: Sendable, Equatable {
     case (.statusInterval, .number(let nanoseconds)): statusInterval = nanoseconds == 0 ? nil : nanoseconds
     case (.compare, .text(let text)): comparePath = text
     case (.compareBound, .list(let list)): compareBound = (list.first ?? nil) ?? compareBound
+    case (.trace, .text(let text)): tracePath = text
     case (.keep, .flag(let on)): keepsImage = on
     case (.unsafeIgnoreCookie, .flag(let on)): ignoresCookie = on
     default: preconditionFailure("a flag's value is of its kind")

@@ -20,7 +20,8 @@ package struct WorkloadPlan: Sendable, Equatable {
       if let first = jobs.first { try job.validate(resolved, beside: first) }
       jobs.append(job)
     }
-    for section in files.flatMap(\.sections) {
+    let presets = try arguments.presets.map { preset throws(JobError) in try preset.jobFile() }
+    for section in (presets + files).flatMap(\.sections) {
       try add(section.name, section.settings + arguments.common, to: &jobs)
     }
     for settings in arguments.jobs {

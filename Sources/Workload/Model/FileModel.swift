@@ -42,7 +42,16 @@ final class FileModel {
 
   /// The file's number in its contents.
   let id: UInt32
-  let name: String
+  /// Where the file is in the root directory, or was; rename changes it.
+  var name: String
+  /// Whether the root directory has it.
+  var isPresent = true
+  /// False after a failed change of names: nobody knows whether it is there.
+  var isNameCertain = true
+  /// An operation on its name is under way: no other begins.
+  var changesName = false
+  /// Operations that use it. They may outlive its name.
+  var userCount = 0
   /// Bytes of a unit: what one entry of the model stands for.
   let unitSize: Int
   /// Held around each change, from before its call to after its return.

@@ -131,13 +131,14 @@ package struct Finding: Sendable, Equatable {
     case contentMismatch = "content mismatch"
     case sizeMismatch = "size mismatch"
     case fileMissing = "file missing"
+    case fileUnexpected = "file that should not be there"
     case checkFailed = "e2fsck"
     case invariantFailed = "invariant"
     case ioError = "I/O error"
 
     package var exitCode: ExitCode {
       switch self {
-      case .contentMismatch, .sizeMismatch, .fileMissing: .verificationMismatch
+      case .contentMismatch, .sizeMismatch, .fileMissing, .fileUnexpected: .verificationMismatch
       case .checkFailed, .invariantFailed: .invariantFailed
       case .ioError: .jobError
       }

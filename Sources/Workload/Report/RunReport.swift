@@ -89,7 +89,7 @@ package enum ExitCode: Int32, Sendable {
 package enum ReportedOperation: String, CaseIterable, Sendable {
   case read, write, trim
   case writeZeroes = "write_zeroes"
-  case truncate, fsync
+  case truncate, fsync, create, unlink, rename
 
   /// Its place among all.
   package var index: Int {
@@ -100,6 +100,9 @@ package enum ReportedOperation: String, CaseIterable, Sendable {
     case .writeZeroes: 3
     case .truncate: 4
     case .fsync: 5
+    case .create: 6
+    case .unlink: 7
+    case .rename: 8
     }
   }
   /// Whether bytes go with it.

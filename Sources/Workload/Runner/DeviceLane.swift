@@ -268,7 +268,7 @@ actor DeviceLane {
       }
       // As fio does, a file that is not there is made; one that is stays as it is.
       if !HostFile.exists(name), !isReadOnly || job.namedFiles.isEmpty {
-        guard let size = Self.byteCount(of: name, job) else {
+        guard let size = neededBytes(of: name, job) else {
           throw .unsuitable(path: name, reason: "is not there, and without size nobody knows how large to make it")
         }
         try FileDevice.createImage(path: name, byteCount: (size + 4095) / 4096 * 4096)
@@ -290,6 +290,23 @@ actor DeviceLane {
 
   private static func geometry(_ name: String, _ job: Job) -> Geometry {
     Geometry(byteCount: (byteCount(of: name, job) ?? 0) / 512 * 512)
+  }
+  /// How large to make a file: as far as all jobs go that work on it.
+  private func neededBytes(of name: String, _ job: Job) -> UInt64? {
+    guard let own = Self.byteCount(of: name, job) else { return nil }
+    return plan.jobs.reduce(own) { most, user in
+      guard let share = Self.byteCount(of: name, user) else { return most }
+      return (0..<user.copies).reduce(most) { most, copy in
+        guard user.fileNames(copy: copy).contains(name) else { return most }
+        // Of a part of the whole nobody knows yet how much that is.
+        guard case .bytes(let offset) = user.load.offset, case .bytes(let step) = user.load.offsetIncrement else {
+          return max(most, share)
+        }
+        let skip = step.multipliedReportingOverflow(by: UInt64(copy))
+        // Below 2^62, as share and offset are at most 2^60; what goes further is refused when the file is there.
+        return max(most, share + offset + (skip.overflow ? 0 : min(skip.partialValue, 1 << 60)))
+      }
+    }
   }
   /// How large to make a device.
   private static func byteCount(of name: String, _ job: Job) -> UInt64? {

@@ -54,7 +54,7 @@ struct DeviceRun {
         group.addTask {
           do throws(RunError) {
             return .success(
-              try await WorkloadRunner.onReactor(plan) { reactor async throws(RunError) in
+              try await WorkloadRunner.onReactor(plan, control) { reactor async throws(RunError) in
                 try await DeviceLane(
                   plan, members, on: reactor, control, board, status, number: number, timeBefore: timeBefore
                 )

@@ -171,7 +171,7 @@ final class JobCopy {
     switch operation {
     case .read: pattern.takeTurn(.read, byteCount: job.smallestBlock, &random)
     case .write, .append: pattern.takeTurn(.write, byteCount: job.smallestBlock, &random)
-    case .truncate, .fsync: pattern.takeTurn(.write, byteCount: 0, &random)
+    case .truncate, .fsync, .create, .unlink, .rename: pattern.takeTurn(.write, byteCount: 0, &random)
     }
   }
 

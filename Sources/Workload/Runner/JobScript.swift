@@ -24,6 +24,10 @@ package struct JobScript {
       guard let share = job.bytesPerFile, share > 0, !job.schedule.isTimeBased else {
         throw .unfit(job: job.name, reason: "its size has to say how much it does, and not a run time")
       }
+      if job.mix?.changesNames == true {
+        throw .unfit(
+          job: job.name, reason: "create, unlink and rename of fs_ops are not for scripts: use the verbs of fs")
+      }
       for number in 0..<job.copies {
         let names = job.fileNames(copy: number)
         layOut(names, job, share)
@@ -68,7 +72,7 @@ package struct JobScript {
     let name = names[random.below(names.count)]
     let end = sizes[name] ?? 0, share = copy.job.bytesPerFile ?? 0
     switch operation {
-    case .read: break
+    case .read, .create, .unlink, .rename: break
     case .fsync: synchronize(name)
     case .append where end + size <= share: write(name, end..<end + size, copy)
     case .write, .append:

@@ -1,5 +1,5 @@
 package import Logging
-internal import Reactor
+package import Reactor
 internal import Synchronization
 
 /// What whoever started a run may do while it goes on, from any thread: stop it, leave it, and look at its progress.
@@ -17,6 +17,9 @@ package final class RunControl: Sendable {
   /// the run's reactors, by one after the other: it must not wait.
   package let onStatus: (@Sendable (StatusSnapshot) -> Void)?
   package let statusInterval: UInt64?
+  /// Told of each reactor of the run before the work on it, on that reactor; what it returns is called there after the work.
+  /// Nil when nobody listens.
+  package let onReactor: (@Sendable (Reactor) -> () -> Void)?
   private let stopRequest = Atomic(false)
   private let endRequest = Atomic(false)
   /// The image that the run removes at its end.
@@ -25,7 +28,7 @@ package final class RunControl: Sendable {
   package init(
     logger: Logger, onProgress: (@Sendable (ProgressLine) -> Void)? = nil,
     onStack: (@Sendable (String) -> Void)? = nil, provenance: Provenance? = nil, statusInterval: UInt64? = nil,
-    onStatus: (@Sendable (StatusSnapshot) -> Void)? = nil
+    onStatus: (@Sendable (StatusSnapshot) -> Void)? = nil, onReactor: (@Sendable (Reactor) -> () -> Void)? = nil
   ) {
     self.logger = logger
     self.onProgress = onProgress
@@ -33,6 +36,7 @@ package final class RunControl: Sendable {
     self.provenance = provenance
     self.statusInterval = statusInterval
     self.onStatus = onStatus
+    self.onReactor = onReactor
   }
 
   /// Whether somebody looks at the run while it goes on.

@@ -15,7 +15,7 @@ extension VolumeSession {
     if copy.startedAt == Instant(nanoseconds: 0) { copy.begin(at: reactor.now) }
     while mayGoOn(copy) {
       if let mix = copy.job.mix {
-        await mixed(mix, copy, openings[index], &random)
+        await mixed(mix, copy, index, &random)
       } else {
         await patterned(copy, openings[index], &random)
       }
@@ -36,17 +36,28 @@ extension VolumeSession {
 
   /// A drawn operation on a drawn file.
   private func mixed(
-    _ mix: OperationMix, _ copy: JobCopy, _ own: [Opening], _ random: inout SeededGenerator
+    _ mix: OperationMix, _ copy: JobCopy, _ index: Int, _ random: inout SeededGenerator
   ) async {
     let operation = mix.operation(at: UInt64(random.below(Int(mix.total))))
-    let opening = own[random.below(own.count)]
+    let drawn = random.below(openings[index].count)
     var lateness: UInt64?
     if let due = copy.nextDue(operation, &random) {
       lateness = await waitForTurn(copy, due)
       if lateness == nil { return }
     }
+    if operation.changesNames {
+      await changeNames(operation, copy, index, from: drawn, lateness)
+      return
+    }
+    guard let opening = firstFile(of: index, from: drawn, where: \.isPresent).map({ openings[index][$0] }) else {
+      // There is none. Where that cost nothing, virtual time would stand still.
+      await spendProcessorTime()
+      return
+    }
+    beginUse(opening)
     do throws(Ext2Error) {
       switch operation {
+      case .create, .unlink, .rename: break
       case .write: try await overwrite(opening, copy, &random, lateness)
       case .append: try await append(opening, copy, &random, lateness)
       case .truncate: try await truncate(opening, copy, &random, lateness)
@@ -54,6 +65,7 @@ extension VolumeSession {
       case .fsync: try await synchronize(opening, copy)
       }
     } catch { fail(copy, error, operation.rawValue, opening) }
+    await endUse(opening)
   }
 
   /// The next read or write of the job's pattern, at its time.
@@ -121,7 +133,7 @@ extension VolumeSession {
   }
 
   /// Notes an operation that has ended well; one that took too long ends its copy.
-  private func record(
+  func record(
     _ operation: ReportedOperation, _ copy: JobCopy, bytes: Int = 0, since start: Instant, _ lateness: UInt64? = nil
   ) {
     let now = reactor.now
@@ -217,7 +229,7 @@ extension VolumeSession {
   /// as they share one thread in a real run; without a cost, virtual time would stand still while pages are cached.
   private static let processorNanoseconds: ClosedRange<UInt64> = 20_000...60_000
 
-  private func spendProcessorTime() async {
+  func spendProcessorTime() async {
     guard isSimulated else { return }
     let range = Self.processorNanoseconds
     // Spread evenly by counting, so that no generator of the load is touched.

@@ -38,15 +38,14 @@ extension VolumeSession {
   /// Compares every byte of every file with its model, until somebody who waits for it asks to stop.
   func compareFiles(of volume: Volume, context: String) async {
     var opened: [Opening] = []
-    for (index, model) in models.enumerated() {
+    await compareNames(of: volume, context: context)
+    for (index, model) in models.enumerated() where model.isPresent && model.isNameCertain {
       do throws(Ext2Error) {
         opened.append(Opening(file: try await volume.open(model.name), model: index))
       } catch {
-        if case .notFound = error {
-          add(Finding(.fileMissing, context: context, file: model.name))
-        } else {
-          note(error, context: context, file: model.name)
-        }
+        // A file that is missing was found by its name.
+        if case .notFound = error { continue }
+        note(error, context: context, file: model.name)
       }
     }
     for opening in opened where models[opening.model].isExact {

@@ -22,11 +22,15 @@ actor VolumeSession {
   private var stack: DeviceStack?
   let seed: UInt64
   /// The files of the run, each once, in the order in which the jobs name them.
-  private(set) var models: [FileModel] = []
+  var models: [FileModel] = []
+  /// Files are numbered in their contents; one that is made anew has a new number.
+  var fileCount: UInt32 = 0
+  /// What was in the root directory before, and is no file of a job.
+  var foreignNames: Set<String> = []
   var comparison: ContentComparison
   private(set) var copies: [JobCopy] = []
   /// For each copy, its own openings of its files, beside the number of the file's model.
-  private(set) var openings: [[Opening]] = []
+  var openings: [[Opening]] = []
   private(set) var startedAt = Instant(nanoseconds: 0)
   var findings: [Finding] = []
   var verify = VerifyFigures(bytes: 0, mismatches: 0)
@@ -147,6 +151,12 @@ actor VolumeSession {
         for copy in 0..<job.copies {
           var own: [Opening] = []
           for name in job.fileNames(copy: copy) { own.append(try await open(name, volume)) }
+          let isShared = own.contains { opening in openings.joined().contains { $0.model == opening.model } }
+          let changers = plan.jobs[...jobIndex].contains { $0.mix?.changesNames == true }
+          if isShared && changers {
+            throw .badOption(
+              "job \(job.name): it shares files with another job, and one of both creates and unlinks them")
+          }
           try await layOut(own, job)
           var ranges: [Range<UInt64>] = []
           for opening in own { ranges.append(try range(of: models[opening.model], job, copy: copy)) }
@@ -154,6 +164,7 @@ actor VolumeSession {
           openings.append(own)
         }
       }
+      try await noteForeignNames(volume)
     } catch { throw .volume(error, image: plan.volume?.image) }
     comparison = ContentComparison(stamp: ContentStamp(seed: seed), names: models.map(\.name))
   }
@@ -176,13 +187,14 @@ actor VolumeSession {
     let file = try await volume.open(name, create: plan.jobs.contains { $0.writes || $0.size != nil })
     if let known = models.firstIndex(where: { $0.name == name }) { return Opening(file: file, model: known) }
     let size = try await file.status().byteCount
+    fileCount += 1
     models.append(
-      FileModel(reactor, id: UInt32(models.count), name: name, unitSize: unitSize(of: name), byteCount: size))
+      FileModel(reactor, id: fileCount - 1, name: name, unitSize: unitSize(of: name), byteCount: size))
     return Opening(file: file, model: models.count - 1)
   }
 
   /// The largest unit, up to a page, that the blocks of all jobs on this file are whole multiples of.
-  private func unitSize(of name: String) -> Int {
+  func unitSize(of name: String) -> Int {
     let sizes = plan.jobs.filter { job in (0..<job.copies).contains { job.fileNames(copy: $0).contains(name) } }
       .flatMap { job in job.load.directions(withMix: job.mix).flatMap { job.load.blockSizes[$0].all } }
     var unit = 4096
@@ -288,7 +300,7 @@ actor VolumeSession {
     guard copy.endWorker() else { return }
     if copy.job.fsyncsAtEnd && !copy.hasFailed {
       copy.mark = .fsyncing
-      for opening in openings[index] {
+      for opening in openings[index] where models[opening.model].isPresent {
         do { try await synchronize(opening, copy) } catch { fail(copy, error, "end_fsync", opening) }
       }
     }

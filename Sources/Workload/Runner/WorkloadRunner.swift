@@ -23,7 +23,7 @@ package enum WorkloadRunner {
       if !plan.options.keepsImage { control.willRemove(image) }
       do throws(RunError) {
         try image.make(plan)
-        report = try await onReactor(plan) { reactor async throws(RunError) in
+        report = try await onReactor(plan, control) { reactor async throws(RunError) in
           try await runVolume(plan, image, reactor, control)
         }
         let verdict = try image.check()
@@ -81,8 +81,13 @@ package enum WorkloadRunner {
 
   /// Calls `body` on the reactor that the plan's engine needs.
   static func onReactor<T: Sendable>(
-    _ plan: WorkloadPlan, _ body: @escaping @Sendable (Reactor) async throws(RunError) -> T
+    _ plan: WorkloadPlan, _ control: RunControl, _ body: @escaping @Sendable (Reactor) async throws(RunError) -> T
   ) async throws(RunError) -> T {
+    let body = { @Sendable (reactor: Reactor) async throws(RunError) -> T in
+      let end = control.onReactor?(reactor)
+      defer { end?() }
+      return try await body(reactor)
+    }
     guard plan.jobs[0].engine == .simulated else {
       let reactor = ThreadReactor()
       defer { reactor.stop() }

@@ -44,7 +44,7 @@ extension TraceError.Problem: CustomStringConvertible {
     case .unknownFormat:
       "is no log to replay: expected 'fio version 2 iolog' or 'fio version 3 iolog' in its first line, or a log of writes "
         + "(--write-log)"
-    case .blktrace: "is a binary trace of blktrace, which is not read here; fio's --merge-blktrace-only reads it"
+    case .blktrace: "is a binary trace of blktrace, which is not read here: expected fio's iolog or a log of writes"
     case .lineTooLong(let limit): "is longer than \(limit) bytes"
     case .malformed(2): "expected 'FILE add|open|close', or 'FILE ACTION OFFSET LENGTH'"
     case .malformed: "expected 'MICROSECONDS FILE add|open|close', or 'MICROSECONDS FILE ACTION OFFSET LENGTH'"
