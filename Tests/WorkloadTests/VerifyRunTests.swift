@@ -183,13 +183,13 @@ struct VerifyRunTests {
 
   @Test("keeps, after a power cut, to what flushes have covered", arguments: [1, 2, 3] as [UInt64])
   func powerCut(seed: UInt64) async throws {
-    let load = ["--norandommap", "--fsync=16", "--io_size=4m", "--number_ios=900"]
-    let lossy = try await Written(load + ["--volatile-cache=64k", "--end_fsync=0"], seed: seed)
+    let load = ["--norandommap", "--fsync=16", "--io_size=4m", "--number_ios=905"]
+    let lossy = try await Written(load + ["--volatile-cache=1m", "--end_fsync=0"], seed: seed)
     let kept = try await runJobs(lossy.job + load + ["--verify_only", "--verify_state_load"])
     #expect(kept.findings.isEmpty && kept.verify?.bytes ?? 0 > 1 << 18)
     #expect(kept.verify?.unflushedBytes ?? 0 > 0)
     // A flush that lies is found out.
-    let lying = try await Written(load + ["--volatile-cache=64k", "--fault=flush:lie", "--end_fsync=0"], seed: seed)
+    let lying = try await Written(load + ["--volatile-cache=1m", "--fault=flush:lie", "--end_fsync=0"], seed: seed)
     let lost = try await runJobs(lying.job + load + ["--verify_only", "--verify_state_load"])
     #expect(lost.exitCode == .verificationMismatch)
     // The laboratory's way to the same.
