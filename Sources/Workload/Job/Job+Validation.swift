@@ -61,7 +61,8 @@ extension Job {
     if verify.method == .pattern, verify.pattern == nil {
       throw refuse(.verify, .needs(option: "verify_pattern", because: .verifyHasNoPattern))
     }
-    if verify.isOnly, !verify.loadsState {
+    if verify.isOnly, !verify.loadsState, load.pattern.writes {
+      if randomSeed == nil { throw refuse(.verifyOnly, .needs(option: "randseed", because: .verifiedSeedIsUnknown)) }
       if schedule.runtimeNanoseconds != nil || schedule.rampNanoseconds > 0 {
         throw refuse(.verifyOnly, .needs(option: "verify_state_load", because: .verifiedAmountIsUnknown))
       }

@@ -1,7 +1,7 @@
 // Whether what was read from a device is what may be there, and if not, what has happened to it.
 
 /// What a unit may hold.
-enum Expectation: Equatable {
+enum BlockExpectation: Equatable {
   /// Nobody knows.
   case anything
   /// One of these values of a `GenerationMap`, or sectors of several of them.
@@ -50,7 +50,7 @@ struct BlockJudge {
   /// - Parameters:
   ///   - index: where the unit begins in `bytes`, which has all of it.
   ///   - offset: of the unit on the device.
-  func fault(_ bytes: RawSpan, _ index: Int, at offset: UInt64, _ expectation: Expectation) -> BlockFault? {
+  func fault(_ bytes: RawSpan, _ index: Int, at offset: UInt64, _ expectation: BlockExpectation) -> BlockFault? {
     if expectation == .anything { return nil }
     let unit = bytes.extracting(index..<index + format.unit)
     if !format.method.hasHeader { return patternFault(unit, at: offset, expectation) }
@@ -62,13 +62,13 @@ struct BlockJudge {
     return classify(unit, header, at: offset, expectation)
   }
 
-  private func isExpected(_ header: BlockHeader, at offset: UInt64, _ expectation: Expectation) -> Bool {
+  private func isExpected(_ header: BlockHeader, at offset: UInt64, _ expectation: BlockExpectation) -> Bool {
     guard header.offset == offset, Int(header.length) == format.unit else { return false }
     if expectation == .written { return true }
     return header.seed == format.seed && header.area == format.area && isExpected(header.generation, expectation)
   }
 
-  private func isExpected(_ generation: UInt32, _ expectation: Expectation) -> Bool {
+  private func isExpected(_ generation: UInt32, _ expectation: BlockExpectation) -> Bool {
     switch expectation {
     case .anything, .written: true
     case .oneOf(let values): values.contains(generation)
@@ -76,7 +76,7 @@ struct BlockJudge {
     }
   }
 
-  private func mayBeZero(_ expectation: Expectation) -> Bool {
+  private func mayBeZero(_ expectation: BlockExpectation) -> Bool {
     switch expectation {
     case .anything: true
     case .written: false
@@ -86,7 +86,7 @@ struct BlockJudge {
   }
 
   /// Whether each sector is of one of the writes that are expected.
-  private func isMixed(_ unit: RawSpan, at offset: UInt64, _ expectation: Expectation) -> Bool {
+  private func isMixed(_ unit: RawSpan, at offset: UInt64, _ expectation: BlockExpectation) -> Bool {
     switch expectation {
     case .oneOf(let values) where values.count == 1 && !mayBeZero(expectation): return false
     case .written: return false
@@ -111,7 +111,10 @@ struct BlockJudge {
   }
 
   /// Whether these bytes of a unit are the payload of that generation.
-  private func isPayload(_ unit: RawSpan, _ range: Range<Int>, at offset: UInt64, _ generation: UInt32) -> Bool {
+  private func isPayload(
+    _ unit: RawSpan, _ range: Range<Int>, at offset: UInt64, _ generation: UInt32, _ other: BlockFormat? = nil
+  ) -> Bool {
+    let format = other ?? format
     if format.method == .meta { return true }
     if let pattern = format.pattern {
       let bytes = pattern.bytes(at: offset)
@@ -130,13 +133,13 @@ struct BlockJudge {
     stride(from: range.lowerBound, to: range.upperBound, by: 8).allSatisfy { word(unit, $0) == 0 }
   }
 
-  private func patternFault(_ unit: RawSpan, at offset: UInt64, _ expectation: Expectation) -> BlockFault? {
+  private func patternFault(_ unit: RawSpan, at offset: UInt64, _ expectation: BlockExpectation) -> BlockFault? {
     for start in stride(from: 0, to: unit.byteCount, by: BlockFormat.sectorByteCount) {
       let range = start..<start + BlockFormat.sectorByteCount
       if mayBeZero(expectation), isZero(unit, range) { continue }
       if case .oneOf(let values) = expectation, values.allSatisfy(GenerationMap.isZeroed) {
         return BlockFault(
-          kind: .lost, byteOffset: offset + UInt64(start), expected: "zeroes", found: "bytes \(text(unit, start))")
+          kind: .lost, byteOffset: offset + UInt64(start), expected: "zeroes", found: text(unit, start))
       }
       if isPayload(unit, range, at: offset, 0) { continue }
       let expected = format.bytes(at: offset, generation: 0, job: 0, copy: 0)
@@ -148,7 +151,7 @@ struct BlockJudge {
   // MARK: What has happened
 
   private func classify(
-    _ unit: RawSpan, _ header: BlockHeader?, at offset: UInt64, _ expectation: Expectation
+    _ unit: RawSpan, _ header: BlockHeader?, at offset: UInt64, _ expectation: BlockExpectation
   ) -> BlockFault {
     let expected = text(expectation)
     func fault(_ kind: BlockFault.Kind, _ found: String) -> BlockFault {
@@ -157,7 +160,9 @@ struct BlockJudge {
     guard let header else { return withoutHeader(unit, at: offset, expectation, expected) }
     let who = "generation \(header.generation) of \(name(header)) at byte \(header.offset)"
     if expectation != .written {
-      if header.seed != format.seed { return fault(.otherRun, "\(who) with seed \(header.seed)") }
+      if header.seed != format.seed {
+        return fault(header.offset == offset ? .lost : .otherRun, "\(who), of a run with seed \(header.seed)")
+      }
       if header.area != format.area { return fault(.foreign, who) }
     }
     if header.offset != offset { return fault(.misdirected, who) }
@@ -175,7 +180,7 @@ struct BlockJudge {
     return damaged(unit, header, at: offset, own)
   }
 
-  private func isOlder(_ generation: UInt32, _ expectation: Expectation) -> Bool {
+  private func isOlder(_ generation: UInt32, _ expectation: BlockExpectation) -> Bool {
     switch expectation {
     case .oneOf(let values): generation < values.map(GenerationMap.number).min() ?? 0
     case .atLeast: true
@@ -188,33 +193,32 @@ struct BlockJudge {
     let who = "generation \(header.generation) of \(name(header))"
     let size = BlockFormat.sectorByteCount
     for start in stride(from: size, to: unit.byteCount, by: size) where own.pattern == nil {
+      let lanes = [start, start + size - ContentStamp.laneByteCount]
       // A lane at each end: what is between them may have rotted.
-      let origins = [start, start + size - ContentStamp.laneByteCount].map { own.stamp.origin(unit, $0) }
-      var found: String?
-      if let first = origins[0], let last = origins[1], first.generation == last.generation, first.file == own.area,
-        first.generation != header.generation || first.byteOffset != offset + UInt64(start)
-      {
-        found = "generation \(first.generation)"
-        if first.byteOffset != offset + UInt64(start) { found = "\(found ?? "") of byte \(first.byteOffset)" }
-      } else if isZero(unit, start..<start + size) {
-        found = "zeroes"
+      if lanes.contains(where: { isPayload(unit, $0..<$0 + 16, at: offset, header.generation, own) }) { continue }
+      let origins = lanes.map { own.stamp.origin(unit, $0) }
+      var found = isZero(unit, start..<start + size) ? "zeroes" : "other bytes"
+      if let first = origins[0], let last = origins[1], first.generation == last.generation, first.file == last.file {
+        found = "generation \(first.generation)" + (first.file == own.area ? "" : " of another file or job")
+        if first.byteOffset != offset + UInt64(start) { found += " of byte \(first.byteOffset)" }
       }
-      if let found {
-        return BlockFault(
-          kind: .torn, byteOffset: offset + UInt64(start), expected: who, found: "\(found) from here on")
-      }
+      return BlockFault(kind: .torn, byteOffset: offset + UInt64(start), expected: who, found: "\(found) from here on")
     }
     let expected = own.bytes(at: offset, generation: header.generation, job: header.job, copy: header.copy)
     return difference(unit, expected, at: offset, who)
   }
 
   private func withoutHeader(
-    _ unit: RawSpan, at offset: UInt64, _ expectation: Expectation, _ expected: String
+    _ unit: RawSpan, at offset: UInt64, _ expectation: BlockExpectation, _ expected: String
   ) -> BlockFault {
     func fault(_ kind: BlockFault.Kind, _ found: String) -> BlockFault {
       BlockFault(kind: kind, byteOffset: offset, expected: expected, found: found)
     }
     if isZero(unit, 0..<unit.byteCount) { return fault(.lost, "zeroes") }
+    let bits = (0..<unit.byteCount).reduce(0) { $0 + byte(unit, $1).nonzeroBitCount }
+    if mayBeZero(expectation), bits <= 64 {
+      return difference(unit, [UInt8](repeating: 0, count: unit.byteCount), at: offset, expected)
+    }
     // Whoever has lost its header still says in its payload what it is.
     let lanes = stride(from: BlockHeader.byteCount, to: unit.byteCount, by: ContentStamp.laneByteCount)
     let origin = format.pattern == nil ? lanes.lazy.compactMap { format.stamp.origin(unit, $0) }.first : nil
@@ -231,7 +235,9 @@ struct BlockJudge {
     let start = unit.extracting(0..<BlockHeader.byteCount)
     guard let generation = origin?.generation ?? (word(unit, 0) == BlockHeader.magic ? onlyOne(expectation) : nil)
     else {
-      return fault(.unknown, "bytes \(text(unit, 0))")
+      let first = (0..<unit.byteCount).first { byte(unit, $0) != 0 } ?? 0
+      return BlockFault(
+        kind: .unknown, byteOffset: offset + UInt64(first), expected: expected, found: text(unit, first))
     }
     let owner = word(start, 24)
     let whole = format.bytes(
@@ -240,7 +246,7 @@ struct BlockJudge {
     return difference(unit, whole, at: offset, "generation \(generation)")
   }
 
-  private func onlyOne(_ expectation: Expectation) -> UInt32? {
+  private func onlyOne(_ expectation: BlockExpectation) -> UInt32? {
     if case .oneOf(let values) = expectation, values.count == 1, !GenerationMap.isZeroed(values[0]) {
       values[0]
     } else {
@@ -266,7 +272,7 @@ struct BlockJudge {
     return (isOurs ? jobNames[Int(header.job)] : "job \(header.job)") + ".\(header.copy)"
   }
 
-  private func text(_ expectation: Expectation) -> String {
+  private func text(_ expectation: BlockExpectation) -> String {
     switch expectation {
     case .anything: return "anything"
     case .written: return "a block that was written for this place"
@@ -278,7 +284,8 @@ struct BlockJudge {
     GenerationMap.isZeroed(value) ? "zeroes of generation \(GenerationMap.number(value))" : "generation \(value)"
   }
   private func text(_ unit: RawSpan, _ index: Int) -> String {
-    (index..<index + 16).map { hexadecimal(byte(unit, $0)) }.joined(separator: " ")
+    "bytes "
+      + (index..<min(index + 16, unit.byteCount)).map { hexadecimal(byte(unit, $0)) }.joined(separator: " ")
   }
   private func hexadecimal(_ byte: UInt8) -> String {
     (byte < 16 ? "0" : "") + String(byte, radix: 16)

@@ -72,7 +72,7 @@ final class CopyVerifier {
   /// Whether the copy's own writes have what verification needs.
   var stampsWrites: Bool { options != nil }
   /// Whether the copy only compares.
-  var isOnly: Bool { options?.isOnly == true }
+  var isOnly: Bool { options.map { $0.isOnly && (writes || $0.loadsState) } ?? false }
   private var writes: Bool { copy.job.load.pattern.writes }
   /// No operation has a number left.
   var isExhausted: Bool {
@@ -88,7 +88,7 @@ final class CopyVerifier {
   /// Takes over what an earlier run has left, by its state.
   func loadState() throws(RunError) {
     guard let options, options.loadsState, let statePath else { return }
-    let state = try VerifyState.load(from: statePath)
+    let state = try VerifyState.load(from: statePath, job: copy.job.name)
     func refuse(_ reason: String) -> RunError { .unfit(job: copy.job.name, reason: "\(statePath): \(reason)") }
     guard state.files.count == files.count else { throw refuse("tells of \(state.files.count) files") }
     for (index, file) in state.files.enumerated() {
@@ -214,27 +214,19 @@ final class CopyVerifier {
     forEachPiece(pieces, step) { piece, offset, count in
       piece.withBytes { bytes in
         var index = 0
-        while index + map.unit <= count {
+        while index < count {
           let place = offset + UInt64(index)
           let unit = Int((place - map.range.lowerBound) / UInt64(map.unit))
+          if !judgesEarlierRun && !hasWriters {
+            index += compareUnknown(bytes, index..<count, at: place, judge, step)
+            continue
+          }
+          // The last unit of an area may be cut.
+          if index + map.unit > count { break }
           if judgesEarlierRun {
             judgeEarlier(bytes, index, unit, map, judge, step)
           } else {
-            var expectation = map.expectation(of: unit, observation)
-            if expectation == .anything && !hasWriters {
-              // What an earlier run has written, in blocks of its own size.
-              expectation = .written
-              if judge.format.method.hasHeader, let header = BlockFormat.header(bytes, index),
-                header.length >= 512, header.length.isMultiple(of: 512), index + Int(header.length) <= count
-              {
-                var other = judge.format
-                other.unit = Int(header.length)
-                note(BlockJudge(format: other, jobNames: judge.jobNames).fault(bytes, index, at: place, .written), step)
-                verdict.bytes += UInt64(header.length)
-                index += Int(header.length)
-                continue
-              }
-            }
+            let expectation = map.expectation(of: unit, observation)
             if expectation != .anything {
               verdict.bytes += UInt64(map.unit)
               note(judge.fault(bytes, index, at: place, expectation), step)
@@ -244,6 +236,24 @@ final class CopyVerifier {
         }
       }
     }
+  }
+
+  /// Compares a block that some earlier run has written, and is as long as its header says. Returns how long that is.
+  private func compareUnknown(
+    _ bytes: RawSpan, _ range: Range<Int>, at offset: UInt64, _ judge: BlockJudge, _ step: Step
+  ) -> Int {
+    var format = judge.format
+    if format.method.hasHeader, let header = BlockFormat.header(bytes, range.lowerBound) {
+      format.unit = Int(header.length)
+    }
+    if !(512...range.count).contains(format.unit) || !format.unit.isMultiple(of: 512) {
+      format.unit = min(judge.format.unit, range.count / 512 * 512)
+    }
+    if format.unit == 0 { return range.count }
+    verdict.bytes += UInt64(format.unit)
+    let judge = BlockJudge(format: format, jobNames: judge.jobNames)
+    note(judge.fault(bytes, range.lowerBound, at: offset, .written), step)
+    return format.unit
   }
 
   private func judgeEarlier(
@@ -281,8 +291,8 @@ final class CopyVerifier {
 
   /// From now on everything that is to be there is read.
   func beginReadingBack() {
-    guard let options, options.isOnly || options.readsBack && writes else { return }
-    if options.backlog > 0 && !options.isOnly {
+    guard let options, isOnly || options.readsBack && writes else { return }
+    if options.backlog > 0 && !isOnly {
       backlogDue = backlog.count - backlogHead
     } else {
       isReadingBack = true

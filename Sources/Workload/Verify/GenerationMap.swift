@@ -264,7 +264,7 @@ final class GenerationMap {
   // MARK: What is expected
 
   /// What a read may have found.
-  func expectation(of unit: Int, _ observation: Observation) -> Expectation {
+  func expectation(of unit: Int, _ observation: Observation) -> BlockExpectation {
     var candidates = observation.sets[unit] ?? [observation.plain[unit - observation.units.lowerBound]]
     for later in observation.later where later.units.contains(unit) { candidates.append(later.value) }
     return candidates.contains(Self.anything) ? .anything : .oneOf(candidates)

@@ -170,11 +170,12 @@ package struct VerifyState: Sendable, Equatable {
     return word.hasPrefix("z") ? GenerationMap.zeroes(by: number) : number
   }
 
-  /// Reads a file.
-  package static func load(from path: String) throws(RunError) -> VerifyState {
-    let size = try HostFile.byteCount(of: path)
+  /// Reads a file, for a job.
+  static func load(from path: String, job: String) throws(RunError) -> VerifyState {
+    let size: UInt64
+    do throws(RunError) { size = try HostFile.byteCount(of: path) } catch { throw error.ofNamedFile }
     guard size <= UInt64(byteLimit) else {
-      throw .unfit(job: path, reason: "is too long for a verify state: \(size) bytes")
+      throw .unfit(job: job, reason: "\(path): is too long for a verify state: \(size) bytes")
     }
     let bytes = try HostFile.with(path, .readOnly) { file throws(Errno) in
       do {
@@ -192,7 +193,7 @@ package struct VerifyState: Sendable, Equatable {
       } catch let error as Errno { throw error } catch { throw .ioError }
     }
     do throws(Problem) { return try VerifyState(text: String(decoding: bytes, as: UTF8.self)) } catch {
-      throw .unfit(job: path, reason: "\(error)")
+      throw .unfit(job: job, reason: "\(path): \(error)")
     }
   }
 
