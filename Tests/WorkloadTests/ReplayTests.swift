@@ -121,6 +121,30 @@ struct ReplayTests {
     #expect(JSONReport.text(report, .test).contains("\"late_ns\""))
   }
 
+  static let longGap = "fio version 3 iolog\n0 x add\n0 x write 0 4096\n10000000000000 x write 0 4096\n"
+
+  @Test("the end of the run time ends the wait for an operation that is due later")
+  func runtime() async throws {
+    let report = try await Self.replay(Self.longGap, ["--runtime=1"])
+    let end: UInt64 = 1_000_000_000
+    #expect(report.elapsedNanoseconds == end && report.operations[.write] == 1)
+    let rated = try await runJobs([
+      "--name=a", "--ioengine=sim", "--size=64k", "--rate=1k", "--runtime=6",
+    ])
+    let ended: UInt64 = 6_000_000_000
+    #expect(rated.elapsedNanoseconds == ended && rated.operations[.read] == 2)
+  }
+
+  @Test("whoever stops the run need not wait for an operation that is due in a hundred days", .timeLimit(.minutes(1)))
+  func stop() async throws {
+    let log = try ScratchFile(Array(Self.longGap.utf8))
+    let control = quietControl()
+    async let report = runJobs(["--name=r", "--ioengine=mem", "--read_iolog=\(log.path)"], control: control)
+    try await Task.sleep(for: .milliseconds(20))
+    control.requestStop()
+    #expect(try await report.isInterrupted)
+  }
+
   @Test("wait of version 2 has milliseconds after the start, as fio takes it")
   func version2() async throws {
     let report = try await Self.replay(
@@ -200,6 +224,9 @@ struct ReplayTests {
       (
         "fio version 3 iolog\n0 x add\n0 x read 18446744073709551104 512\n", 3,
         .pastAnyDevice(offset: 18446744073709551104)
+      ),
+      (
+        "fio version 3 iolog\n0 x add\n0 x read 1125899906842624 512\n", 3, .pastAnyDevice(offset: 1 << 50)
       ),
       ("fio version 3 iolog\n0 x add\n0 x open\n", 0, .nothingToReplay),
       ("fio version 3 iolog\n0 \(String(repeating: "x", count: 5000)) add\n", 2, .lineTooLong(limit: 4096)),

@@ -120,7 +120,7 @@ final class DeviceLoad {
         // Timers, and whoever looks at the progress.
         if rounds % 256 == 0 { await reactor.pass() }
       } else if !isReady {
-        _ = await wake.waitInterruptibly(until: due)
+        _ = await wake.waitInterruptibly(until: due.map(nextLook))
       }
     }
   }
@@ -128,6 +128,12 @@ final class DeviceLoad {
   private func endTurn(_ queue: RequestQueue) {
     completedAt = nil
     queue.endTurn()
+  }
+
+  /// When to look again, on the way to an instant: somebody may have stopped the run. Nobody does while virtual time
+  /// passes.
+  private func nextLook(before instant: Instant) -> Instant {
+    reactor is SimulatedReactor ? instant : min(instant, reactor.now.advanced(byNanoseconds: 100_000_000))
   }
 
   /// Flushes each device of the copy, after its last operation.
@@ -196,7 +202,13 @@ final class DeviceLoad {
       guard let step = next else { return nil }
       if let due = step.due {
         let instant = copy.startedAt.advanced(byNanoseconds: due)
-        if now < instant { return instant }
+        if now < instant {
+          guard let end = copy.timeEnd else { return instant }
+          if now < end { return min(instant, end) }
+          // Its time would never come.
+          next = nil
+          continue
+        }
       }
       if step.waitsForAll && inFlight > 0 { return nil }
       if copy.job.queueing.serializesOverlap && overlapsFlight(step) { return nil }

@@ -108,6 +108,9 @@ final class JobCopy {
   /// Nanoseconds from when the copy counts until now.
   func countedTime(at now: Instant) -> UInt64 { now > countsFrom ? now.nanoseconds(since: countsFrom) : 0 }
 
+  /// When the run time is over; nil: there is none.
+  var timeEnd: Instant? { job.schedule.runtimeNanoseconds.map { countsFrom.advanced(byNanoseconds: $0) } }
+
   /// How much has been done, in thousandths; nil when the run time decides.
   var donePermille: Int? {
     if let left = remainingOperations, let whole = job.schedule.operationCount {

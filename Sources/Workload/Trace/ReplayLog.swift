@@ -6,6 +6,8 @@ internal import BlockDevice
 package final class ReplayLog: Sendable, Equatable {
   static let entryLimit = 1 << 24
   static let nameLimit = 4096
+  /// A petabyte; so much on each file that a log may name is less than 2^63.
+  static let endLimit: UInt64 = 1 << 50
   /// As large as bs may be.
   static let lengthLimit: UInt64 = 1 << 30
 
@@ -115,7 +117,7 @@ struct ReplayLogBuilder {
       guard (place | byteCount).isMultiple(of: 512) else {
         throw TraceError(path, line: line, .notSectors(offset: place, length: byteCount))
       }
-      guard place <= UInt64(Int64.max) - byteCount else {
+      guard place <= ReplayLog.endLimit - byteCount else {
         throw TraceError(path, line: line, .pastAnyDevice(offset: place))
       }
       files[Int(file)].end = max(files[Int(file)].end, place + byteCount)

@@ -54,13 +54,13 @@ extension TraceError.Problem: CustomStringConvertible {
     case .notANumber(let word): "'\(word)': expected a number"
     case .timeTooLarge(let limit): "expected a time of at most \(limit) microseconds"
     case .nameNotText: "the file's name is not UTF-8"
-    case .nameNotAdded(let name): "'\(name)' was not added: expected a line with 'add' before"
+    case .nameNotAdded(let name): "'\(shown(name))' was not added: expected a line with 'add' before"
     case .tooManyNames(let limit): "names more than \(limit) files"
     case .tooManyEntries(let limit): "has more than \(limit) operations, which is what is kept in memory; split the log"
     case .badLength(let length, let limit): "expected a length from 1 to \(limit), not \(length)"
     case .notSectors(let offset, let length):
       "offset \(offset) and length \(length): expected multiples of 512 (replay_align=512 moves offsets down)"
-    case .pastAnyDevice(let offset): "byte \(offset) is past what any device has"
+    case .pastAnyDevice(let offset): "byte \(offset): expected an end below 2^50 (1 PiB)"
     case .nothingToReplay: "has no operation to replay"
     case .unreadable(let reason): reason
     }
