@@ -23,6 +23,8 @@ struct RunVerb: ParsableCommand {
     guard let plan = try readPlan() else { return }
     let base = try plan.options.comparePath.map(readReport)
     let output = try openOutput(plan.options.outputPath)
+    // Opened before the run: who waits for an hour's run wants to know at its begin that the page cannot be written.
+    let page = try plan.options.htmlPath.map(openOutput)
     let writer = ReportWriter(plan, output)
     let traces = try openTraces(plan.options.tracePath)
     let progress = ProgressPrinter()
@@ -39,7 +41,7 @@ struct RunVerb: ParsableCommand {
       onStack: showStack, provenance: Provenance(version: Version.current, commit: Version.commit),
       statusInterval: plan.options.statusInterval, onStatus: noteStatus, onReactor: watch)
     let status = interruption.wait(for: control) { () async -> Int32 in
-      let code: Workload.ExitCode = await perform(plan, control, writer, progress, base: base)
+      let code: Workload.ExitCode = await perform(plan, control, writer, progress, base: base, page: page)
       if let traces, !traces.write() { return Workload.ExitCode.jobError.rawValue }
       return code.rawValue
     }
@@ -87,6 +89,10 @@ struct RunVerb: ParsableCommand {
 
   private func openOutput(_ path: String?) throws -> FileDescriptor {
     guard let path else { return .standardOutput }
+    return try openOutput(path)
+  }
+
+  private func openOutput(_ path: String) throws -> FileDescriptor {
     do { return try openForWriting(path) } catch { throw ended(.jobError, "\(path): cannot be written: \(error)") }
   }
 
@@ -106,7 +112,7 @@ struct RunVerb: ParsableCommand {
 /// Runs the plan and prints its report. Returns what the command ends with.
 private func perform(
   _ plan: WorkloadPlan, _ control: RunControl, _ writer: ReportWriter, _ progress: ProgressPrinter?,
-  base: [JSONValue]?
+  base: [JSONValue]?, page: FileDescriptor?
 ) async -> Workload.ExitCode {
   do {
     var report = try await WorkloadRunner.run(plan, control: control)
@@ -114,6 +120,12 @@ private func perform(
     for line in report.layers?.lines ?? [] { print("blkdev-run: \(line)", to: .standardError) }
     guard await writer.finish(&report, base: base) else {
       print("blkdev-run: the report could not be written", to: .standardError)
+      return .jobError
+    }
+    // Writing the report has added the comparison to it.
+    let before = base.flatMap { RunCurves($0, name: plan.options.comparePath ?? "") }
+    if let page, !print(PicturePage.text(report, base: before), to: page, terminator: "") {
+      print("blkdev-run: the page could not be written", to: .standardError)
       return .jobError
     }
     return report.exitCode

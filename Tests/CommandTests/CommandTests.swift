@@ -111,6 +111,44 @@ struct CommandTests {
     #expect(reports[1] == reports[0] && reports[2] == reports[0])
   }
 
+  @Test("writes the page with pictures, of a simulated run the same in every process; says so where it cannot")
+  func page() throws {
+    func run(_ page: String, _ more: String...) throws -> (code: Int32, errors: String) {
+      let command = try Command()
+      try command.start(
+        [
+          "--name=a", "--target=fs", "--ioengine=sim", "--image_size=16m", "--randseed=5", "--runtime=200ms",
+          "--time_based", "--filename=x:y:z", "--size=6m", "--bs=16k", "--iodepth=8", "--numjobs=2", "--cache_size=2m",
+          "--fs_ops=write:20,append:50,truncate:5,read:20,fsync:1", "--html=\(page)",
+        ] + more)
+      let code = try command.exitCode()
+      #expect(code != 0 || command.errors.isEmpty)
+      #expect(command.leavesNothing())
+      return (code, command.errors)
+    }
+    try TemporaryFile.with(byteCount: 0) { path in
+      #expect(try run(path).code == 0)
+      let page = try TemporaryFile.read(path)
+      let text = String(decoding: page, as: UTF8.self)
+      #expect(text.hasPrefix("<!DOCTYPE html>") && text.hasSuffix("</html>\n"))
+      for figure in ["throughput", "latency", "distribution", "accesses", "batches", "stale"] {
+        #expect(text.contains("<figure id=\"\(figure)\">"), "\(figure)")
+      }
+      #expect(try run(path).code == 0)
+      #expect(try TemporaryFile.read(path) == page)
+      // An earlier run beside it, dashed.
+      let base = "\(path).json"
+      defer { TemporaryFile.remove(base) }
+      #expect(try run(path, "--output=\(base)", "--output-format=json+", "--log_avg_msec=10").code == 0)
+      #expect(try run(path, "--compare=\(base)").code == 0)
+      let compared = String(decoding: try TemporaryFile.read(path), as: UTF8.self)
+      #expect(compared.contains("class=\"l b\"") && compared.contains("<section id=\"comparison\">"))
+      let missing = "\(path).missing/page.html"
+      let outcome = try run(missing)
+      #expect(outcome.code == 1 && outcome.errors.contains("\(missing): cannot be written"))
+    }
+  }
+
   @Test("shows no line that is broken by a narrow terminal")
   func narrow() throws {
     let command = try Command()

@@ -50,12 +50,20 @@ struct MeasureTests {
     #expect(!series.isDue(at: 9) && series.isDue(at: 10))
     series.sample([9, 1], at: 25)
     series.sample([10, 4], at: 79)
-    #expect(series.binNanoseconds == 20 && series.rows == [[1, 1], [3, 0], [0, 0], [1, 3]])
+    #expect(series.binNanoseconds == 20 && series.rows == [[4, 1], [1, 3], [0, 0], [0, 0]])
     var other = CounterSeries(binNanoseconds: 10, names: ["a", "b"], values: [0, 0], limit: 4)
     other.sample([1, 1], at: 0)
     other.sample([2, 1], at: 15)
     series.add(other)
-    #expect(series.rows == [[3, 2], [3, 0], [0, 0], [1, 3]])
+    #expect(series.rows == [[6, 2], [1, 3], [0, 0], [0, 0]])
+  }
+
+  @Test("a counter that grows evenly, sampled when a bin begins, has the same growth in every bin")
+  func evenly() {
+    var series = CounterSeries(binNanoseconds: 10, names: ["a"], values: [0], from: 20)
+    for time in 20..<60 as Range<UInt64> where series.isDue(at: time) { series.sample([(time - 20) * 3], at: time) }
+    series.sample([120], at: 59)
+    #expect(series.rows == [[0], [0], [30], [30], [30], [30]])
   }
 
   @Test("accesses are counted in every row that they touch, and stay when columns grow wider")

@@ -140,29 +140,35 @@ package struct CounterSeries: Sendable, Equatable {
   /// A row a bin: what each counter has grown by.
   package private(set) var rows: [[UInt64]] = []
   private var last: [UInt64]
+  private var lastTime: UInt64
   private let limit: Int
 
-  /// - Parameter values: what the counters are at the begin.
-  package init(binNanoseconds: UInt64, names: [String], values: [UInt64], limit: Int = 8192) {
+  /// - Parameters:
+  ///   - values: what the counters are at the begin.
+  ///   - time: when that is; later than 0 where other jobs came first.
+  package init(binNanoseconds: UInt64, names: [String], values: [UInt64], from time: UInt64 = 0, limit: Int = 8192) {
     precondition(names.count == values.count)
     self.binNanoseconds = max(1, binNanoseconds)
     self.names = names
     last = values
+    lastTime = time
     self.limit = limit
   }
 
   /// Whether a sample at this time would fall into a bin that has none.
   package func isDue(at time: UInt64) -> Bool { time / binNanoseconds >= UInt64(rows.count) }
 
-  /// Enters what the counters are now: what they have grown by since the last sample belongs to the bin of this time.
+  /// Enters what the counters are now. What they have grown by since the last sample belongs to the bin of that one: who
+  /// samples once a bin does so at its begin, and what is new then was done in the bin before.
   package mutating func sample(_ values: [UInt64], at time: UInt64) {
     while time / binNanoseconds >= UInt64(limit) { widen() }
-    let index = Int(time / binNanoseconds)
-    while rows.count <= index { rows.append([UInt64](repeating: 0, count: names.count)) }
+    while rows.count <= Int(time / binNanoseconds) { rows.append([UInt64](repeating: 0, count: names.count)) }
+    let index = Int(min(lastTime, time) / binNanoseconds)
     for column in names.indices {
       rows[index][column] += values[column] - min(values[column], last[column])
     }
     last = values
+    lastTime = time
   }
 
   private mutating func widen() {

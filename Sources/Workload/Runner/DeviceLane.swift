@@ -100,7 +100,8 @@ actor DeviceLane {
       device.accesses?.origin = startedAt
       device.accesses?.offset = timeBefore
     }
-    counterSeries = CounterSeries(binNanoseconds: width, names: Self.counterNames, values: counterValues)
+    counterSeries = CounterSeries(
+      binNanoseconds: width, names: Self.counterNames, values: counterValues, from: timeBefore)
   }
 
   private var counterValues: [UInt64] {

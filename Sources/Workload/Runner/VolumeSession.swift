@@ -94,6 +94,8 @@ actor VolumeSession {
     status.begin(laneCount: 1)
     statusClock = StatusClock(status, from: startedAt)
     await work()
+    // The synchronization, the comparison and the unmount that follow are no part of the run.
+    sampleCounters()
     let processor = ProcessorTime.ofThread.since(before)
     var report = RunReport(
       command: plan.commandLine, seed: seed, elapsedNanoseconds: reactor.now.nanoseconds(since: startedAt))
@@ -103,7 +105,6 @@ actor VolumeSession {
     do { try await volume.synchronize() } catch { note(error, context: "sync after the run") }
     await compareFiles(of: volume, context: "after the run")
     do { try await volume.unmount() } catch { note(error, context: "unmount") }
-    sampleCounters()
     report.count(await volume.counters, givenBytes: givenBytes)
     report.device?.systemCalls += reactor.systemCalls
     report.counterSeries = counterSeries
