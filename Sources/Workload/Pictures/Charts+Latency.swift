@@ -23,7 +23,7 @@ extension Charts {
         xTitle: columns == 1 ? Self.timeTitle : "",
         yTitle: "")
       plot.text(
-        pair.run?.operation.label ?? pair.base?.operation.label ?? "", x: frame.left, y: frame.y + 13, class: "n")
+        pair.name, x: frame.left, y: frame.y + 13, class: "n")
       let parts: [(String, Int, (RunCurves.Bin) -> Double)] = [
         ("max", 6, \.maximum), ("p99", 1, \.p99), ("mean", 0, \.mean),
       ]

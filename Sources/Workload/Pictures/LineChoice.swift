@@ -39,7 +39,7 @@ struct LineChoice: Equatable {
     let jobs = Set(all.map { $0.run?.job ?? $0.base?.job })
     for index in lines.indices {
       let operation = lines[index].run?.operation ?? lines[index].base?.operation
-      lines[index].color = jobs.count == 1 && summed == 0 ? operation?.index ?? index : index
+      lines[index].color = jobs.count == 1 && summed == 0 ? (operation?.index ?? index) % Self.limit : index
       if jobs.count == 1, let operation { lines[index].name = operation.label }
     }
   }
