@@ -4,13 +4,17 @@ internal import Synchronization
 internal import SystemPackage
 internal import Workload
 
-/// Shows the progress of a run on the terminal, on one line that is written over, at most ten times a second.
+/// Shows the progress of a run on the terminal, on one line that is written over, at most ten times a second; on what is no
+/// terminal, where somebody asked for it, a line a second.
 final class ProgressPrinter: Sendable {
   private let lastShownNanoseconds = Atomic<UInt64>(0)
 
-  /// Nil when stderr is no terminal.
-  init?() {
-    if isatty(FileDescriptor.standardError.rawValue) == 0 { return nil }
+  private let isTerminal: Bool
+
+  /// Nil when nothing is to be shown: by default when stderr is no terminal.
+  init?(_ eta: RunOptions.Eta = .auto) {
+    isTerminal = isatty(FileDescriptor.standardError.rawValue) != 0
+    if eta == .never || eta == .auto && !isTerminal { return nil }
   }
 
   func show(_ line: ProgressLine) {
@@ -20,8 +24,13 @@ final class ProgressPrinter: Sendable {
   /// Shows what `text` makes for so many columns, 0 when the terminal does not say; nothing when the last line is young.
   func show(_ text: (_ columns: Int) -> String) {
     let now = cl_monotonic_ns()
-    guard now - lastShownNanoseconds.load(ordering: .relaxed) >= 100_000_000 else { return }
+    let pause: UInt64 = isTerminal ? 100_000_000 : 1_000_000_000
+    guard now - lastShownNanoseconds.load(ordering: .relaxed) >= pause else { return }
     lastShownNanoseconds.store(now, ordering: .relaxed)
+    if !isTerminal {
+      print(text(0), to: .standardError)
+      return
+    }
     // The last column stays free: some terminals go on to the next line behind it.
     print("\r\(text(max(0, columns - 1)))\u{1B}[K", to: .standardError, terminator: "")
   }
@@ -33,5 +42,7 @@ final class ProgressPrinter: Sendable {
   }
 
   /// Takes the line away.
-  func clear() { print("\r\u{1B}[K", to: .standardError, terminator: "") }
+  func clear() {
+    if isTerminal { print("\r\u{1B}[K", to: .standardError, terminator: "") }
+  }
 }

@@ -27,7 +27,7 @@ struct RunVerb: ParsableCommand {
     let page = try plan.options.htmlPath.map(openOutput)
     let writer = ReportWriter(plan, output)
     let traces = try openTraces(plan.options.tracePath)
-    let progress = ProgressPrinter()
+    let progress = ProgressPrinter(plan.options.eta)
     var show: (@Sendable (ProgressLine) -> Void)?
     if let progress { show = { line in progress.show(line) } }
     var showStack: (@Sendable (String) -> Void)?

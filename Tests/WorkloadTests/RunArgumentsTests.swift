@@ -100,7 +100,7 @@ struct RunArgumentsTests {
     ),
     (["--keep=2"], .badValue(option: "keep", value: "2", .notBoolean, at: .commandLine)),
     (["--lockmem=3"], .knownToFioOnly("lockmem", at: .commandLine)),
-    (["--eta=never", "--name=a"], .knownToFioOnly("eta", at: .commandLine)),
+    (["--eta-newline=1", "--name=a"], .knownToFioOnly("eta-newline", at: .commandLine)),
     (["--idle-prof=system", "job.fio"], .knownToFioOnly("idle-prof", at: .commandLine)),
   ]
 

@@ -7,7 +7,7 @@ enum FioOptionNames {
   static let commandLine: Set<String> = [
     "alloc-size", "append-terse", "bandwidth-log", "client", "cpuclock-test", "crctest",
     "daemonize",
-    "debug", "enghelp", "eta", "eta-interval", "eta-newline", "idle-prof", "inflate-log", "max-jobs",
+    "debug", "enghelp", "eta-interval", "eta-newline", "idle-prof", "inflate-log", "max-jobs",
     "merge-blktrace-only", "readonly", "remote-config", "section", "server", "trigger", "trigger-file",
     "trigger-remote", "trigger-timeout",
     "warnings-fatal",

@@ -188,6 +188,10 @@ extension Schedule {
     bytesPerSecond = rates(.rate)
     operationsPerSecond = rates(.rateIOPS)
     rateProcess = settings.choice(.rateProcess)
+    func seconds(_ name: JobOption.Name) -> Int { Int((settings.number(name) ?? 0) / 1_000_000_000) }
+    steadyState = settings.text(.steadyState).flatMap(SteadyState.Criterion.init).map {
+      SteadyState($0, duration: seconds(.steadyDuration), ramp: seconds(.steadyRamp))
+    }
     thinkTime = ThinkTime(
       nanoseconds: settings.integer(.thinkTime), spinNanoseconds: settings.integer(.thinkTimeSpin),
       operationCount: settings.integer(.thinkTimeBlocks), counts: settings.choice(.thinkTimeCount))

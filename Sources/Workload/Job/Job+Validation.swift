@@ -10,6 +10,9 @@ extension Job {
       .contradiction(job: name, option: option.rawValue, problem, at: settings.location(option))
     }
 
+    if schedule.steadyState != nil, (settings.number(.steadyDuration) ?? 0) < 1_000_000_000 {
+      throw refuse(.steadyState, .needs(option: "steadystate_duration", because: .steadyStateHasNoWindow))
+    }
     if schedule.isTimeBased, schedule.runtimeNanoseconds == nil {
       throw refuse(.timeBased, .needs(option: "runtime", because: .timeBasedHasNoEnd))
     }

@@ -185,6 +185,8 @@ package struct Schedule: Sendable, Equatable {
   package var operationsPerSecond: PerDirection<UInt64?>
   package var rateProcess: RateProcess
   package var thinkTime: ThinkTime
+  /// End when the rate is steady; nil: it is not looked at.
+  package var steadyState: SteadyState?
 
   /// The pauses of a job.
   package struct ThinkTime: Sendable, Equatable {

@@ -155,6 +155,9 @@ extension Schedule {
     case .startDelay: return durationText(startDelayNanoseconds)
     case .stonewall: return flagText(waitsForPrevious)
     case .newGroup: return flagText(beginsGroup)
+    case .steadyState: return steadyState?.criterion.text
+    case .steadyDuration: return steadyState.map { "\($0.duration)s" }
+    case .steadyRamp: return steadyState.map { $0.ramp == 0 ? "0" : "\($0.ramp)s" }
     case .exitAll: return flagText(endsOthers)
     case .exitAllOnError: return flagText(endsOthersOnError)
     case .rate: return ratesText(bytesPerSecond, bytesText)

@@ -56,6 +56,7 @@ package enum ValueProblem: Error, Sendable, Equatable {
   case noWeight
   case knownToFioOnly([String])
   case malformedPattern
+  case malformedSteadiness
 }
 
 /// How options of one workload contradict each other.
@@ -78,6 +79,7 @@ package enum Contradiction: Sendable, Equatable {
   /// Why an option is needed.
   package enum Reason: Sendable, Equatable {
     case timeBasedHasNoEnd
+    case steadyStateHasNoWindow
     case scratchImageMustHoldIt
     case deviceHasNoFile
     case filesMustBeSized
@@ -176,6 +178,7 @@ extension ValueProblem: CustomStringConvertible {
     case .repeatedOperation(let name): "operation '\(shown(name))' is given twice"
     case .noWeight: "no operation has a weight above 0"
     case .knownToFioOnly(let names): "known to fio, not supported here; one of \(names.joined(separator: ", ")) is"
+    case .malformedSteadiness: "is no measure with a limit, as iops:5% or bw_slope:0.1%"
     case .malformedPattern: "is no pattern of 1 to 4096 bytes, as 0xdeadbeef%o\"text\"12"
     }
   }
@@ -208,6 +211,7 @@ extension Contradiction: CustomStringConvertible {
 extension Contradiction.Reason: CustomStringConvertible {
   package var description: String {
     switch self {
+    case .steadyStateHasNoWindow: "rates are judged over a window of at least a second"
     case .timeBasedHasNoEnd: "a time-based job would never end"
     case .scratchImageMustHoldIt: "the scratch image must be made big enough for it"
     case .deviceHasNoFile: "a libaio device is a file"

@@ -86,6 +86,13 @@ extension JobOption {
     JobOption(
       .rateProcess, .choice(RateProcess.allCases.map(\.rawValue)), default: "linear",
       "when those begin: at equal distances, or as independent users come"),
+    JobOption(
+      .steadyState, .steadiness, aliases: ["ss"],
+      "end when operations (iops) or bytes (bw) a second are steady over ss_dur: none further from the mean than this, or, "
+        + "by slope, the line through them no steeper"),
+    JobOption(
+      .steadyDuration, .duration, default: "0", aliases: ["ss_dur"], "the window of steadystate, in whole seconds"),
+    JobOption(.steadyRamp, .duration, default: "0", aliases: ["ss_ramp"], "seconds that do not count for steadystate"),
     JobOption(.thinkTime, .microseconds, default: "0", "pause so long after thinktime_blocks operations"),
     JobOption(.thinkTimeSpin, .microseconds, default: "0", "for so much of the pause keep the processor busy"),
     JobOption(.thinkTimeBlocks, .integer(1...UInt64(UInt32.max)), default: "1", "operations between two pauses"),

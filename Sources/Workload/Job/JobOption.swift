@@ -35,6 +35,9 @@ package struct JobOption: Sendable {
     case rate
     case rateIOPS = "rate_iops"
     case rateProcess = "rate_process"
+    case steadyState = "steadystate"
+    case steadyDuration = "steadystate_duration"
+    case steadyRamp = "steadystate_ramp_time"
     case thinkTime = "thinktime"
     case thinkTimeSpin = "thinktime_spin"
     case thinkTimeBlocks = "thinktime_blocks"
@@ -127,6 +130,8 @@ package struct JobOption: Sendable {
     /// A pattern, perhaps with a number behind a colon.
     case pattern
     case distribution
+    /// When a rate is steady.
+    case steadiness
     /// How blocks are verified.
     case verification
     /// Bytes to fill blocks with.
@@ -154,6 +159,7 @@ package struct JobOption: Sendable {
       case .microseconds: "TIME"
       case .pattern: "PATTERN[:N]"
       case .distribution: "LAW"
+      case .steadiness: "iops|bw|iops_slope|bw_slope:N[%]"
       case .verification: VerifyMethod.allCases.map(\.rawValue).joined(separator: "|")
       case .fillPattern: "BYTES"
       case .words(let names): names.joined(separator: "|") + ",…"

@@ -61,6 +61,9 @@ extension JobOption.Kind {
     case .choice(let names): return .text(try parseChoice(text, among: names))
     case .percentages(let count): return .list(try parsePercentages(text, count: count))
     case .mix: return .mix(try parseMix(text))
+    case .steadiness:
+      guard SteadyState.Criterion(text) != nil else { throw .malformedSteadiness }
+      return .text(text)
     case .verification:
       // fio's name for the same with the processor's help, which is a matter of speed alone.
       let name = text == "crc32c-intel" ? "crc32c" : text

@@ -155,6 +155,9 @@ package struct RunOptions: Sendable, Equatable {
   package var auxiliaryPath: String?
   /// The file that takes Chrome trace events; nil: nobody wants them.
   package var tracePath: String?
+  /// When the progress is shown.
+  package enum Eta: String, CaseIterable, Sendable { case auto, always, never }
+  package var eta = Eta.auto
   /// Keep the scratch image.
   package var keepsImage = false
   /// For experiments: dispatch a write batch without comparing its validity cookie. Loses data.
@@ -179,6 +182,7 @@ package struct RunOptions: Sendable, Equatable {
     case compare
     case compareBound = "compare-bound"
     case trace
+    case eta
     case keep
     case unsafeIgnoreCookie = "unsafe-ignore-cookie"
 
@@ -189,6 +193,7 @@ package struct RunOptions: Sendable, Equatable {
       case .terseVersion: .integer(2...5)
       case .output, .html, .auxPath, .compare, .trace: .text
       case .statusInterval: .duration
+      case .eta: .choice(Eta.allCases.map(\.rawValue))
       case .compareBound: .percentages(count: 1)
       case .minimal, .keep, .unsafeIgnoreCookie: .boolean
       }
@@ -218,6 +223,7 @@ package struct RunOptions: Sendable, Equatable {
       case .compare: "compare with the JSON report of an earlier run; exit code 6 when this one is slower"
       case .compareBound: "how much slower is a regression, in percent (default 5)"
       case .trace: "write Chrome trace events of requests, batches and waits to this file, for Perfetto"
+      case .eta: "the line of progress on stderr: auto, when that is a terminal, always, or never (default auto)"
       case .keep: "keep the scratch image"
       case .unsafeIgnoreCookie: "for experiments: write stale batches too; this loses data"
       }
@@ -236,6 +242,7 @@ package struct RunOptions: Sendable, Equatable {
     case (.compare, .text(let text)): comparePath = text
     case (.compareBound, .list(let list)): compareBound = (list.first ?? nil) ?? compareBound
     case (.trace, .text(let text)): tracePath = text
+    case (.eta, .text(let text)): eta = Eta(rawValue: text) ?? eta
     case (.keep, .flag(let on)): keepsImage = on
     case (.unsafeIgnoreCookie, .flag(let on)): ignoresCookie = on
     default: preconditionFailure("a flag's value is of its kind")

@@ -67,8 +67,29 @@ enum FioDocument {
     if let job = group.job, job.tolerance != .none {
       members += [("total_err", .unsigned(group.errors)), ("first_error", .signed(Int64(group.firstError)))]
     }
+    if let state = group.steadyState { members.append(("steadystate", steadyState(state))) }
     if let remark = group.job?.remark { members.append(("desc", .string(remark))) }
     return .object(members)
+  }
+
+  private static func steadyState(_ state: SteadyState) -> JSONValue {
+    func mean(_ values: [UInt64]) -> UInt64 { values.isEmpty ? 0 : values.reduce(0, +) / UInt64(values.count) }
+    let unit = state.criterion.isPercent ? "%" : ""
+    return .object([
+      ("ss", .string(state.criterion.text)),
+      ("duration", .unsigned(UInt64(state.duration))),
+      ("attained", .unsigned(state.isAttained ? 1 : 0)),
+      ("criterion", .string((state.deviation.map { $0.isFinite ? ReportNumber.sixDigits($0) : "inf" } ?? "0") + unit)),
+      (
+        "data",
+        .object([
+          ("bw_mean", .unsigned(mean(state.bytes) / 1024)),
+          ("iops_mean", .unsigned(mean(state.operations))),
+          ("iops", .row(state.operations)),
+          ("bw", .row(state.bytes.map { $0 / 1024 })),
+        ])
+      ),
+    ])
   }
 
   /// What differs from a default, and always what readers of fio's reports look up.

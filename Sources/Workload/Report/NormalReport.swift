@@ -55,7 +55,7 @@ package enum NormalReport {
       lines += list("intended lat", figures.intended, percentiles)
       lines += samples(group, operation)
     }
-    return lines + distribution(group) + processor(group) + queue(group)
+    return lines + pace(group) + distribution(group) + processor(group) + queue(group)
   }
 
   /// `IOPS=133k, BW=519MiB/s (545MB/s)(5194MiB/10001msec)`, without the bandwidth where no bytes move.
@@ -136,6 +136,27 @@ package enum NormalReport {
         "  lat (\(unit))   : " + entries[start..<min(start + 5, entries.count)].joined(separator: ", ")
       }
     }
+  }
+
+  /// How near a job came to the rate that it asks for, and whether its rate was steady.
+  private static func pace(_ group: GroupReport) -> [String] {
+    var lines: [String] = []
+    for kept in group.keptRates {
+      let drift = Double(kept.actual) - Double(kept.wanted)
+      let permyriad = Int64((drift / Double(kept.wanted) * 10_000).rounded())
+      let sign = permyriad < 0 ? "-" : "+"
+      lines.append(
+        "  rate         : \(kept.name)=\(kept.actual), wanted=\(kept.wanted), "
+          + "drift=\(sign)\(ReportNumber.hundredths(permyriad.magnitude, per: 100))%")
+    }
+    if let state = group.steadyState {
+      let unit = state.criterion.isPercent ? "%" : ""
+      let found =
+        state.deviation.map { $0.isFinite ? ReportNumber.sixDigits($0) + unit : "infinite" } ?? "no whole window"
+      lines.append(
+        "  steadystate  : attained=\(state.isAttained ? "yes" : "no"), \(state.criterion.text), found=\(found)")
+    }
+    return lines
   }
 
   private static func processor(_ group: GroupReport) -> [String] {

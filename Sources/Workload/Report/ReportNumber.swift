@@ -65,6 +65,12 @@ package enum ReportNumber {
     return fixed((millionths + unit / 2) / unit, scale: places, places: places)
   }
 
+  /// A number with six digits behind the point.
+  package static func sixDigits(_ number: Double) -> String {
+    let millionths = UInt64(min(number * 1e6, 1e18).rounded())
+    return "\(millionths / 1_000_000).\(padded(millionths % 1_000_000, 6))"
+  }
+
   /// How many a second; 0 when no time has passed.
   package static func perSecond(_ count: UInt64, nanoseconds: UInt64) -> UInt64 {
     scaled(count, 1_000_000_000, over: nanoseconds)

@@ -148,6 +148,8 @@ package struct GroupReport: Sendable, Equatable {
   package var operations: PerOperation<OperationFigures>
   /// What the job cost the processor; nil in simulation.
   package var processor: ProcessorTime?
+  /// Whether the rate was steady, of the first of its copies; nil when nobody asked.
+  package var steadyState: SteadyState?
   /// The operations over time; nil when nobody asked for them.
   package var series: TimeSeries?
   /// The error number of the first operation that failed; 0: none did.
@@ -167,6 +169,25 @@ package struct GroupReport: Sendable, Equatable {
     self.errors = errors
     self.runtimeNanoseconds = runtimeNanoseconds
     self.operations = operations
+  }
+}
+
+extension GroupReport {
+  /// The rates that a job asks for, beside what came of them: operations or bytes a second of all its copies together.
+  var keptRates: [(name: String, wanted: UInt64, actual: UInt64)] {
+    guard let schedule = job?.schedule, runtimeNanoseconds > 0 else { return [] }
+    return Direction.allCases.flatMap { direction -> [(name: String, wanted: UInt64, actual: UInt64)] in
+      let operation: ReportedOperation = direction == .read ? .read : direction == .write ? .write : .trim
+      guard let figures = operations[operation] else { return [] }
+      func actual(_ count: UInt64) -> UInt64 { ReportNumber.perSecond(count, nanoseconds: runtimeNanoseconds) }
+      let byCount = schedule.operationsPerSecond[direction].map {
+        (name: "\(operation.rawValue) iops", wanted: $0 * UInt64(copies), actual: actual(figures.count))
+      }
+      let byBytes = schedule.bytesPerSecond[direction].map {
+        (name: "\(operation.rawValue) bytes/s", wanted: $0 * UInt64(copies), actual: actual(figures.bytes))
+      }
+      return [byCount, byBytes].compactMap(\.self)
+    }
   }
 }
 

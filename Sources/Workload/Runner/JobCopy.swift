@@ -42,6 +42,8 @@ final class JobCopy {
   private var remainingBytes: UInt64?
   private var remainingOperations: UInt64?
   private var replay: ReplayCursor?
+  /// Whether its rate is steady; nil: nobody asks.
+  private var steadyState: SteadyState?
   /// Where it is logged what the copy does.
   private let iolog: IOLogWriter?
   private let wholeBytes: UInt64
@@ -73,6 +75,7 @@ final class JobCopy {
     remainingBytes =
       job.schedule.isTimeBased || job.replay != nil || job.load.pattern == .flush && job.mix == nil ? nil : wholeBytes
     remainingOperations = job.schedule.operationCount
+    steadyState = job.schedule.steadyState
     mark = ProgressLine.Mark(running: job)
   }
 
@@ -99,6 +102,7 @@ final class JobCopy {
   ) {
     recorder.record(
       operation, bytes: bytes, nanoseconds: nanoseconds, submission: submission, lateness: lateness)
+    if steadyState != nil { steadyState?.note(bytes: bytes, at: now.nanoseconds(since: startedAt)) }
     if series != nil {
       series?.record(
         operation, at: seriesOffset + now.nanoseconds(since: seriesOrigin), bytes: bytes, nanoseconds: nanoseconds)
@@ -135,6 +139,7 @@ final class JobCopy {
       recorder.reset()
     }
     if let runtime = job.schedule.runtimeNanoseconds, countedTime(at: now) >= runtime { return false }
+    if steadyState?.isAttained == true { return false }
     if remainingBytes == 0 || remainingOperations == 0 || replay?.isAtEnd == true { return false }
     if isRamping { return true }
     if let left = remainingOperations { remainingOperations = left - 1 }
@@ -254,7 +259,8 @@ final class JobCopy {
     CopyFigures(
       jobIndex: jobIndex, copy: copy, errorCount: recorder.errorCount, firstError: recorder.firstError,
       runtimeNanoseconds: countedTime(at: endedAt ?? now), records: recorder.records,
-      queue: job.target == .device ? recorder.queue : nil, series: series, replay: replay?.figures)
+      queue: job.target == .device ? recorder.queue : nil, series: series, replay: replay?.figures,
+      steadyState: steadyState)
   }
 }
 
@@ -270,6 +276,7 @@ struct CopyFigures: Sendable {
   var queue: QueueFigures?
   var series: TimeSeries?
   var replay: ReplayPart?
+  var steadyState: SteadyState?
   /// Its part of what its reactor's thread cost.
   var processor: ProcessorTime?
 
@@ -335,6 +342,7 @@ extension GroupReport {
       runtimeNanoseconds: figures.runtimeNanoseconds, operations: operations)
     processor = figures.processor
     series = figures.series
+    steadyState = figures.steadyState
     firstError = figures.firstError
     queue = figures.queue
     self.job = job
