@@ -9,7 +9,7 @@ struct BlkdevRun: ParsableCommand {
     abstract: "Runs workloads on block devices and on ext2 volumes, and judges what is left.",
     subcommands: [
       RunVerb.self, MkfsVerb.self, CheckVerb.self, FSVerb.self, ReplayVerb.self, ExploreVerb.self, CrashVerb.self,
-      SweepVerb.self, CompareVerb.self,
+      SweepVerb.self, CompareVerb.self, CompletionsVerb.self, ManualVerb.self,
     ],
     defaultSubcommand: RunVerb.self)
 

@@ -13,7 +13,7 @@ package enum Preset: String, CaseIterable, Sendable {
   case flushHeavy = "flush-heavy"
 
   /// The option that runs one.
-  static let option = "preset"
+  package static let option = "preset"
 
   func jobFile() throws(JobError) -> JobFile { try JobFile(path: "--\(Self.option)=\(rawValue)", text: text) }
 

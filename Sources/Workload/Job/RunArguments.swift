@@ -200,7 +200,7 @@ package struct RunOptions: Sendable, Equatable {
     }
 
     /// What stands behind `=` in the help; nil for a boolean.
-    var unit: String? {
+    package var unit: String? {
       switch self {
       case .output, .html, .compare, .trace: "FILE"
       case .auxPath: "FOLDER"
