@@ -60,18 +60,6 @@ run_one() {
   esac
 }
 
-# median FILE COLUMN
-median() { awk -v c="$2" '{ print $c }' "$1" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-
-# verdict OURS THEIRS LIMIT at-most|at-least: the ratio, and whether it keeps the limit.
-verdict() {
-  awk -v a="$1" -v b="$2" -v limit="$3" -v sense="$4" 'BEGIN {
-    ratio = a / b
-    ok = sense == "at-most" ? ratio <= limit : ratio >= limit
-    printf "%.2f %s", ratio, ok ? "PASS" : "MISS"
-  }'
-}
-
 contenders=(polled twin latency async)
 ((has_fio)) && contenders=(polled fio twin latency fio-lat async)
 

@@ -65,15 +65,6 @@ run_one() {
   figures "$results/document"
 }
 
-median() { awk -v c="$2" '{ print $c }' "$1" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-verdict() {
-  awk -v a="$1" -v b="$2" -v limit="$3" -v sense="$4" 'BEGIN {
-    ratio = a / b
-    ok = sense == "at-most" ? ratio <= limit : ratio >= limit
-    printf "%.2f %s", ratio, ok ? "PASS" : "MISS"
-  }'
-}
-
 # compare TITLE OPTION...: runs the contenders in turns and prints their medians, which stay in the results.
 compare() {
   local title=$1 round i contender

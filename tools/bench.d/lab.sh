@@ -31,7 +31,6 @@ rm -f "$image"
 "$run" fs "$image" - <<<$'mkdir /A /B\nfill -l 3500 -s 1 /A/foo\nfill -l 16000 -s 2 /B/foo'
 
 number() { sed -n "s/^  \"$1\" : \([0-9]*\),*$/\1/p"; }
-median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 for ((round = 1; round <= rounds; round++)); do
   "$run" crash --workload=seq3 --cases 3000 --seed "$round" --output-format=json | number states_per_second >>"$results/states"
   "$programs/check-bench" memory "$image" 5 | awk '$1 == "e2fsck_us" { print 1e6 / $2 }' >>"$results/e2fsck"

@@ -39,7 +39,6 @@ fresh_image() {
 
 # value NAME: the value of that name in the bench's output on stdin.
 value() { awk -v name="$1" '$1 == name { print $2 }'; }
-median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 verdict() { awk -v a="$1" -v op="$2" -v b="$3" 'BEGIN { print ((op == "<=" ? a <= b : a >= b) ? "PASS" : "MISS") }'; }
 
 # run_fio OPTION...: MiB/s of fio writing to the image, from its own accounting.
