@@ -194,4 +194,31 @@ struct VolumeRunTests {
     #expect(error?.description.hasPrefix("\(path): not an ext2 volume") == true)
     #expect(try TemporaryFile.read(path).allSatisfy { $0 == 0 })
   }
+
+  @Test("an aged volume is as full as was asked for, its free space is in pieces, and files on it too")
+  func aged() async throws {
+    let arguments = [
+      "--name=a", "--target=fs", "--ioengine=mem", "--image_size=32m", "--rw=write", "--bs=64k", "--size=4m",
+      "--randseed=7",
+      "--end_fsync=1",
+    ]
+    let fresh = try await runJobs(arguments), aged = try await runJobs(arguments + ["--age=60"])
+    #expect(fresh.findings.isEmpty && aged.findings.isEmpty && aged.e2fsckExit == 0)
+    let pieces = try #require(aged.writeback).batches, whole = try #require(fresh.writeback).batches
+    // The batches of the ageing are counted too: what counts is how small they have become.
+    let mean = try #require(aged.writeback?.meanBatchBytes), freshMean = try #require(fresh.writeback?.meanBatchBytes)
+    #expect(pieces > whole * 4 && mean < freshMean / 4, "\(pieces) of \(mean), \(whole) of \(freshMean)")
+  }
+
+  @Test("a cold start reads what it needs, and counts that alone")
+  func cold() async throws {
+    let arguments = [
+      "--name=a", "--target=fs", "--ioengine=sim", "--image_size=16m", "--rw=read", "--bs=4k", "--size=1m",
+    ]
+    let warm = try await runJobs(arguments), cold = try await runJobs(arguments + ["--cold_start=1"])
+    #expect(warm.findings.isEmpty && cold.findings.isEmpty)
+    #expect(warm.volume?.pageMisses == 0 && warm.volume?.givenBytes == 1 << 20)
+    #expect((cold.volume?.pageMisses ?? 0) > 0 && cold.volume?.givenBytes == 0)
+    #expect((cold.device?.readBytes ?? 0) >= 1 << 20)
+  }
 }

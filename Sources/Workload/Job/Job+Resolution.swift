@@ -217,6 +217,8 @@ extension VolumeOptions {
   init(_ settings: ResolvedSettings) {
     image = settings.text(.image)
     imageBytes = settings.number(.imageSize)
+    agePercent = settings.number(.age).map { Int($0) }
+    startsCold = settings.flag(.coldStart)
     writeback = settings.choice(.writeback)
     frees = settings.choice(.frees)
     allocation = settings.choice(.allocation)

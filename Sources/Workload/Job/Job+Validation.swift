@@ -30,7 +30,8 @@ extension Job {
     _ settings: ResolvedSettings, _ refuse: (JobOption.Name, Contradiction) -> JobError
   ) throws(JobError) {
     for option in [
-      JobOption.Name.fileOperations, .image, .imageSize, .writeback, .frees, .allocation, .cacheSize, .dirtyLimit,
+      JobOption.Name.fileOperations, .image, .imageSize, .age, .coldStart, .writeback, .frees, .allocation, .cacheSize,
+      .dirtyLimit,
       .dirtyBackground, .writebackBatch, .failedPages,
     ] where settings.isGiven(option) {
       throw refuse(option, .onlyWithTarget("fs"))

@@ -233,6 +233,10 @@ package struct VolumeOptions: Sendable, Equatable {
   package var image: String?
   /// Bytes of the scratch image; nil to have it follow from the jobs (`Workload.scratchImageBytes`).
   package var imageBytes: UInt64?
+  /// How full the volume is made before the run, in percent, with free space in pieces; nil: it stays as it is.
+  package var agePercent: Int?
+  /// Begin with nothing of the volume in memory.
+  package var startsCold: Bool
   package var writeback: WritebackPolicyName
   package var frees: FreesName
   package var allocation: AllocationPolicyName

@@ -199,6 +199,8 @@ extension VolumeOptions {
     switch option {
     case .image: return image
     case .imageSize: return imageBytes.map(bytesText)
+    case .age: return agePercent.map { "\($0)" }
+    case .coldStart: return flagText(startsCold)
     case .writeback: return writeback.rawValue
     case .frees: return frees.rawValue
     case .allocation: return allocation.rawValue

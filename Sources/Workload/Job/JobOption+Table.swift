@@ -205,6 +205,12 @@ extension JobOption {
       .imageSize, .bytes((1 << 20)...fileSizes.upperBound),
       "size of the scratch image; by default big enough for all jobs and a quarter more, at least 256m"),
     JobOption(
+      .age, .integer(1...95),
+      "target=fs: before the run, fill the volume with small files, and remove some, until so many percent of it are in use "
+        + "and free space is in pieces; the seed decides"),
+    JobOption(
+      .coldStart, .boolean, default: "0", "target=fs: begin with nothing of the volume in memory"),
+    JobOption(
       .writeback, .choice(WritebackPolicyName.allCases.map(\.rawValue)), default: "cookie",
       "how writeback maps pages: cached extents with a validity cookie, each page alone, or admission first"),
     JobOption(

@@ -90,6 +90,8 @@ package struct JobOption: Sendable {
     case replaySkip = "replay_skip"
     case image
     case imageSize = "image_size"
+    case age
+    case coldStart = "cold_start"
     case writeback, frees, allocation
     case cacheSize = "cache_size"
     case dirtyLimit = "dirty_limit"

@@ -72,13 +72,14 @@ package struct WorkloadPlan: Sendable, Equatable {
     return plan
   }
 
-  /// Bytes of the scratch image: what was asked for, or all files at their largest and a quarter more, at least 256 MiB,
-  /// in whole MiB. Nil when the run has an image or works on devices.
+  /// Bytes of the scratch image: what was asked for, or all files at their largest and a quarter more, beside what ages the
+  /// volume, at least 256 MiB, in whole MiB. Nil when the run has an image or works on devices.
   package var scratchImageBytes: UInt64? {
     guard let volume, volume.image == nil else { return nil }
     if let asked = volume.imageBytes { return asked }
     let mebibyte: UInt64 = 1 << 20, sum = fileBytes
-    return (max(256 * mebibyte, sum + sum / 4) + mebibyte - 1) / mebibyte * mebibyte
+    let free = 100 - UInt64(volume.agePercent ?? 0)
+    return (max(256 * mebibyte, (sum + sum / 4) / free * 100) + mebibyte - 1) / mebibyte * mebibyte
   }
 
   /// Bytes of all files at their largest. A file that several jobs name counts once, with the largest of its shares.
@@ -114,6 +115,8 @@ extension Job {
     if queueDepth != first.queueDepth { throw differs(.queueDepth) }
     if volume.image != other.image { throw differs(.image) }
     if volume.imageBytes != other.imageBytes { throw differs(.imageSize) }
+    if volume.agePercent != other.agePercent { throw differs(.age) }
+    if volume.startsCold != other.startsCold { throw differs(.coldStart) }
     if volume.writeback != other.writeback { throw differs(.writeback) }
     if volume.frees != other.frees { throw differs(.frees) }
     if volume.allocation != other.allocation { throw differs(.allocation) }

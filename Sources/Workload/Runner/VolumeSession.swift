@@ -40,7 +40,7 @@ actor VolumeSession {
   var processorIsFreeAt = Instant(nanoseconds: 0)
   var operationCount: UInt64 = 0
   /// Bytes that the run has given to write.
-  private var givenBytes: UInt64 = 0
+  var givenBytes: UInt64 = 0
   private var counterSeries: CounterSeries?
   private var accesses: AccessLayer?
   /// The volume of the run; nil before its mount.
@@ -80,14 +80,16 @@ actor VolumeSession {
     let stack = try plan.makeStack()
     if stack.needsRegions { stack.regions = namedRegions(ofVolume: loadPath) }
     self.stack = stack
-    let volume = try await mount(isReadOnly: false)
-    self.volume = volume
+    var volume = try await mount(isReadOnly: false)
     do {
+      try await age(volume)
       try await open(volume)
     } catch {
       try? await volume.unmount()
       throw error
     }
+    volume = try await reopenCold(volume)
+    self.volume = volume
     let before = ProcessorTime.ofThread
     startedAt = reactor.now
     beginSeries()
@@ -126,7 +128,7 @@ actor VolumeSession {
 
   // MARK: The volume and its files
 
-  private func mount(isReadOnly: Bool) async throws(RunError) -> Volume {
+  func mount(isReadOnly: Bool) async throws(RunError) -> Volume {
     let opened = try medium.open(isReadOnly: isReadOnly && !isResident, control.logger)
     let device: any BlockDevice
     do {
