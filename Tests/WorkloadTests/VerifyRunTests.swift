@@ -108,8 +108,8 @@ struct VerifyRunTests {
     let all = try await runJobs(job + ["--verify_backlog=50"])
     #expect(all.verify?.bytes == 1 << 20 && all.device?.reads == 256)
     let some = try await runJobs(job + ["--verify_backlog=50", "--verify_backlog_batch=10"])
-    // Five times ten, and at the end the six that are left.
-    #expect(some.verify?.bytes == 56 * 4096)
+    // Five times ten blocks, and at the end the six that are left.
+    #expect(some.verify?.bytes == 229_376)
     // The reads are not the job's.
     #expect(all.operations[.read] == nil && all.operations[.write] == 256)
   }
