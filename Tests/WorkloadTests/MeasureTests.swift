@@ -1,3 +1,5 @@
+import Ext2
+import PageCache
 import Testing
 
 @testable import Workload
@@ -124,13 +126,15 @@ struct MeasureTests {
       "--name=a", "--target=fs", "--ioengine=sim", "--rw=write", "--size=256k", "--bs=4k", "--end_fsync=1",
     ])
     let volume = try #require(report.volume)
-    #expect(volume.durablePages == 64)
+    #expect(volume.dirtyTime.pages == 64)
     // From the first write, which takes at least as long as the simulated processor, to the end of the flush.
-    #expect(volume.maximumDirtyNanoseconds > 64 * 20_000)
+    #expect(volume.dirtyTime.maximumNanoseconds > 64 * 20_000)
     let mean = try #require(volume.meanDirtyNanoseconds)
-    #expect(mean < volume.maximumDirtyNanoseconds && mean > volume.maximumDirtyNanoseconds / 4)
-    #expect(volume.givenBytes == 256 << 10 && volume.dataBytes == 256 << 10)
-    #expect(volume.treeBytes > 0 && volume.inodeBytes > 0 && volume.bitmapBytes > 0 && volume.superblockBytes > 0)
+    #expect(mean < volume.dirtyTime.maximumNanoseconds && mean > volume.dirtyTime.maximumNanoseconds / 4)
+    #expect(volume.givenBytes == 256 << 10 && volume.written.data == 256 << 10)
+    #expect(
+      volume.written.tree > 0 && volume.written.inodes > 0 && volume.written.bitmaps > 0
+        && volume.written.superblock > 0)
   }
 
   @Test("the hour of a second each is below 5 MiB of JSON")

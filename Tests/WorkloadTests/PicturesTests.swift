@@ -1,5 +1,7 @@
 import BlockDevice
 import DeviceLayers
+import Ext2
+import PageCache
 import Reactor
 import Support
 import Testing
@@ -237,7 +239,7 @@ struct PicturePageTests {
       latency: LatencySummary(minimum: 0, maximum: 0, sum: 0, buckets: [.init(lowest: 0, highest: 0, count: 1)]))
     report.groups = [group]
     report.latencies[.write] = group.operations[.write]?.latency
-    report.writeback = WritebackFigures()
+    report.writeback = WritebackCounters()
     report.counterSeries = CounterSeries(
       binNanoseconds: 1, names: ["requests", "merges", "flushes", "faults"], values: [0, 0, 0, 0])
     report.accessMaps = [NamedAccessMap(name: "x", map: AccessMap(deviceByteCount: 0))]

@@ -1,6 +1,7 @@
 import BlockDevice
 import Ext2
 import Ext2Tools
+import PageCache
 import SystemPackage
 import Testing
 
@@ -26,7 +27,7 @@ func fullReport() -> RunReport {
         .truncate: OperationFigures(count: 12, bytes: 0),
       ])
   ]
-  var writeback = WritebackFigures()
+  var writeback = WritebackCounters()
   writeback.batches = 3
   writeback.pages = 100
   writeback.bytes = 409_600
@@ -34,6 +35,7 @@ func fullReport() -> RunReport {
   writeback.lookups = 5
   writeback.staleAfterFree = 2
   writeback.staleAfterAllocation = 1
+  writeback.staleBatches = 3
   writeback.replannedPages = 9
   writeback.batchSizes = [0, 1, 2]
   report.writeback = writeback
@@ -51,10 +53,10 @@ func fullReport() -> RunReport {
   device.requeues = 8
   report.device = device
   var volume = VolumeFigures()
-  (volume.pageHits, volume.pageMisses, volume.metadataHits, volume.metadataMisses) = (10, 11, 12, 13)
-  (volume.durablePages, volume.dirtyNanoseconds, volume.maximumDirtyNanoseconds) = (2, 30_000, 20_000)
-  (volume.givenBytes, volume.dataBytes, volume.treeBytes) = (1 << 20, 1 << 20, 1 << 18)
-  (volume.inodeBytes, volume.bitmapBytes, volume.superblockBytes) = (4096, 2048, 1024)
+  (volume.pages.hits, volume.pages.misses, volume.metadata.hits, volume.metadata.misses) = (10, 11, 12, 13)
+  (volume.dirtyTime.pages, volume.dirtyTime.totalNanoseconds, volume.dirtyTime.maximumNanoseconds) = (2, 30_000, 20_000)
+  (volume.givenBytes, volume.written.data, volume.written.tree) = (1 << 20, 1 << 20, 1 << 18)
+  (volume.written.inodes, volume.written.bitmaps, volume.written.superblock) = (4096, 2048, 1024)
   report.volume = volume
   var processor = ProcessorTime()
   (processor.user, processor.system) = (1_330_000_000, 665_000_000)
@@ -125,7 +127,7 @@ struct JSONReportTests {
   func absent() throws {
     var report = RunReport(command: "c", seed: 1, elapsedNanoseconds: 2)
     report.operations[.read] = 0
-    report.writeback = WritebackFigures()
+    report.writeback = WritebackCounters()
     let blkdev = try #require(try JSONChecker.parse(JSONReport.text(report, .test))["blkdev"])
     #expect(
       blkdev.keys == ["seed", "command", "elapsed_ns", "interrupted", "exit_code", "ops", "writeback", "findings"])

@@ -1,4 +1,6 @@
+import Ext2
 import Glibc
+import PageCache
 import Support
 import Testing
 
@@ -217,8 +219,8 @@ struct VolumeRunTests {
     ]
     let warm = try await runJobs(arguments), cold = try await runJobs(arguments + ["--cold_start=1"])
     #expect(warm.findings.isEmpty && cold.findings.isEmpty)
-    #expect(warm.volume?.pageMisses == 0 && warm.volume?.givenBytes == 1 << 20)
-    #expect((cold.volume?.pageMisses ?? 0) > 0 && cold.volume?.givenBytes == 0)
+    #expect(warm.volume?.pages.misses == 0 && warm.volume?.givenBytes == 1 << 20)
+    #expect((cold.volume?.pages.misses ?? 0) > 0 && cold.volume?.givenBytes == 0)
     #expect((cold.device?.readBytes ?? 0) >= 1 << 20)
   }
 }

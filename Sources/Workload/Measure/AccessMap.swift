@@ -18,8 +18,8 @@ package struct AccessMap: Sendable, Equatable {
   package init(deviceByteCount: UInt64, columnNanoseconds: UInt64 = 1_000_000) {
     self.columnNanoseconds = columnNanoseconds
     self.deviceByteCount = deviceByteCount
-    let rows = UInt64(Self.rowCount)
-    rowByteCount = max(1, (deviceByteCount + rows - 1) / rows)
+    let (whole, rest) = deviceByteCount.quotientAndRemainder(dividingBy: UInt64(Self.rowCount))
+    rowByteCount = max(1, whole + (rest == 0 ? 0 : 1))
   }
 
   /// Notes a request. A large one counts in every row that it touches.

@@ -1,4 +1,6 @@
 internal import DeviceLayers
+internal import Ext2
+internal import PageCache
 
 /// The words and numbers of the page: the headline above the pictures, and the tables below them.
 struct PictureTables {
@@ -205,13 +207,16 @@ struct PictureTables {
       add(
         "volume",
         [
-          ("pages found in memory, read", "\(figures.pageHits), \(figures.pageMisses)"),
-          ("metadata found in memory, read", "\(figures.metadataHits), \(figures.metadataMisses)"),
+          ("pages found in memory, read", "\(figures.pages.hits), \(figures.pages.misses)"),
+          ("metadata found in memory, read", "\(figures.metadata.hits), \(figures.metadata.misses)"),
           ("dirty until durable, mean", figures.meanDirtyNanoseconds.map(latency)),
-          ("dirty until durable, max", figures.durablePages == 0 ? nil : latency(figures.maximumDirtyNanoseconds)),
-          ("written: data", bytes(figures.dataBytes)), ("written: block trees", bytes(figures.treeBytes)),
-          ("written: inodes", bytes(figures.inodeBytes)), ("written: bitmaps", bytes(figures.bitmapBytes)),
-          ("written: superblock", bytes(figures.superblockBytes)),
+          (
+            "dirty until durable, max",
+            figures.dirtyTime.pages == 0 ? nil : latency(figures.dirtyTime.maximumNanoseconds)
+          ),
+          ("written: data", bytes(figures.written.data)), ("written: block trees", bytes(figures.written.tree)),
+          ("written: inodes", bytes(figures.written.inodes)), ("written: bitmaps", bytes(figures.written.bitmaps)),
+          ("written: superblock", bytes(figures.written.superblock)),
           (
             "write amplification",
             figures.amplificationPermille.map { ReportNumber.hundredths($0 / 10, per: 100) }

@@ -1,3 +1,5 @@
+internal import PageCache
+
 /// What the pictures show of one run: rates and latencies by job and operation, and how they went over time.
 ///
 /// A small value that a report gives, and that the JSON of an earlier run can give as well, so that two runs share a plot.

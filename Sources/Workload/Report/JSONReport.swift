@@ -1,4 +1,6 @@
 internal import DeviceLayers
+internal import Ext2
+internal import PageCache
 
 /// Who made a report, and when: what a run does not know of itself.
 package struct ReportStamp: Sendable, Equatable {
@@ -164,22 +166,22 @@ package enum JSONReport {
 
   private static func volume(_ figures: VolumeFigures) -> JSONValue {
     .members([
-      "page_hits": .unsigned(figures.pageHits),
-      "page_misses": .unsigned(figures.pageMisses),
-      "metadata_hits": .unsigned(figures.metadataHits),
-      "metadata_misses": .unsigned(figures.metadataMisses),
+      "page_hits": .unsigned(figures.pages.hits),
+      "page_misses": .unsigned(figures.pages.misses),
+      "metadata_hits": .unsigned(figures.metadata.hits),
+      "metadata_misses": .unsigned(figures.metadata.misses),
       "dirty_until_durable": .members([
-        "pages": .unsigned(figures.durablePages),
+        "pages": .unsigned(figures.dirtyTime.pages),
         "mean_ns": figures.meanDirtyNanoseconds.map(JSONValue.unsigned),
-        "max_ns": .unsigned(figures.maximumDirtyNanoseconds),
+        "max_ns": .unsigned(figures.dirtyTime.maximumNanoseconds),
       ]),
       "written_bytes": .members([
         "given": .unsigned(figures.givenBytes),
-        "data": .unsigned(figures.dataBytes),
-        "tree": .unsigned(figures.treeBytes),
-        "inodes": .unsigned(figures.inodeBytes),
-        "bitmaps": .unsigned(figures.bitmapBytes),
-        "superblock": .unsigned(figures.superblockBytes),
+        "data": .unsigned(figures.written.data),
+        "tree": .unsigned(figures.written.tree),
+        "inodes": .unsigned(figures.written.inodes),
+        "bitmaps": .unsigned(figures.written.bitmaps),
+        "superblock": .unsigned(figures.written.superblock),
       ]),
       "write_amplification_permille": figures.amplificationPermille.map(JSONValue.unsigned),
     ])
@@ -192,7 +194,7 @@ package enum JSONReport {
     return present.isEmpty ? nil : .object(present.map { (key: $0.operation.rawValue, value: convert($0.value)) })
   }
 
-  private static func writeback(_ figures: WritebackFigures) -> JSONValue {
+  private static func writeback(_ figures: WritebackCounters) -> JSONValue {
     .members([
       "batches": .unsigned(figures.batches),
       "pages": .unsigned(figures.pages),

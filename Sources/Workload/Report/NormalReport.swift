@@ -1,4 +1,6 @@
 internal import DeviceLayers
+internal import Ext2
+internal import PageCache
 
 /// A run in fio's shape: a block a job, a summary a group, and behind them what fio has no words for: writeback, the
 /// device, the verdicts, and how to get the same run again.
@@ -223,7 +225,7 @@ package enum NormalReport {
     return lines + figures.cutOff.map { "  cut off: \($0); replayed up to there" }
   }
 
-  private static func writeback(_ figures: WritebackFigures) -> [String] {
+  private static func writeback(_ figures: WritebackCounters) -> [String] {
     let mean = figures.meanBatchBytes.map { ", mean=\(bytesText($0))" } ?? ""
     return [
       "Writeback:",
@@ -237,18 +239,18 @@ package enum NormalReport {
   private static func volume(_ figures: VolumeFigures) -> [String] {
     var lines = [
       "Volume:",
-      "  pages: hits=\(figures.pageHits), misses=\(figures.pageMisses); "
-        + "metadata: hits=\(figures.metadataHits), misses=\(figures.metadataMisses)",
+      "  pages: hits=\(figures.pages.hits), misses=\(figures.pages.misses); "
+        + "metadata: hits=\(figures.metadata.hits), misses=\(figures.metadata.misses)",
     ]
     if let mean = figures.meanDirtyNanoseconds {
       lines.append(
-        "  dirty until durable: pages=\(figures.durablePages), mean=\(mean / 1000)usec, "
-          + "max=\(figures.maximumDirtyNanoseconds / 1000)usec")
+        "  dirty until durable: pages=\(figures.dirtyTime.pages), mean=\(mean / 1000)usec, "
+          + "max=\(figures.dirtyTime.maximumNanoseconds / 1000)usec")
     }
     var written =
-      "  written: data=\(bytesText(figures.dataBytes)), trees=\(bytesText(figures.treeBytes)), "
-      + "inodes=\(bytesText(figures.inodeBytes)), bitmaps=\(bytesText(figures.bitmapBytes)), "
-      + "superblock=\(bytesText(figures.superblockBytes))"
+      "  written: data=\(bytesText(figures.written.data)), trees=\(bytesText(figures.written.tree)), "
+      + "inodes=\(bytesText(figures.written.inodes)), bitmaps=\(bytesText(figures.written.bitmaps)), "
+      + "superblock=\(bytesText(figures.written.superblock))"
     if let permille = figures.amplificationPermille {
       written += "; amplification=\(ReportNumber.hundredths(permille / 10, per: 100))"
     }

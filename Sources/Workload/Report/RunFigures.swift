@@ -1,27 +1,9 @@
-/// What writeback did between mount and unmount.
-package struct WritebackFigures: Sendable, Equatable {
-  /// Write batches dispatched.
-  package var batches: UInt64 = 0
-  package var pages: UInt64 = 0
-  package var bytes: UInt64 = 0
-  package var largestBatchBytes: UInt64 = 0
-  /// Extents looked up in the block tree.
-  package var lookups: UInt64 = 0
-  /// Batches discarded because a block of their inode was freed after their cookie was sampled.
-  package var staleAfterFree: UInt64 = 0
-  /// Batches discarded because of allocations only.
-  package var staleAfterAllocation: UInt64 = 0
-  /// Pages of discarded batches that were planned again.
-  package var replannedPages: UInt64 = 0
-  /// How many batches had at least 2^i bytes and fewer than twice that, by i.
-  package var batchSizes: [UInt64] = []
+package import Ext2
+package import PageCache
 
-  package init() {}
-
+extension WritebackCounters {
   /// Bytes of a batch, on average, rounded down; nil without a batch.
   package var meanBatchBytes: UInt64? { batches == 0 ? nil : bytes / batches }
-  /// Batches discarded, whatever made them stale.
-  package var staleBatches: UInt64 { staleAfterFree + staleAfterAllocation }
 }
 
 /// What reached the device: requests dispatched, after merging.
@@ -49,32 +31,30 @@ package struct DeviceFigures: Sendable, Equatable {
 
 /// What a volume did beside writeback, between mount and unmount.
 package struct VolumeFigures: Sendable, Equatable {
-  /// Pages of files, and blocks of metadata, that were wanted and in memory, and those that had to be read.
-  package var pageHits: UInt64 = 0
-  package var pageMisses: UInt64 = 0
-  package var metadataHits: UInt64 = 0
-  package var metadataMisses: UInt64 = 0
-  /// Pages that became durable, and how long they had been dirty: together, and at most.
-  package var durablePages: UInt64 = 0
-  package var dirtyNanoseconds: UInt64 = 0
-  package var maximumDirtyNanoseconds: UInt64 = 0
+  /// Pages of files, and blocks of metadata, that were wanted.
+  package var pages = CacheCounters()
+  package var metadata = CacheCounters()
+  package var dirtyTime = DirtyTime()
   /// Bytes that the jobs gave to write, and bytes that were queued for the device by kind of block.
   package var givenBytes: UInt64 = 0
-  package var dataBytes: UInt64 = 0
-  package var treeBytes: UInt64 = 0
-  package var inodeBytes: UInt64 = 0
-  package var bitmapBytes: UInt64 = 0
-  package var superblockBytes: UInt64 = 0
+  package var written = WrittenBytes()
 
   package init() {}
 
-  /// All that was queued for the device, in thousandths of what was given to write; nil when nothing was.
-  package var amplificationPermille: UInt64? {
-    let written = dataBytes + treeBytes + inodeBytes + bitmapBytes + superblockBytes
-    return givenBytes == 0 ? nil : written * 1000 / givenBytes
+  init(_ counters: VolumeCounters, givenBytes: UInt64) {
+    pages = counters.pages
+    metadata = counters.metadata
+    dirtyTime = counters.dirtyTime
+    written = counters.written
+    self.givenBytes = givenBytes
   }
-  /// On average; nil when no page became durable.
-  package var meanDirtyNanoseconds: UInt64? { durablePages == 0 ? nil : dirtyNanoseconds / durablePages }
+
+  /// All that was queued for the device, in thousandths of what was given to write; nil when nothing was.
+  package var amplificationPermille: UInt64? { givenBytes == 0 ? nil : written.total * 1000 / givenBytes }
+  /// How long a page was dirty on average; nil when none became durable.
+  package var meanDirtyNanoseconds: UInt64? {
+    dirtyTime.pages == 0 ? nil : dirtyTime.totalNanoseconds / dirtyTime.pages
+  }
 }
 
 /// How full the queue of a job on devices was, counted in fio's classes.

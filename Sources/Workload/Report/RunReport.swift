@@ -1,4 +1,5 @@
 package import DeviceLayers
+package import PageCache
 
 /// What one run did and what was found out about it: the figures, the verdicts, and the command that repeats it.
 ///
@@ -17,7 +18,7 @@ package struct RunReport: Sendable, Equatable {
   /// How many operations completed, of all jobs. Overwrites and appends both are writes.
   package var operations = PerOperation<UInt64>()
   package var latencies = PerOperation<LatencySummary>()
-  package var writeback: WritebackFigures?
+  package var writeback: WritebackCounters?
   package var device: DeviceFigures?
   /// What the volume did beside writeback.
   package var volume: VolumeFigures?

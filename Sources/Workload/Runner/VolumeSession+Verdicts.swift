@@ -142,32 +142,8 @@ extension VolumeSession {
 extension RunReport {
   /// Enters what the volume counted between mount and unmount.
   mutating func count(_ counters: VolumeCounters, givenBytes: UInt64) {
-    var writeback = WritebackFigures()
-    writeback.batches = counters.writeback.batches
-    writeback.pages = counters.writeback.pages
-    writeback.bytes = counters.writeback.bytes
-    writeback.largestBatchBytes = counters.writeback.largestBatchBytes
-    writeback.lookups = counters.writeback.lookups
-    writeback.staleAfterFree = counters.writeback.staleAfterFree
-    writeback.staleAfterAllocation = counters.writeback.staleAfterAllocation
-    writeback.replannedPages = counters.writeback.replannedPages
-    writeback.batchSizes = counters.writeback.batchSizes
-    self.writeback = writeback
-    var volume = VolumeFigures()
-    volume.pageHits = counters.pages.hits
-    volume.pageMisses = counters.pages.misses
-    volume.metadataHits = counters.metadata.hits
-    volume.metadataMisses = counters.metadata.misses
-    volume.durablePages = counters.dirtyTime.pages
-    volume.dirtyNanoseconds = counters.dirtyTime.totalNanoseconds
-    volume.maximumDirtyNanoseconds = counters.dirtyTime.maximumNanoseconds
-    volume.givenBytes = givenBytes
-    volume.dataBytes = counters.written.data
-    volume.treeBytes = counters.written.tree
-    volume.inodeBytes = counters.written.inodes
-    volume.bitmapBytes = counters.written.bitmaps
-    volume.superblockBytes = counters.written.superblock
-    self.volume = volume
+    writeback = counters.writeback
+    volume = VolumeFigures(counters, givenBytes: givenBytes)
     device = DeviceFigures(counters.device)
   }
 }
