@@ -1,7 +1,7 @@
-# tools/bench driver: blkdev-run beside fio, on the same job files.
+# tools/bench driver: blkdev-run beside fio, with the same options.
 #
 # Each figure is a median of rounds in which both take turns; latencies are recorded on both sides, random maps on neither.
-#   null       CPU microseconds an operation without a device, at depth 1 and 32; and what recording latencies costs of it
+#   null       CPU microseconds an operation without a device, at depth 1 and 32
 #   libaio     4 KiB random reads and writes of a file, at depth 1, 32 and 128: IOPS and CPU
 #   memory     the most memory of 16 jobs
 #   reactors   the sum of 1, 2 and 4 raw jobs without a device, each on a reactor of its own
