@@ -1,7 +1,7 @@
 public import SystemPackage
 
 /// What one request asks of a device.
-public enum Operation: UInt8, Sendable, CaseIterable {
+public enum Operation: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   /// Bytes from the device into memory.
   case read
   /// Bytes from memory to the device.

@@ -80,7 +80,7 @@ public final class RequestQueue {
 
   let places: [Request]
   /// Places nobody has. These lists hold indices of `places`.
-  let idle: FixedRing
+  let idle: FixedRing<Int>
   /// Places of requests past their deadline that are still out.
   var timedOutCount = 0
   /// Places that others than writeback have.
@@ -89,18 +89,18 @@ public final class RequestQueue {
   /// How many wait for a place: what the path of every request asks, without touching the list.
   var admissionWaiterCount = 0
   /// What waits for a tag: first the backlog of earlier turns, then what this turn plugged.
-  private let waiting: FixedRing
-  /// What decides the order of what is plugged, by place: to look at the requests themselves would count references.
-  private var plugged: [PlugKey]
-  private struct PlugKey {
-    var operation: Operation
-    var offset: UInt64
+  private let waiting: FixedRing<Waiting>
+  /// A place, and what decides its order among those plugged: to look at the requests themselves would count references.
+  private struct Waiting {
+    var place = 0
+    var operation = Operation.read
+    var offset: UInt64 = 0
   }
   private var backlogCount = 0
-  private let freeTags: FixedRing
+  private let freeTags: FixedRing<Int>
   /// Requests that keep their tag after a short transfer and go on when the turn ends. Until then they are not at the
   /// device, so that a second report of the same short transfer is seen to be one.
-  private let unfinished: FixedRing
+  private let unfinished: FixedRing<Int>
   private var turnDeadline: Instant?
   let deadlines: DeadlineWatch
 
@@ -116,13 +116,12 @@ public final class RequestQueue {
     geometry = device.geometry
     let segmentCapacity = min(geometry.maximumSegments, 1024)
     places = (0..<configuration.placeCount).map { Request(place: $0, segmentCapacity: segmentCapacity) }
-    idle = FixedRing(capacity: configuration.placeCount)
+    idle = FixedRing(capacity: configuration.placeCount, filler: 0)
     for place in places.indices.reversed() { idle.append(place) }
-    waiting = FixedRing(capacity: configuration.placeCount)
-    plugged = Array(repeating: PlugKey(operation: .read, offset: 0), count: configuration.placeCount)
-    freeTags = FixedRing(capacity: configuration.tagCount)
+    waiting = FixedRing(capacity: configuration.placeCount, filler: Waiting())
+    freeTags = FixedRing(capacity: configuration.tagCount, filler: 0)
     for tag in (0..<configuration.tagCount).reversed() { freeTags.append(tag) }
-    unfinished = FixedRing(capacity: configuration.tagCount)
+    unfinished = FixedRing(capacity: configuration.tagCount, filler: 0)
     deadlines = DeadlineWatch(reactor)
     deadlines.queue = self
     device.sink = self
@@ -156,13 +155,14 @@ public final class RequestQueue {
   /// Queues an admitted request until the end of the turn. `handler` is told of its completion; without one the
   /// submitter waits with a resumption.
   ///
-  /// A request outside the device, misaligned, or changing a read-only device completes with that error.
-  public func submit(_ request: Request, handler: (any RequestHandler)?) {
+  /// A request outside the device, misaligned, or changing a read-only device completes with that error. `now`: what the
+  /// submitter has just read from the clock, which saves a look.
+  public func submit(_ request: Request, handler: (any RequestHandler)?, at now: Instant? = nil) {
     precondition(request.phase == .admitted, "a request is submitted once after each admission")
     request.handler = handler
     request.phase = .plugged
     outstanding += 1
-    request.flight.deadline = deadlineOfTurn()
+    request.flight.deadline = deadlineOfTurn(now)
     if let refusal = refusal(of: request) { request.failure = refusal }
     submitObserver?(request)
     plug(request)
@@ -196,17 +196,17 @@ public final class RequestQueue {
   }
 
   private func plug(_ request: Request) {
-    plugged[request.place] = PlugKey(operation: request.operation, offset: request.offset)
     var index = waiting.count
     if configuration.order == .ascending {
       // Walking back from the end keeps equal offsets in their order, and costs one step for ascending arrivals.
       while index > backlogCount {
-        let previous = plugged[waiting[index - 1]]
+        let previous = waiting[index - 1]
         guard previous.operation == request.operation, previous.offset > request.offset else { break }
         index -= 1
       }
     }
-    waiting.insert(request.place, at: index)
+    waiting.insert(
+      Waiting(place: request.place, operation: request.operation, offset: request.offset), at: index)
   }
 
   // MARK: Dispatching
@@ -222,7 +222,7 @@ public final class RequestQueue {
     }
     backlogCount = waiting.count
     while backlogCount > 0 {
-      let request = places[waiting.first]
+      let request = places[waiting.first.place]
       if request.failure != nil {
         takeFirst()
         finish(request)
@@ -231,7 +231,7 @@ public final class RequestQueue {
       guard freeTags.count > 0 else { return }
       takeFirst()
       while backlogCount > 0 {
-        let next = places[waiting.first]
+        let next = places[waiting.first.place]
         guard next.failure == nil, request.absorb(next, geometry) else { break }
         next.phase = .dispatched
         counts.merges += 1
@@ -264,9 +264,9 @@ public final class RequestQueue {
   }
 
   /// The deadline of what this turn submits: the clock is read once a turn.
-  private func deadlineOfTurn() -> Instant? {
+  private func deadlineOfTurn(_ now: Instant?) -> Instant? {
     if turnDeadline == nil, let timeout = configuration.timeoutNanoseconds {
-      let deadline = reactor.now.advanced(byNanoseconds: timeout)
+      let deadline = (now ?? reactor.now).advanced(byNanoseconds: timeout)
       deadlines.watch(deadline)
       turnDeadline = deadline
     }

@@ -109,7 +109,12 @@ open class Reactor: SerialExecutor, TaskExecutor, @unchecked Sendable {
 
   /// Told, on the reactor, of what begins and ends on it: waits, requests and batches. Nil, as it is at first, costs one
   /// comparison an event.
-  public final var onTrace: ((TraceEvent) -> Void)?
+  public final var onTrace: ((TraceEvent) -> Void)? {
+    get { traceObserver }
+    set { traceObserver = newValue }
+  }
+  /// Not public: what other modules can reach is checked for exclusive access each time.
+  private final var traceObserver: ((TraceEvent) -> Void)?
 
   final func nextWaitNumber() -> UInt64 {
     waitNumber += 1

@@ -28,20 +28,15 @@ extension JobOption.Kind {
     switch self {
     case .text: return .text(text)
     case .names: return .names(try parseNames(text))
-    case .bytes(let range): return .number(try check(parseBytes(text), in: range))
+    // As in fio, a count may have the suffixes of bytes: `20k` are 20,480.
+    case .integer(let range), .bytes(let range): return .number(try check(parseBytes(text), in: range))
     case .duration: return .number(try parseDuration(text, unit: 1_000_000_000))
     case .microseconds: return .number(try parseDuration(text, unit: 1_000))
     case .bytesOrPercent(let range):
       guard text.hasSuffix("%") else { return .number(try check(parseBytes(text), in: range)) }
       guard let percent = parseUnsigned(text.dropLast()) else { throw .notANumber }
       return .percent(try check(percent, in: 1...100))
-    case .integers(let range):
-      return .list(
-        try parseList(text) { part throws(ValueProblem) in
-          guard let number = parseUnsigned(part) else { throw .notANumber }
-          return try check(number, in: range)
-        })
-    case .bytesEach(let range):
+    case .integers(let range), .bytesEach(let range):
       return .list(try parseList(text) { part throws(ValueProblem) in try check(parseBytes(part), in: range) })
     case .byteRanges(let range):
       return .blockSizes(try parseList(text) { part throws(ValueProblem) in try parseByteRange(part, in: range) })
@@ -49,9 +44,6 @@ extension JobOption.Kind {
       return .blockSizes(try parseList(text) { part throws(ValueProblem) in try parseSplit(part, in: range) })
     case .pattern: return try parsePattern(text)
     case .distribution: return .distribution(try OffsetDistribution(text: text))
-    case .integer(let range):
-      guard let number = parseUnsigned(text) else { throw .notANumber }
-      return .number(try check(number, in: range))
     case .boolean:
       switch text {
       case "0": return .flag(false)

@@ -198,7 +198,7 @@ enum FioDocument {
   }
 
   private static func queue(_ figures: QueueFigures) -> [(key: String, value: JSONValue)] {
-    func shares(_ names: [String], _ counts: [UInt64]) -> JSONValue {
+    func shares(_ names: [String], _ counts: SIMD8<UInt64>) -> JSONValue {
       .object(zip(names, QueueFigures.shares(counts)).map { (key: $0, value: .decimal($1, scale: 6)) })
     }
     return [
@@ -231,9 +231,9 @@ extension QueueFigures {
   static let roundNames = ["0", "4", "8", "16", "32", "64", ">=64"]
 
   /// In millionths of a percent; as with fio, what has happened at all is never shown as less than a tenth.
-  static func shares(_ counts: [UInt64]) -> [UInt64] {
-    let sum = counts.reduce(0, +)
-    return counts.map { ReportNumber.percentage($0, of: sum, least: 100_000) }
+  static func shares(_ counts: SIMD8<UInt64>) -> [UInt64] {
+    let sum = counts.wrappedSum()
+    return depthNames.indices.map { ReportNumber.percentage(counts[$0], of: sum, least: 100_000) }
   }
 }
 

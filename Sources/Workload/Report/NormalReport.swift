@@ -174,7 +174,7 @@ package enum NormalReport {
 
   private static func queue(_ group: GroupReport) -> [String] {
     guard let figures = group.queue else { return [] }
-    func shares(_ names: [String], _ counts: [UInt64]) -> String {
+    func shares(_ names: [String], _ counts: SIMD8<UInt64>) -> String {
       zip(names, QueueFigures.shares(counts)).map { "\($0)=\(ReportNumber.percentText($1, places: 1))%" }
         .joined(separator: ", ")
     }

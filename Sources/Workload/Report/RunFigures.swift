@@ -59,11 +59,12 @@ package struct VolumeFigures: Sendable, Equatable {
 
 /// How full the queue of a job on devices was, counted in fio's classes.
 package struct QueueFigures: Sendable, Equatable {
-  /// Operations by how many were in flight with them: 1, 2 and 3, 4 to 7, … 64 and more.
-  package var depths = [UInt64](repeating: 0, count: 7)
+  /// Operations by how many were in flight with them: 1, 2 and 3, 4 to 7, … 64 and more; the eighth is unused. Vectors,
+  /// because an array counts its references at each change.
+  package var depths = SIMD8<UInt64>.zero
   /// Rounds by how many operations began, or had ended: none, 1 to 4, 5 to 8, … more than 64.
-  package var begun = [UInt64](repeating: 0, count: 7)
-  package var completed = [UInt64](repeating: 0, count: 7)
+  package var begun = SIMD8<UInt64>.zero
+  package var completed = SIMD8<UInt64>.zero
 
   package init() {}
 
@@ -80,11 +81,9 @@ package struct QueueFigures: Sendable, Equatable {
   }
 
   mutating func add(_ other: QueueFigures) {
-    for index in depths.indices {
-      depths[index] += other.depths[index]
-      begun[index] += other.begun[index]
-      completed[index] += other.completed[index]
-    }
+    depths &+= other.depths
+    begun &+= other.begun
+    completed &+= other.completed
   }
 }
 

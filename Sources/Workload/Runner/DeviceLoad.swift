@@ -16,9 +16,9 @@ final class DeviceLoad {
   private let control: RunControl
   /// Called before each operation, where somebody follows the run.
   private let onTurn: (() -> Void)?
-  private var slots: [Slot] = []
-  /// The first of the slots that are free; each knows the next.
-  private var freeSlot: Slot?
+  private let slots: [Slot]
+  /// The index of the first of the slots that are free, each of which knows the next; −1: none is.
+  private var freeSlot = -1
   private var random: SeededGenerator
   /// The next operation, drawn and not begun: its time has not come, it overlaps one in flight, or there is no place.
   private var next: Step?
@@ -42,16 +42,27 @@ final class DeviceLoad {
 
   /// One operation in flight and its memory.
   fileprivate final class Slot {
+    let index: Int
     let pieces: [Buffer]
+    /// Of each but the last, which may be smaller.
+    let pieceByteCount: Int
     var step = Step(operation: .read, file: 0, offset: 0, byteCount: 0, due: nil)
     var begunAt = Instant(nanoseconds: 0)
     var submittedAt: Instant?
     var outstanding = 0
     var error: DeviceError?
     var ticket: CopyVerifier.Ticket?
-    var nextFree: Slot?
+    var nextFree = -1
 
-    init(pieces: [Buffer]) { self.pieces = pieces }
+    init(_ index: Int, pieces: [Buffer]) {
+      self.index = index
+      self.pieces = pieces
+      pieceByteCount = pieces[0].byteCount
+    }
+
+    func pieceCount(of byteCount: Int) -> Int {
+      byteCount <= pieceByteCount ? 1 : (byteCount + pieceByteCount - 1) / pieceByteCount
+    }
   }
 
   /// - Parameters:
@@ -75,7 +86,7 @@ final class DeviceLoad {
     let sizes = stride(from: 0, to: copy.job.largestBlock, by: largestPiece).map {
       min(largestPiece, copy.job.largestBlock - $0)
     }
-    slots = (0..<copy.job.queueing.depth).map { _ in Slot(pieces: sizes.map { Buffer(byteCount: $0) }) }
+    slots = (0..<copy.job.queueing.depth).map { Slot($0, pieces: sizes.map { Buffer(byteCount: $0) }) }
     for slot in slots.reversed() { release(slot) }
     if fillsBuffers && copy.job.buffers != .zeroes { for slot in slots { fill(slot) } }
   }
@@ -173,7 +184,7 @@ final class DeviceLoad {
       if begunSincePump + completed > 0 { copy.recorder.noteRound(begun: begunSincePump, completed: completed) }
     }
     var begun = 0
-    while freeSlot != nil && !isOverdue {
+    while freeSlot >= 0 && !isOverdue {
       let isEnding = control.isEndRequested
       if dueSteps.isEmpty, let verifier, !isEnding, let step = verifier.takeStep() { dueSteps.append(step) }
       if let step = dueSteps.first {
@@ -186,7 +197,9 @@ final class DeviceLoad {
         if inFlight > 0 || reactor.now < until { return inFlight > 0 ? nil : until }
         thinksUntil = nil
       }
-      let now = reactor.now
+      // What begins first takes the place of what has just completed, at the same instant.
+      let now = completedAt ?? reactor.now
+      completedAt = nil
       if isEnding || verifier?.hasEnded == true { next = nil }
       if next == nil {
         onTurn?()
@@ -222,13 +235,13 @@ final class DeviceLoad {
         endTurn(queues[step.file])
       }
     }
-    if freeSlot == nil, queueing.lowDepth != nil { isDraining = true }
+    if freeSlot < 0, queueing.lowDepth != nil { isDraining = true }
     return nil
   }
 
   private func release(_ slot: Slot) {
     slot.nextFree = freeSlot
-    freeSlot = slot
+    freeSlot = slot.index
   }
 
   private func overlapsFlight(_ step: Step) -> Bool {
@@ -251,55 +264,56 @@ final class DeviceLoad {
 
   /// Hands an operation to its device; false: there is no place for it.
   private func begin(_ step: Step, at now: Instant) -> Bool {
-    guard let slot = freeSlot else { return false }
+    guard freeSlot >= 0 else { return false }
     let queue = queues[step.file]
     guard let first = queue.admitNow() else { return false }
+    let slot = slots[freeSlot]
     freeSlot = slot.nextFree
-    slot.nextFree = nil
     slot.step = step
     slot.begunAt = now
     slot.submittedAt = nil
-    slot.error = nil
+    // Seldom set, and to clear it costs more than to look.
+    if slot.error != nil { slot.error = nil }
     inFlight += 1
     copy.noteBegin(step, at: slot.begunAt)
     begunSincePump += 1
     if !step.isVerification { copy.recorder.noteDepth(inFlight) }
     if step.operation == .write && fillsBuffers && copy.job.buffers == .random { fill(slot) }
-    slot.ticket = verifier?.begin(step, slot.pieces)
+    if let verifier { slot.ticket = verifier.begin(step, slot.pieces) }
     guard step.operation == .read || step.operation == .write else {
       slot.outstanding = 1
       first.prepare(step.operation, at: step.offset, byteCount: step.byteCount)
       submit(first, slot, queue)
       return true
     }
-    var offset = step.offset, index = 0, request: Request? = first
-    slot.outstanding = 1
-    while offset < step.range.upperBound {
-      let piece = slot.pieces[index]
-      let count = min(piece.byteCount, Int(step.range.upperBound - offset))
-      guard let current = request ?? queue.admitNow() else {
+    slot.outstanding = slot.pieceCount(of: step.byteCount)
+    submitPiece(0, first, slot, queue)
+    for index in 1..<slot.outstanding {
+      guard let request = queue.admitNow() else {
         // There is a place for each piece of each slot, but those past their deadline keep theirs.
         slot.error = queue.timedOut ?? .closed
+        slot.outstanding = index
         break
       }
-      request = nil
-      current.prepare(
-        step.operation, at: offset,
-        isFUA: step.operation == .write && (step.isForcedUnitAccess || copy.job.writeSync != .none))
-      _ = unsafe current.append(Segment(base: piece.segment.base, byteCount: count))
-      slot.outstanding += 1
-      submit(current, slot, queue)
-      offset += UInt64(count)
-      index += 1
+      submitPiece(index, request, slot, queue)
     }
-    // The one that stood for this loop.
-    slot.outstanding -= 1
     return true
+  }
+
+  /// Hands over one piece of an operation that moves memory.
+  private func submitPiece(_ index: Int, _ request: Request, _ slot: Slot, _ queue: RequestQueue) {
+    let step = slot.step, start = index * slot.pieceByteCount
+    request.prepare(
+      step.operation, at: step.offset + UInt64(start),
+      isFUA: step.operation == .write && (step.isForcedUnitAccess || copy.job.writeSync != .none))
+    let count = min(slot.pieceByteCount, step.byteCount - start)
+    _ = unsafe request.append(Segment(base: slot.pieces[index].segment.base, byteCount: count))
+    submit(request, slot, queue)
   }
 
   private func submit(_ request: Request, _ slot: Slot, _ queue: RequestQueue) {
     request.context = slot
-    queue.submit(request, handler: self)
+    queue.submit(request, handler: self, at: slot.begunAt)
   }
 
   /// Fills a slot's memory with what is drawn.
@@ -317,7 +331,7 @@ final class DeviceLoad {
 extension DeviceLoad: RequestHandler {
   func requestCompleted(_ request: Request) {
     guard let slot = request.context as? Slot else { return }
-    slot.error = slot.error ?? request.error
+    if let error = request.error, slot.error == nil { slot.error = error }
     if let dispatched = request.dispatchedAt, slot.submittedAt == nil { slot.submittedAt = dispatched }
     slot.outstanding -= 1
     if slot.outstanding == 0 { end(slot) }

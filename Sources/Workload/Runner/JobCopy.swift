@@ -33,6 +33,9 @@ final class JobCopy {
   let recorder = OperationRecorder()
   /// What it does over time, from the begin of the run on; nil: nobody wants it.
   private var series: TimeSeries?
+  /// What is asked at every operation: to look at the optional itself would be checked for exclusive access each time.
+  private var isFollowed = false
+  private let isReplay: Bool, seeksSteadyState: Bool
   /// The run's begin on the clock of the reactor, and how much of the run there was before it.
   private var seriesOrigin = Instant(nanoseconds: 0)
   private var seriesOffset: UInt64 = 0
@@ -76,6 +79,8 @@ final class JobCopy {
       job.schedule.isTimeBased || job.replay != nil || job.load.pattern == .flush && job.mix == nil ? nil : wholeBytes
     remainingOperations = job.schedule.operationCount
     steadyState = job.schedule.steadyState
+    isReplay = replay != nil
+    seeksSteadyState = steadyState != nil
     mark = ProgressLine.Mark(running: job)
   }
 
@@ -91,6 +96,7 @@ final class JobCopy {
   /// Notes what the copy does over time, too. `offset`: how much of the run there was before `origin`, in nanoseconds.
   func follow(_ series: TimeSeries?, from origin: Instant, offset: UInt64) {
     self.series = series
+    isFollowed = series != nil
     seriesOrigin = origin
     seriesOffset = offset
   }
@@ -102,8 +108,8 @@ final class JobCopy {
   ) {
     recorder.record(
       operation, bytes: bytes, nanoseconds: nanoseconds, submission: submission, lateness: lateness)
-    if steadyState != nil { steadyState?.note(bytes: bytes, at: now.nanoseconds(since: startedAt)) }
-    if series != nil {
+    if seeksSteadyState { steadyState?.note(bytes: bytes, at: now.nanoseconds(since: startedAt)) }
+    if isFollowed {
       series?.record(
         operation, at: seriesOffset + now.nanoseconds(since: seriesOrigin), bytes: bytes, nanoseconds: nanoseconds)
     }
@@ -139,8 +145,8 @@ final class JobCopy {
       recorder.reset()
     }
     if let runtime = job.schedule.runtimeNanoseconds, countedTime(at: now) >= runtime { return false }
-    if steadyState?.isAttained == true { return false }
-    if remainingBytes == 0 || remainingOperations == 0 || replay?.isAtEnd == true { return false }
+    if seeksSteadyState && steadyState?.isAttained == true { return false }
+    if remainingBytes == 0 || remainingOperations == 0 || isReplay && replay?.isAtEnd == true { return false }
     if isRamping { return true }
     if let left = remainingOperations { remainingOperations = left - 1 }
     if job.mix != nil { spend(job.smallestBlock) }
@@ -154,7 +160,7 @@ final class JobCopy {
 
   /// The next operation of the job's pattern, after a turn was taken.
   func nextStep(_ random: inout SeededGenerator) -> Step {
-    if replay != nil, let step = replay?.next() { return step }
+    if isReplay, let step = replay?.next() { return step }
     let step = pattern.next(&random)
     spend(step.byteCount)
     return step
@@ -163,7 +169,7 @@ final class JobCopy {
   /// An operation begins; `file` is the number of its file.
   func noteBegin(_ step: Step, at now: Instant) {
     iolog?.note(step, nanoseconds: now.nanoseconds(since: startedAt))
-    if replay != nil { replay?.noteBegin(late: lateness(of: step, begunAt: now)) }
+    if isReplay { replay?.noteBegin(late: lateness(of: step, begunAt: now)) }
   }
 
   /// How long after its intended start an operation began; nil: it had none.
