@@ -38,7 +38,7 @@ extension VolumeSession {
   private func mixed(
     _ mix: OperationMix, _ copy: JobCopy, _ index: Int, _ random: inout SeededGenerator
   ) async {
-    let operation = mix.operation(at: UInt64(random.below(Int(mix.total))))
+    let operation = copy.nextOperation(of: mix, &random, at: reactor.now)
     let drawn = random.below(openings[index].count)
     var lateness: UInt64?
     if let due = copy.nextDue(operation, &random) {
@@ -70,7 +70,7 @@ extension VolumeSession {
 
   /// The next read or write of the job's pattern, at its time.
   private func patterned(_ copy: JobCopy, _ own: [Opening], _ random: inout SeededGenerator) async {
-    let step = copy.nextStep(&random)
+    let step = copy.nextStep(&random, at: reactor.now)
     let opening = own[step.file]
     var lateness: UInt64?
     if let due = step.due {
@@ -89,12 +89,15 @@ extension VolumeSession {
     } catch { fail(copy, error, step.isWrite ? "write" : "read", opening) }
   }
 
-  /// Waits until an operation is meant to begin. Returns how late it begins; nil: the run has ended meanwhile.
+  /// Waits until an operation is meant to begin. Returns how late it begins; nil: the copy's time, or the run, has ended
+  /// before.
   private func waitForTurn(_ copy: JobCopy, _ due: UInt64) async -> UInt64? {
     let meant = copy.startedAt.advanced(byNanoseconds: due)
-    while reactor.now < meant && !control.isEndRequested {
-      await reactor.sleep(until: min(meant, reactor.now.advanced(byNanoseconds: 100_000_000)))
+    let end = copy.timeEnd.map { min($0, meant) } ?? meant
+    while reactor.now < end && !control.isEndRequested {
+      await reactor.sleep(until: min(end, reactor.now.advanced(byNanoseconds: 100_000_000)))
     }
+    if let end = copy.timeEnd, meant >= end { return nil }
     return reactor.now < meant ? nil : reactor.now.nanoseconds(since: meant)
   }
 
