@@ -1,3 +1,4 @@
+import Glibc
 import Support
 import Testing
 
@@ -73,6 +74,29 @@ struct DeviceRunTests {
     #expect((0..<1280).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
   }
 
+  @Test("no two blocks that are written are alike, unless they are to be zeroes")
+  func contents() async throws {
+    for (options, distinct) in [
+      ([], 2048), (["--refill_buffers"], 2048), (["--bs=64k"], 2048), (["--zero_buffers"], 1),
+    ] {
+      let file = try ScratchFile([UInt8](repeating: 0, count: 8 << 20))
+      _ = try await runJobs(["--name=a", "--filename=\(file.path)", "--rw=randwrite", "--iodepth=4"] + options)
+      let bytes = try TemporaryFile.read(file.path)
+      let blocks = Set((0..<2048).map { bytes[$0 * 4096..<($0 + 1) * 4096] })
+      #expect(blocks.count == distinct, "\(options)")
+    }
+  }
+
+  @Test("an offset that no request may have is refused")
+  func misalignedOffset() async throws {
+    for option in ["--offset=100", "--offset_increment=100"] {
+      let error = await #expect(throws: RunError.self) {
+        try await runJobs(["--name=a", "--ioengine=mem", "--size=1m", "--rw=randwrite", option])
+      }
+      #expect(error?.description.contains("100 is no multiple of the device's logical block of 512") == true)
+    }
+  }
+
   @Test("ends with its run time, and with it alone when it is time based")
   func runtime() async throws {
     let report = try await runJobs([
@@ -146,6 +170,40 @@ struct DeviceRunTests {
         "\(Self.indirectFile): not direct, but through the page cache: its file system does not support O_DIRECT"
       #expect(log.messages == (isDirect ? [expected] : []))
     }
+  }
+
+  @Test("a file that jobs write becomes as large as they need, and one that is only read does not")
+  func growing() async throws {
+    let file = try ScratchFile([UInt8](repeating: 7, count: 1 << 20))
+    let report = try await runJobs([
+      "--name=a", "--filename=\(file.path)", "--rw=write", "--offset=512k", "--size=1m", "--bs=64k",
+    ])
+    #expect(report.findings.isEmpty && report.operations[.write] == 16)
+    let bytes = try TemporaryFile.read(file.path)
+    #expect(bytes.count == 3 << 19 && bytes[..<(1 << 19)].allSatisfy { $0 == 7 })
+    let error = await #expect(throws: RunError.self) {
+      try await runJobs(["--name=a", "--filename=\(file.path)", "--rw=read", "--offset=1m", "--size=1m"])
+    }
+    #expect(
+      error?.description
+        == "job a: \(file.path) has 1572864 bytes, offset and size ask for 2097152; a job that writes a "
+        + "file makes it larger")
+    #expect(try TemporaryFile.read(file.path).count == 3 << 19)
+    let memory = try await runJobs([
+      "--name=a", "--ioengine=mem", "--rw=write", "--offset=512k", "--size=1m", "--bs=64k",
+    ])
+    #expect(memory.operations[.write] == 16)
+  }
+
+  @Test("a file that is not there is laid out for those who read it")
+  func layingOut() async throws {
+    let file = try ScratchFile([])
+    unsafe unlink(file.path)
+    let report = try await runJobs(["--name=a", "--filename=\(file.path)", "--rw=read", "--size=1500k"])
+    #expect(report.findings.isEmpty && report.operations[.read] == 375)
+    let bytes = try TemporaryFile.read(file.path)
+    #expect(bytes.count == 1500 << 10)
+    #expect((0..<375).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
   }
 
   @Test("does not make a file whose size nobody gave")

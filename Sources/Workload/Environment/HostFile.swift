@@ -42,6 +42,37 @@ enum HostFile {
 
   static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
+  /// The size of a regular file, in bytes; nil of anything else.
+  static func byteCountOfRegularFile(_ path: String) -> UInt64? {
+    var information = stat()
+    guard unsafe stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFREG else { return nil }
+    return UInt64(max(0, information.st_size))
+  }
+
+  /// Makes a file larger.
+  static func grow(_ path: String, to byteCount: UInt64) throws(Errno) {
+    let file = try openFile(path, .writeOnly, create: false)
+    defer { try? file.close() }
+    guard ftruncate(file.rawValue, Int(byteCount)) == 0 else { throw Errno(rawValue: errno) }
+  }
+
+  /// Writes the same bytes again and again into a file, for as long as `goesOn` says so.
+  static func fill(_ path: String, _ byteCount: UInt64, with bytes: [UInt8], while goesOn: () -> Bool) throws(Errno) {
+    let file = try openFile(path, .writeOnly, create: false)
+    defer { try? file.close() }
+    var offset: UInt64 = 0
+    while offset < byteCount, goesOn() {
+      let count = Int(min(UInt64(bytes.count), byteCount - offset))
+      let part = count == bytes.count ? bytes : Array(bytes.prefix(count))
+      do { _ = try file.writeAll(toAbsoluteOffset: Int64(offset), part) } catch let error as Errno {
+        throw error
+      } catch { throw .ioError }
+      offset += UInt64(count)
+    }
+  }
+
+  static func remove(_ path: String) { _ = unsafe unlink(path) }
+
   /// The size of a file, in bytes.
   static func byteCount(of path: String) throws(RunError) -> UInt64 {
     var information = stat()

@@ -224,7 +224,7 @@ package struct Queueing: Sendable, Equatable {
 
 /// What is written where nothing is verified.
 package enum BufferContents: Sendable, Equatable {
-  /// Drawn once, as fio does: what a device stores does not depend on it.
+  /// Drawn once, and changed a little for each write, as with fio's `scramble_buffers`.
   case randomOnce
   /// Drawn for each write.
   case random

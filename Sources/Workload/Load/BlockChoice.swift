@@ -11,7 +11,7 @@ struct BlockChoice {
     /// The wanted ones lie anywhere.
     case zipf(ZipfRanks, OffsetPermutation)
     case pareto(exponent: Double, OffsetPermutation)
-    case normal(deviation: Double)
+    case normal(deviation: Double, OffsetPermutation)
     /// Ends of the zones, in blocks, and of their shares, from 0 to 1.
     case zones([(end: UInt64, share: Double)])
   }
@@ -45,7 +45,9 @@ struct BlockChoice {
     case .pareto(let power):
       law = .pareto(
         exponent: log(power) / log(1 - power), OffsetPermutation(count: count, generator: &generator))
-    case .normal(let deviation): law = .normal(deviation: deviation / 100 * blocks)
+    case .normal(let deviation):
+      law = .normal(
+        deviation: deviation / 100 * blocks, OffsetPermutation(count: count, generator: &generator))
     case .zoned(let list): law = zones(list) { $0 / 100 * blocks }
     case .absoluteZones(let list): law = zones(list) { $0 / Double(align) }
     case .hotspot(let access, let size):
@@ -67,12 +69,12 @@ struct BlockChoice {
     case .zipf(let ranks, let places): return places(ranks.draw(&random))
     case .pareto(let exponent, let places):
       return places(min(count - 1, UInt64(Double(count) * pow(random.unit(), exponent))))
-    case .normal(let deviation):
+    case .normal(let deviation, let places):
       // What falls outside is drawn anew; of a deviation far larger than the file that is nearly all.
       for _ in 0..<32 {
         let angle = 2 * Double.pi * random.unit()
         let place = Double(count) / 2 + deviation * (2 * random.exponential()).squareRoot() * cos(angle)
-        if place >= 0 && place < Double(count) { return UInt64(place) }
+        if place >= 0 && place < Double(count) { return places(UInt64(place)) }
       }
       return random.next().multipliedFullWidth(by: count).high
     case .zones(let ends):

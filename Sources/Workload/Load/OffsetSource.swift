@@ -10,6 +10,8 @@ struct OffsetSource {
   /// the smallest block.
   private let align: UInt64
   private var choice: BlockChoice?
+  /// Of a pass of several sizes: the blocks that it has touched.
+  private var touched: BlockMap?
   /// Where the next sequential operation begins.
   private var position: UInt64
   /// Operations until a random pattern draws again.
@@ -26,6 +28,10 @@ struct OffsetSource {
       let count = (UInt64(range.count) - self.smallest) / self.align + 1
       choice = BlockChoice(
         load.distribution, count: count, align: align, mayRepeat: load.offsetsMayRepeat, &generator)
+      let isOfOneSize = Direction.allCases.allSatisfy { load.blockSizes[$0].largest == smallest }
+      if load.distribution == .random, !load.offsetsMayRepeat, !isOfOneSize, align == smallest {
+        touched = BlockMap(count: Int(range.count) / smallest)
+      }
     }
   }
 
@@ -42,9 +48,18 @@ struct OffsetSource {
     } else if isAtEnd {
       position = range.lowerBound
     }
+    if isRandom, let free = touched?.firstFree(from: Int((position - range.lowerBound) / smallest)) {
+      position = range.lowerBound + UInt64(free) * smallest
+    }
     let offset = position
     let room = (range.upperBound - offset) / smallest * smallest
-    let length = min(UInt64(byteCount), room)
+    var length = min(UInt64(byteCount), room)
+    if touched != nil {
+      // As with fio, an operation ends where the pass has been.
+      let first = Int((offset - range.lowerBound) / smallest), count = Int((length + smallest - 1) / smallest)
+      let free = touched?.touch(first, count, onlyFree: isRandom) ?? count
+      length = min(length, UInt64(free) * smallest)
+    }
     position = offset + length
     if choice == nil, let skip = load.patternModifier { position += skip }
     return (offset, Int(length))

@@ -7,9 +7,9 @@ internal import Reactor
 actor DeviceLane {
   nonisolated let reactor: Reactor
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
-  private let plan: WorkloadPlan
+  let plan: WorkloadPlan
   private let members: [LaneMember]
-  private let control: RunControl
+  let control: RunControl
   private let board: ProgressBoard
   private let status: StatusBoard
   private var statusClock: StatusClock
@@ -194,6 +194,10 @@ actor DeviceLane {
         reason: "bs=\(size) is no multiple of the device's logical block of \(geometry.logicalBlockSize)")
     }
     let whole = geometry.byteCount, block = UInt64(geometry.logicalBlockSize)
+    for case .bytes(let bytes) in [job.load.offset, job.load.offsetIncrement] where bytes % block != 0 {
+      throw .unfit(
+        job: job.name, reason: "an offset of \(bytes) is no multiple of the device's logical block of \(block)")
+    }
     func aligned(_ bytes: UInt64) -> UInt64 { bytes / block * block }
     let (skip, overflow) = job.load.offsetIncrement.bytes(of: whole).multipliedReportingOverflow(by: UInt64(copy))
     let start = aligned(job.load.offset.bytes(of: whole)).addingReportingOverflow(overflow ? .max : aligned(skip))
@@ -202,10 +206,15 @@ actor DeviceLane {
     }
     let room = whole - start.partialValue
     let share = job.bytesPerFile ?? job.sizePercent.map { aligned(Load.Extent.percent($0).bytes(of: whole)) } ?? room
-    // As in fio, what an increment pushes past the end is cut.
-    let isPushed = job.load.offsetIncrement != .bytes(0) || job.load.offset != .bytes(0)
-    guard share <= room || isPushed && job.bytesPerFile == nil || isPushed && share <= whole else {
-      throw .unfit(job: job.name, reason: "\(device.name) has \(whole) bytes, size asks for \(share) of it")
+    // What parts of the whole push past its end is cut.
+    var isPushed = false
+    for case .percent(_) in [job.load.offset, job.load.offsetIncrement] { isPushed = true }
+    guard share <= room || job.bytesPerFile == nil || isPushed && share <= whole else {
+      throw .unfit(
+        job: job.name,
+        reason:
+          "\(device.name) has \(whole) bytes, offset and size ask for \(start.partialValue + share); a job that writes a "
+          + "file makes it larger")
     }
     let count = min(share, room)
     guard count >= UInt64(job.smallestBlock) else {
@@ -267,51 +276,20 @@ actor DeviceLane {
       let isReadOnly = !plan.jobs.contains { user in
         user.writes && (0..<user.copies).contains { user.fileNames(copy: $0).contains(name) }
       }
-      // As fio does, a file that is not there is made; one that is stays as it is.
-      if !HostFile.exists(name), !isReadOnly || job.namedFiles.isEmpty {
-        guard let size = neededBytes(of: name, job) else {
-          throw .unsuitable(path: name, reason: "is not there, and without size nobody knows how large to make it")
-        }
-        try FileDevice.createImage(path: name, byteCount: (size + 4095) / 4096 * 4096)
-      }
+      try makeFile(name, job, isReadOnly: isReadOnly)
       var options = FileDevice.Options(isDirect: job.isDirect, isReadOnly: isReadOnly)
       options.signalsCompletions = !isPolled
       let device = try FileDevice(path: name, options: options)
       if job.isDirect { device.tellIfBuffered(control.logger) }
       return device
-    case .memory: return MemoryDevice(geometry: Self.geometry(name, job))
-    case .null: return NullDevice(geometry: Self.geometry(name, job))
+    case .memory: return MemoryDevice(geometry: geometry(name, job))
+    case .null: return NullDevice(geometry: geometry(name, job))
     case .simulated:
       guard let reactor = reactor as? SimulatedReactor else { throw .closed }
-      let device = SimulatedDevice(reactor: reactor, geometry: Self.geometry(name, job), keepsDurable: false)
+      let device = SimulatedDevice(reactor: reactor, geometry: geometry(name, job), keepsDurable: false)
       device.latency = WorkloadRunner.simulatedLatency
       return device
     }
-  }
-
-  private static func geometry(_ name: String, _ job: Job) -> Geometry {
-    Geometry(byteCount: (byteCount(of: name, job) ?? 0) / 512 * 512)
-  }
-  /// How large to make a file: as far as all jobs go that work on it.
-  private func neededBytes(of name: String, _ job: Job) -> UInt64? {
-    guard let own = Self.byteCount(of: name, job) else { return nil }
-    return plan.jobs.reduce(own) { most, user in
-      guard let share = Self.byteCount(of: name, user) else { return most }
-      return (0..<user.copies).reduce(most) { most, copy in
-        guard user.fileNames(copy: copy).contains(name) else { return most }
-        // Of a part of the whole nobody knows yet how much that is.
-        guard case .bytes(let offset) = user.load.offset, case .bytes(let step) = user.load.offsetIncrement else {
-          return max(most, share)
-        }
-        let skip = step.multipliedReportingOverflow(by: UInt64(copy))
-        // Below 2^62, as share and offset are at most 2^60; what goes further is refused when the file is there.
-        return max(most, share + offset + (skip.overflow ? 0 : min(skip.partialValue, 1 << 60)))
-      }
-    }
-  }
-  /// How large to make a device.
-  private static func byteCount(of name: String, _ job: Job) -> UInt64? {
-    job.replay.map { max(4096, $0.needs(of: name).end.roundedUp(to: 4096)) } ?? job.bytesPerFile
   }
 
   // MARK: The work

@@ -279,7 +279,13 @@ final class DeviceLoad {
     copy.noteBegin(step, at: slot.begunAt)
     begunSincePump += 1
     if !step.isVerification { copy.recorder.noteDepth(inFlight) }
-    if step.operation == .write && fillsBuffers && copy.job.buffers == .random { fill(slot) }
+    if step.operation == .write && fillsBuffers {
+      switch copy.job.buffers {
+      case .zeroes: break
+      case .random: fill(slot)
+      case .randomOnce: scramble(slot, step.byteCount)
+      }
+    }
     if let verifier { slot.ticket = verifier.begin(step, slot.pieces) }
     guard step.operation == .read || step.operation == .write else {
       slot.outstanding = 1
@@ -315,6 +321,22 @@ final class DeviceLoad {
   private func submit(_ request: Request, _ slot: Slot, _ queue: RequestQueue) {
     request.context = slot
     queue.submit(request, handler: self, at: slot.begunAt)
+  }
+
+  /// Changes a word of each logical block, so that no two writes are alike, as fio's `scramble_buffers` does: what finds
+  /// equal blocks is to find none.
+  private func scramble(_ slot: Slot, _ byteCount: Int) {
+    let seed = random.next()
+    var rest = byteCount
+    for piece in slot.pieces where rest > 0 {
+      let count = min(rest, piece.byteCount)
+      piece.withMutableBytes { bytes in
+        for start in stride(from: 0, to: count - 7, by: 512) {
+          bytes.storeBytes(of: seed &+ UInt64(rest - start), toByteOffset: start, as: UInt64.self)
+        }
+      }
+      rest -= count
+    }
   }
 
   /// Fills a slot's memory with what is drawn.
