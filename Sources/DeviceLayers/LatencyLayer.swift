@@ -12,6 +12,11 @@ public struct LatencyModel: Equatable, Sendable {
   /// Nanoseconds a request takes longer for each byte between the end of the last one and its beginning, as a disk's head that
   /// has to move; in nanoseconds a MiB.
   public var seekNanosecondsPerMebibyte: UInt64 = 0
+  /// Times by which a request takes longer that does not begin where the last one ended: a disk's head moves, and its platter
+  /// turns.
+  public var jump: TimeDistribution?
+  /// How many requests are worked on at once, while the others wait; nil: all.
+  public var parallel: Int?
   /// Requests a second; nil: as many as there are.
   public var requestRate: UInt64?
   /// Bytes a second; nil: as many as there are.
@@ -21,9 +26,17 @@ public struct LatencyModel: Equatable, Sendable {
   /// Everything at once.
   public init() {}
   fileprivate var isInstant: Bool {
-    read == nil && write == nil && flush == nil && seekNanosecondsPerMebibyte == 0 && requestRate == nil
+    read == nil && write == nil && flush == nil && seekNanosecondsPerMebibyte == 0 && jump == nil && requestRate == nil
       && byteRate == nil
   }
+
+  /// Models with a name, of the order of magnitude of what they are named after, and of no product: a disk of 7,200
+  /// revolutions a minute, whose head takes 4 to 12 ms to a place and where 0 to 8.3 ms pass until its platter is there, and
+  /// an NVMe drive that reads from flash and writes into a cache.
+  public static let named = [
+    "disk": "read=50us,write=50us,flush=uniform:4ms:20ms,jump=uniform:4ms:20ms,parallel=1,rate=160m",
+    "ssd": "read=lognormal:80us:0.2,write=lognormal:20us:0.3,flush=1ms,parallel=64,rate=2g",
+  ]
 }
 
 /// Delays requests as a model says.
@@ -36,6 +49,8 @@ public final class LatencyLayer: DeviceLayer {
   /// When the rates are used up to, in nanoseconds of the reactor's clock.
   private var requestsPaid: UInt64 = 0
   private var bytesPaid: UInt64 = 0
+  /// Until when those who work are busy, in nanoseconds of the reactor's clock.
+  private var busyUntil: [UInt64] = []
   private var delayed: [Delayed] = []
 
   /// A layer that delays by a model, with times drawn from a seed.
@@ -81,11 +96,21 @@ public final class LatencyLayer: DeviceLayer {
       }
     var time = law?.draw(&random) ?? 0
     if switchedOff.contains(.timesHold) { time /= 2 }
-    if model.seekNanosecondsPerMebibyte > 0 && request.operation != .flush && !switchedOff.contains(.distanceCosts) {
+    if let jump = model.jump, request.operation != .flush, request.remainingRange.lowerBound != head {
+      time += jump.draw(&random)
+    }
+    let movesHead = model.seekNanosecondsPerMebibyte > 0 || model.jump != nil
+    if movesHead && request.operation != .flush && !switchedOff.contains(.distanceCosts) {
       let range = request.remainingRange
       let distance = range.lowerBound > head ? range.lowerBound - head : head - range.lowerBound
       time += UInt64(Double(distance) / 1_048_576 * Double(model.seekNanosecondsPerMebibyte))
       head = range.upperBound
+    }
+    if let parallel = model.parallel, parallel > 0, !switchedOff.contains(.workersAreBusy) {
+      if busyUntil.count != parallel { busyUntil = [UInt64](repeating: 0, count: parallel) }
+      let first = busyUntil.indices.min { busyUntil[$0] < busyUntil[$1] } ?? 0
+      busyUntil[first] = max(now, busyUntil[first]) + time
+      time = busyUntil[first] - now
     }
     return max(
       time, wait(&requestsPaid, 1, model.requestRate, now),
@@ -102,13 +127,17 @@ public final class LatencyLayer: DeviceLayer {
 }
 
 // As it is written: `read=100us,write=lognormal:200us:0.8,rate=100m`, with fio's names for the rates; a law alone is
-// that of all operations.
+// that of all operations; or a name.
 extension LatencyModel: CustomStringConvertible {
-  private static let names = "read=, write=, flush=, seek=, rate=, rate_iops= or burst="
+  private static let names = "read=, write=, flush=, seek=, jump=, parallel=, rate=, rate_iops= or burst="
 
   /// Reads a model. Throws as a rule does.
   public init(_ text: String) throws(FaultRuleError) {
     self.init()
+    if let model = Self.named[text] {
+      self = try LatencyModel(model)
+      return
+    }
     if !text.contains("=") {
       let law = try TimeDistribution(text)
       (read, write, flush) = (law, law, law)
@@ -118,7 +147,7 @@ extension LatencyModel: CustomStringConvertible {
     repeat {
       let start = scanner.column
       let name = scanner.word("=,")
-      guard ["read", "write", "flush", "seek", "rate", "rate_iops", "burst"].contains(name) else {
+      guard ["read", "write", "flush", "seek", "jump", "parallel", "rate", "rate_iops", "burst"].contains(name) else {
         throw scanner.error(Self.names, at: start)
       }
       try scanner.expect("=", "'=' and a value")
@@ -127,6 +156,13 @@ extension LatencyModel: CustomStringConvertible {
       case "write": write = try scanner.distribution()
       case "flush": flush = try scanner.distribution()
       case "seek": seekNanosecondsPerMebibyte = try scanner.time()
+      case "jump": jump = try scanner.distribution()
+      case "parallel":
+        let start = scanner.column
+        guard case let count = try scanner.positive(), count <= 4096 else {
+          throw scanner.error("a number from 1 to 4096", at: start)
+        }
+        parallel = Int(count)
       case "burst": burstNanoseconds = try scanner.time()
       case "rate_iops": requestRate = UInt64(try scanner.positive())
       default:
@@ -144,6 +180,8 @@ extension LatencyModel: CustomStringConvertible {
       law.map { "\(name)=\($0)" }
     }
     if seekNanosecondsPerMebibyte > 0 { parts.append("seek=\(timeText(seekNanosecondsPerMebibyte))") }
+    if let jump { parts.append("jump=\(jump)") }
+    if let parallel { parts.append("parallel=\(parallel)") }
     if let byteRate { parts.append("rate=\(sizeText(byteRate))") }
     if let requestRate { parts.append("rate_iops=\(requestRate)") }
     if burstNanoseconds != LatencyModel().burstNanoseconds { parts.append("burst=\(timeText(burstNanoseconds))") }

@@ -42,8 +42,8 @@ public enum StackOption: String, CaseIterable, Sendable {
     case .volatileCache:
       "a write cache of that size (default 16m), of which only what was flushed is left when the command ends"
     case .latency:
-      "what requests take: a time or law for all, or read=, write=, flush=, seek=, rate=, rate_iops=, burst= with "
-        + "commas between them"
+      "what requests take: disk, ssd, a time or law for all, or read=, write=, flush=, seek=, jump=, parallel=, rate=, "
+        + "rate_iops=, burst= with commas between them"
     case .deadline: "when a request that is not complete is given up (default 30s)"
     case .writeLog: "log what reaches the device, in the format of dm-log-writes; see replay"
     case .stack: "print the layers on stderr, from the top down, and at the end how often each rule has fired"

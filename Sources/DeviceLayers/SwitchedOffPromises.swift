@@ -30,6 +30,7 @@ package struct SwitchedOffPromises: OptionSet, Sendable {
   package static let failuresAreCounted = Self(rawValue: 1 << 17)
   package static let depthIsCounted = Self(rawValue: 1 << 18)
   package static let failuresAreRecorded = Self(rawValue: 1 << 19)
+  package static let workersAreBusy = Self(rawValue: 1 << 20)
 
   /// Every promise with what its mutant does, for tables.
   package static let all: [(name: String, promise: SwitchedOffPromises)] = [
@@ -50,6 +51,7 @@ package struct SwitchedOffPromises: OptionSet, Sendable {
     ("latency: requests come early", .timesHold),
     ("latency: no rate is kept", .ratesHold),
     ("latency: the head moves in no time", .distanceCosts),
+    ("latency: all are worked on at once", .workersAreBusy),
     ("statistics: failures count as done", .failuresAreCounted),
     ("statistics: the depth stays", .depthIsCounted),
     ("history: failed writes count as done", .failuresAreRecorded),

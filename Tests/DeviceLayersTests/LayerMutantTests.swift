@@ -164,6 +164,22 @@ struct LayerMutant: Sendable, CustomTestStringConvertible {
       try expect(rig.reactor.now.nanoseconds(since: begun) >= 5_120_000)
     },
     LayerMutant(
+      promise: .workersAreBusy,
+      stack: { device in
+        var model = LatencyModel()
+        model.write = .fixed(1_000_000)
+        model.parallel = 2
+        return LatencyLayer(device, model)
+      }
+    ) { rig in
+      let begun = rig.reactor.now
+      await withTaskGroup(of: Void.self) { group in
+        for block in 0..<6 { group.addTask { try? await rig.write(block * 2, 200) } }
+      }
+      // Three after each other, for each of two.
+      try expect(rig.reactor.now.nanoseconds(since: begun) >= 3_000_000)
+    },
+    LayerMutant(
       promise: .failuresAreCounted,
       stack: { StatisticsLayer(FaultLayer($0, rules: (try? FaultRule("write:EIO")).map { [$0] } ?? [])) }
     ) { rig in

@@ -40,11 +40,12 @@ struct StackTests {
   func latency() throws {
     let one = try LatencyModel("exponential:1ms")
     #expect(one.read == .exponential(mean: 1_000_000) && one.write == one.read && one.flush == one.read)
+    for (name, model) in LatencyModel.named { #expect(try "\(LatencyModel(name))" == model) }
     let many = try LatencyModel("write=uniform:1us:2us,rate_iops=500,rate=1m")
     #expect(many.read == nil && many.write == .uniform(1000, 2000) && many.requestRate == 500)
     for (text, column) in [
       ("read", 1), ("read=", 6), ("read=5", 7), ("red=5ms", 1), ("rate=0", 6), ("rate_iops=0", 11), ("read=5ms;", 7),
-      ("read=5ms,", 10),
+      ("read=5ms,", 10), ("parallel=0", 10), ("parallel=5000", 10), ("jump=5", 7),
     ] {
       let error = #expect(throws: FaultRuleError.self, "\(text)") { try LatencyModel(text) }
       #expect(error?.column == column, "\(text): \(error?.description ?? "")")

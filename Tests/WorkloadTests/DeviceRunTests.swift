@@ -74,6 +74,26 @@ struct DeviceRunTests {
     #expect((0..<1280).allSatisfy { block in bytes[block * 4096..<block * 4096 + 4096].contains { $0 != 0 } })
   }
 
+  @Test("a disk is slow at random and quick in order, and a solid-state drive does much at once")
+  func models() async throws {
+    func iops(_ model: String, _ options: String...) async throws -> Double {
+      let report = try await runJobs(
+        [
+          "--name=a", "--ioengine=sim", "--size=16m", "--norandommap", "--time_based", "--runtime=20",
+          "--latency=\(model)",
+        ] + options)
+      return Double(report.operations[.read] ?? 0) / 20
+    }
+    // A jump takes 12 ms on the average, and the simulated device 20 to 200 us.
+    #expect(try await 76...86 ~= iops("disk", "--rw=randread"))
+    // Neighbours merge at times, and there is one head.
+    #expect(try await 76...120 ~= iops("disk", "--rw=randread", "--iodepth=32"))
+    #expect(try await 3_000...20_000 ~= iops("disk", "--rw=read"))
+    let one = try await iops("ssd", "--rw=randread")
+    #expect(3_500...8_000 ~= one)
+    #expect(try await 28...34 ~= iops("ssd", "--rw=randread", "--iodepth=32") / one)
+  }
+
   @Test("no two blocks that are written are alike, unless they are to be zeroes")
   func contents() async throws {
     for (options, distinct) in [
