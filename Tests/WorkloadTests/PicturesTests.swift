@@ -185,6 +185,9 @@ struct PicturePageTests {
       #expect(titles.first?.hasPrefix("100 faults fired, ") == true, "\(id)")
     }
     #expect(try !figure("distribution", of: page).content.contains("faults"))
+    // Bands over a map of accesses would hide what is as faint.
+    let bands = try figure("accesses", of: page).children.filter { $0.name == "svg" }.flatMap { $0.all("path") }
+    #expect(!bands.contains { $0.attributes["class"] == "v" })
   }
 
   @Test("sums up what would make more than eight lines, and keeps every byte of it")
