@@ -8,12 +8,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-int cl_interruption_fd(void) {
+int cl_interruption_fd(int with_status) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGHUP);
+  if (with_status) sigaddset(&set, SIGUSR1);
   int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
   if (error) return -error;
   int fd = signalfd(-1, &set, SFD_CLOEXEC);

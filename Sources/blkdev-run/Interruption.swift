@@ -4,6 +4,7 @@ internal import SystemPackage
 internal import Workload
 
 /// ⌃C, SIGTERM and the end of the terminal: the first stops the run cleanly, the second ends the process at once.
+/// SIGUSR1 asks a run for its status.
 ///
 /// The signals are blocked and read from a descriptor by the main thread, which does nothing else while a run goes on:
 /// no handler, and nothing shared but the run's stop request.
@@ -11,7 +12,9 @@ struct Interruption {
   private let signals: Int32
 
   /// To be made before other threads exist.
-  init() { signals = cl_interruption_fd() }
+  ///
+  /// - Parameter answersStatus: SIGUSR1 asks for the status of the run, as fio has it; else it ends the process.
+  init(answersStatus: Bool = false) { signals = cl_interruption_fd(answersStatus ? 1 : 0) }
 
   /// Whether a signal has come, for whoever does one short thing after the other and does not wait.
   var hasCome: Bool { signals >= 0 && cl_wait_readable(signals, 0) > 0 }
@@ -26,7 +29,10 @@ struct Interruption {
     start(body, thenSignal: ended)
     var count = 0
     while cl_wait_either_readable(ended, signals) == 1 {
-      _ = cl_read_interruption(signals)
+      if cl_read_interruption(signals) == SIGUSR1 {
+        control.requestStatus()
+        continue
+      }
       count += 1
       // On a terminal the progress stands there, and ^C behind it.
       let newline = isatty(FileDescriptor.standardError.rawValue) == 0 ? "" : "\n"

@@ -1,14 +1,51 @@
 internal import Glibc
+internal import Synchronization
 internal import SystemPackage
 internal import Workload
 
 /// Writes text whole. Returns whether it could be written.
 @discardableResult
 func print(_ text: String, to file: FileDescriptor, terminator: String = "\n") -> Bool {
-  do {
-    try file.writeAll((text + terminator).utf8)
-    return true
-  } catch { return false }
+  (try? typed { try file.writeAll((text + terminator).utf8) }) != nil
+}
+
+/// What a run writes its report to: the standard output, or a file.
+///
+/// A file is opened when the run begins, since who waits for an hour's run wants to know at its begin that it cannot be
+/// written. It is emptied when there is something to write, so that a run that comes to nothing leaves what was there.
+final class ReportFile: Sendable {
+  static let standardOutput = ReportFile()
+
+  /// For messages.
+  let name: String
+  private let file: FileDescriptor
+  private let isUntouched: Atomic<Bool>
+
+  private init() {
+    name = "the standard output"
+    file = .standardOutput
+    isUntouched = Atomic(false)
+  }
+
+  init(path: String) throws(Errno) {
+    name = path
+    file = try typed {
+      try FileDescriptor.open(
+        FilePath(path), .writeOnly, options: [.create], permissions: [.ownerReadWrite, .groupRead, .otherRead])
+    }
+    isUntouched = Atomic(true)
+  }
+
+  /// Writes text whole.
+  func write(_ text: String) throws(Errno) {
+    if isUntouched.exchange(false, ordering: .relaxed) {
+      // Pipes and terminals have no size.
+      do throws(Errno) { try typed { try file.resize(to: 0) } } catch {
+        if error != .invalidArgument { throw error }
+      }
+    }
+    try typed { try file.writeAll(text.utf8) }
+  }
 }
 
 /// The text of a file.

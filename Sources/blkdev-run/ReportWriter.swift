@@ -3,41 +3,72 @@ internal import CLinux
 internal import SystemPackage
 internal import Workload
 
-/// Writes the reports of a run: those of `--status-interval` while it goes on, and the one at its end.
+/// Writes the reports of a run: those of `--status-interval` and of SIGUSR1 while it goes on, and the one at its end.
 ///
 /// Whoever reads may be slow, and the run must not wait for that: what is noted is written by a task of its own.
 final class ReportWriter: Sendable {
   private let plan: WorkloadPlan
-  private let output: FileDescriptor
+  private let output: ReportFile
   private let snapshots: AsyncStream<StatusSnapshot>.Continuation
-  /// Writes what comes, and returns, when no more does, the documents so far and whether all could be written.
-  private let writing: Task<(documents: [JSONValue], isWritten: Bool), Never>
+  /// What was written before the end.
+  private struct Written {
+    /// For the comparison, which takes its samples from them.
+    var documents: [JSONValue] = []
+    /// Whether the names of the columns stand there.
+    var hasHeader = false
+    /// Why something could not be written.
+    var failure: Errno?
+  }
+  /// Writes what comes, and returns when no more does.
+  private let writing: Task<Written, Never>
 
-  init(_ plan: WorkloadPlan, _ output: FileDescriptor) {
+  init(_ plan: WorkloadPlan, _ output: ReportFile) {
     self.plan = plan
     self.output = output
     let (stream, continuation) = AsyncStream.makeStream(of: StatusSnapshot.self)
     snapshots = continuation
     writing = Task.detached {
-      var documents: [JSONValue] = [], isWritten = true
+      var written = Written()
       for await snapshot in stream {
         let report = snapshot.report(of: plan), stamp = Self.stamp(plan)
-        let text = Self.text(report, plan.options, stamp, isInterim: true)
-        isWritten = print(text, to: output, terminator: "") && isWritten
-        // What the comparison takes its samples from.
+        if snapshot.isRequested {
+          written.failure = written.failure ?? Self.answer(report, plan.options, stamp, output)
+          continue
+        }
+        let text = Self.text(report, plan.options, stamp, isInterim: true, hasHeader: !written.hasHeader)
+        written.hasHeader = true
+        do throws(Errno) { try output.write(text) } catch { written.failure = written.failure ?? error }
         if plan.options.comparePath != nil {
-          documents.append(JSONReport.document(report, stamp, .init(isInterim: true)))
+          written.documents.append(JSONReport.document(report, stamp, .init(isInterim: true)))
         }
       }
-      return (documents, isWritten)
+      return written
     }
   }
+
+  /// Writes what somebody asked for: a line among the documents, or the jobs to the standard error. Returns why it could not
+  /// be written.
+  private static func answer(
+    _ report: RunReport, _ options: RunOptions, _ stamp: ReportStamp, _ output: ReportFile
+  ) -> Errno? {
+    guard options.hasJSON else {
+      print(NormalReport.status(report), to: .standardError, terminator: "")
+      return nil
+    }
+    let style = JSONReport.Style(hasBins: options.outputFormats.contains(.jsonPlus), isLine: true, isInterim: true)
+    do throws(Errno) { try output.write(JSONReport.text(report, stamp, style)) } catch { return error }
+    return nil
+  }
+
+  /// Where they go, for messages.
+  var name: String { output.name }
 
   /// Notes what was done so far.
   func note(_ snapshot: StatusSnapshot) { snapshots.yield(snapshot) }
 
-  /// Compares the report with that of an earlier run, if there is one, and writes it. Returns whether all could be written.
-  func finish(_ report: inout RunReport, base: [JSONValue]?) async -> Bool {
+  /// Compares the report with that of an earlier run, if there is one, and writes it. Throws why something could not be
+  /// written.
+  func finish(_ report: inout RunReport, base: [JSONValue]?) async throws(Errno) {
     snapshots.finish()
     let before = await writing.value
     let stamp = Self.stamp(plan)
@@ -48,8 +79,8 @@ final class ReportWriter: Sendable {
         for line in report.comparison?.lines ?? [] { print(line, to: .standardError) }
       }
     }
-    let text = Self.text(report, plan.options, stamp, isInterim: false)
-    return print(text, to: output, terminator: "") && before.isWritten
+    try output.write(Self.text(report, plan.options, stamp, isInterim: false, hasHeader: !before.hasHeader))
+    if let failure = before.failure { throw failure }
   }
 
   /// Writes the report of a run that has none.
@@ -58,19 +89,20 @@ final class ReportWriter: Sendable {
     _ = await writing.value
     guard plan.options.hasJSON else { return }
     let style = JSONReport.Style(isLine: plan.options.statusInterval != nil)
-    print(JSONReport.text(error, of: plan, Self.stamp(plan), style), to: output, terminator: "")
+    // What went wrong stands on the standard error in any case.
+    try? output.write(JSONReport.text(error, of: plan, Self.stamp(plan), style))
   }
 
   /// Every format that was asked for, one behind the other.
   private static func text(
-    _ report: RunReport, _ options: RunOptions, _ stamp: ReportStamp, isInterim: Bool
+    _ report: RunReport, _ options: RunOptions, _ stamp: ReportStamp, isInterim: Bool, hasHeader: Bool
   ) -> String {
     let formats = options.outputFormats
     let style = JSONReport.Style(
       hasBins: formats.contains(.jsonPlus), isLine: options.statusInterval != nil, isInterim: isInterim)
     var text = ""
     if formats.contains(.terse) { text += TerseReport.text(report, stamp, version: options.terseVersion) }
-    if formats.contains(.csv) { text += CSVReport.text(report) }
+    if formats.contains(.csv) { text += CSVReport.text(report, hasHeader: hasHeader) }
     if options.hasJSON { text += JSONReport.text(report, stamp, style) }
     if formats.contains(.normal) { text += isInterim ? NormalReport.status(report) : NormalReport.text(report) }
     return text

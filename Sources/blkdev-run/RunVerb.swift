@@ -17,13 +17,12 @@ struct RunVerb: ParsableCommand {
 
   func run() throws {
     // Before anything else: threads that exist already would not have the signals blocked.
-    let interruption = Interruption()
+    let interruption = Interruption(answersStatus: true)
     // Who reads our output may go away (`| head`); the run is to leave a clean image all the same.
     cl_ignore_pipe_signal()
     guard let plan = try readPlan() else { return }
     let base = try plan.options.comparePath.map(readReport)
-    let output = try openOutput(plan.options.outputPath)
-    // Opened before the run: who waits for an hour's run wants to know at its begin that the page cannot be written.
+    let output = try plan.options.outputPath.map(openOutput) ?? .standardOutput
     let page = try plan.options.htmlPath.map(openOutput)
     let writer = ReportWriter(plan, output)
     let traces = try openTraces(plan.options.tracePath)
@@ -32,14 +31,12 @@ struct RunVerb: ParsableCommand {
     if let progress { show = { line in progress.show(line) } }
     var showStack: (@Sendable (String) -> Void)?
     if plan.options.stack.isShown { showStack = { stack in print(stack, to: .standardError) } }
-    var noteStatus: (@Sendable (StatusSnapshot) -> Void)?
-    if plan.options.statusInterval != nil { noteStatus = { snapshot in writer.note(snapshot) } }
     var watch: (@Sendable (Reactor) -> () -> Void)?
     if let traces { watch = { reactor in traces.watch(reactor) } }
     let control = RunControl(
       logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show,
       onStack: showStack, provenance: Provenance(version: Version.current, commit: Version.commit),
-      statusInterval: plan.options.statusInterval, onStatus: noteStatus, onReactor: watch)
+      statusInterval: plan.options.statusInterval, onStatus: { snapshot in writer.note(snapshot) }, onReactor: watch)
     let status = interruption.wait(for: control) { () async -> Int32 in
       let code: Workload.ExitCode = await perform(plan, control, writer, progress, base: base, page: page)
       if let traces, !traces.write() { return Workload.ExitCode.jobError.rawValue }
@@ -87,13 +84,8 @@ struct RunVerb: ParsableCommand {
     } catch let error as JobError { throw ended(.usage, "\(error)") }
   }
 
-  private func openOutput(_ path: String?) throws -> FileDescriptor {
-    guard let path else { return .standardOutput }
-    return try openOutput(path)
-  }
-
-  private func openOutput(_ path: String) throws -> FileDescriptor {
-    do { return try openForWriting(path) } catch { throw ended(.jobError, "\(path): cannot be written: \(error)") }
+  private func openOutput(_ path: String) throws -> ReportFile {
+    do { return try ReportFile(path: path) } catch { throw ended(.jobError, "\(path): cannot be written: \(error)") }
   }
 
   private func openTraces(_ path: String?) throws -> RunTraces? {
@@ -112,20 +104,24 @@ struct RunVerb: ParsableCommand {
 /// Runs the plan and prints its report. Returns what the command ends with.
 private func perform(
   _ plan: WorkloadPlan, _ control: RunControl, _ writer: ReportWriter, _ progress: ProgressPrinter?,
-  base: [JSONValue]?, page: FileDescriptor?
+  base: [JSONValue]?, page: ReportFile?
 ) async -> Workload.ExitCode {
   do {
     var report = try await WorkloadRunner.run(plan, control: control)
     progress?.clear()
     for line in report.layers?.lines ?? [] { print("blkdev-run: \(line)", to: .standardError) }
-    guard await writer.finish(&report, base: base) else {
-      print("blkdev-run: the report could not be written", to: .standardError)
+    do throws(Errno) { try await writer.finish(&report, base: base) } catch {
+      print(
+        "blkdev-run: the report could not be written to \(writer.name): \(error); --output=FILE writes it to another place",
+        to: .standardError)
       return .jobError
     }
     // Writing the report has added the comparison to it.
     let before = base.flatMap { RunCurves($0, name: plan.options.comparePath ?? "") }
-    if let page, !print(PicturePage.text(report, base: before), to: page, terminator: "") {
-      print("blkdev-run: the page could not be written", to: .standardError)
+    do throws(Errno) { try page?.write(PicturePage.text(report, base: before)) } catch {
+      print(
+        "blkdev-run: the page could not be written to \(page?.name ?? ""): \(error); --html=FILE writes it to another place",
+        to: .standardError)
       return .jobError
     }
     return report.exitCode

@@ -47,6 +47,28 @@ struct ComfortTests {
     #expect(script.contains("__fish_seen_subcommand_from mkfs"))
   }
 
+  static let verbs = [
+    "", "mkfs", "check", "fs", "replay", "explore", "crash", "sweep", "compare", "completions", "manual",
+  ]
+
+  @Test("the help of each verb is the golden one", arguments: verbs)
+  func help(_ verb: String) throws {
+    let command = try Command()
+    try command.start((verb.isEmpty ? [] : [verb]) + ["--help"], environment: ["COLUMNS=80"])
+    #expect(try command.exitCode() == 0, "\(command.errors)")
+    let text = try command.output()
+    #expect(try text == GoldenFile.text("help" + (verb.isEmpty ? "" : "-\(verb)"), now: text))
+  }
+
+  @Test("the help of options names every verb, and so does the first screen")
+  func verbsInHelp() throws {
+    let all = try output("--cmdhelp"), screen = try output("--help").replacing("\n", with: " ")
+    for verb in Self.verbs.dropFirst() {
+      #expect(all.contains("\n  \(verb) "), "\(verb)")
+      #expect(screen.firstRange(of: " \(verb)") != nil, "\(verb)")
+    }
+  }
+
   @Test("the manual has every option and every verb, in ASCII")
   func manual() throws {
     let page = try output("manual")

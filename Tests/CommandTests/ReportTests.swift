@@ -1,5 +1,6 @@
 import Glibc
 import Support
+import SystemPackage
 import Testing
 import Workload
 
@@ -41,6 +42,92 @@ struct CommandReportTests {
     #expect(documents.dropLast().allSatisfy { $0["blkdev"]?["interim"]?.line == "true" })
     #expect(documents.last?["blkdev"]?["interim"] == nil)
     #expect(documents.last?["blkdev"]?["exit_code"]?.line == "130")
+  }
+
+  @Test(
+    "come once more when somebody asks with SIGUSR1: a line of JSON, or the jobs on stderr", arguments: ["json", "csv"])
+  func requested(_ format: String) throws {
+    let command = try Command()
+    try command.start(
+      Self.run + [
+        "--time_based", "--runtime=1h", "--rate_iops=1000", "--numjobs=2", "--output-format=\(format)", "--eta=always",
+      ])
+    // Progress is shown by a run that goes on.
+    try command.wait(for: "IOPS")
+    command.signal(SIGUSR1)
+    if format == "json" {
+      for _ in 0..<6000 where try command.output().isEmpty { usleep(10_000) }
+    } else {
+      try command.wait(for: "a: (groupid=0, jobs=1)")
+    }
+    command.signal(SIGINT)
+    #expect(try command.exitCode() == 130)
+    let text = try command.output()
+    if format == "json" {
+      let documents = try JSONValue.documents(in: text)
+      #expect(documents.map { $0["blkdev"]?["interim"] != nil } == [true, false])
+      #expect(documents.first?["jobs"]?.elements.count == 2)
+    } else {
+      #expect(text.split(separator: "\n").map { $0.prefix(4) } == ["job,", "a,0,", "a,0,"])
+    }
+  }
+
+  @Test("in CSV have the names of the columns once, however often they come")
+  func csvHeader() throws {
+    let command = try Command()
+    try command.start(
+      Self.run + [
+        "--time_based", "--runtime=1h", "--rate_iops=1000", "--status-interval=20ms", "--output-format=csv",
+      ])
+    for _ in 0..<6000 where try command.output().filter({ $0 == "\n" }).count < 4 { usleep(10_000) }
+    command.signal(SIGINT)
+    #expect(try command.exitCode() == 130)
+    let lines = try command.output().split(separator: "\n")
+    #expect(lines.count >= 4 && lines[0].hasPrefix("job,groupid,"))
+    #expect(lines.dropFirst().allSatisfy { $0.hasPrefix("a,0,") })
+  }
+
+  @Test(
+    "of earlier runs stay when a run cannot begin, and go whole when there is a new one", arguments: ["output", "html"])
+  func earlier(_ option: String) throws {
+    let before = [UInt8](repeating: 0x78, count: 1 << 20)
+    for (isThere, code) in [(false, 1), (true, 0)] as [(Bool, Int32)] {
+      let command = try Command()
+      let path = "\(command.folder)/image"
+      let file = try FileDescriptor.open(
+        FilePath(path), .writeOnly, options: [.create], permissions: .ownerReadWrite)
+      try file.closeAfter { _ = try file.writeAll(before) }
+      try command.start(
+        ["--name=a", isThere ? "--ioengine=null" : "--filename=\(command.folder)/nofile", "--rw=read", "--size=1m"]
+          + ["--\(option)=\(path)"])
+      #expect(try command.exitCode() == code, "\(command.errors)")
+      let now = try TemporaryFile.read(path)
+      if isThere {
+        #expect(now.count > 100)
+        #expect(!String(decoding: now, as: UTF8.self).contains("xxxxxxxxxx"))
+      } else {
+        #expect(now == before)
+      }
+    }
+  }
+
+  @Test("that cannot be written say where to, why, and what there is to do")
+  func unwritable() throws {
+    func errors(_ arguments: [String], _ output: Command.Stream = .file) throws -> String {
+      let command = try Command()
+      try command.start(Self.run + arguments, output: output)
+      #expect(try command.exitCode() == 1)
+      return command.errors
+    }
+    #expect(
+      try errors(["--output=/dev/full"]).contains(
+        "the report could not be written to /dev/full: No space left on device; --output=FILE writes it"))
+    #expect(
+      try errors([], .closed).contains(
+        "the report could not be written to the standard output: Bad file descriptor; --output=FILE writes it"))
+    #expect(
+      try errors(["--html=/dev/full"]).contains(
+        "the page could not be written to /dev/full: No space left on device; --html=FILE writes it"))
   }
 
   @Test("of a simulated run are the same to the byte, for they have no time of day")

@@ -1,5 +1,6 @@
 import Ext2
 import PageCache
+import Support
 import Testing
 
 @testable import Workload
@@ -205,5 +206,21 @@ struct MeasureTests {
     let processor = try #require(report.processor)
     #expect(processor.user + processor.system > 0)
     #expect(report.groups[0].processor == processor)
+  }
+
+  @Test("a run on a scratch image says what file system the image was on", .enabled(if: Images.isAvailable))
+  func scratchProvenance() async throws {
+    let control = RunControl(
+      logger: quietControl().logger, provenance: Provenance(version: "1", commit: nil))
+    let report = try await runJobs(
+      ["--name=a", "--target=fs", "--rw=write", "--size=256k", "--image_size=8m"], control: control)
+    let systems = try #require(report.provenance).fileSystems
+    #expect(systems.map(\.path) == [HostFile.scratchParent] && systems.first?.type != "")
+  }
+
+  @Test("a job of flushes alone has a line of its rate in the report")
+  func flushes() async throws {
+    let report = try await runJobs(["--name=a", "--ioengine=null", "--rw=flush", "--size=1m", "--number_ios=20"])
+    #expect(NormalReport.text(report).firstMatch(of: /fsync\/fdatasync: IOPS=[0-9.kM]+, count=20\n/) != nil)
   }
 }

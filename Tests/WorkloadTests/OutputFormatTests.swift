@@ -1,4 +1,7 @@
+import DeviceLayers
+import Ext2
 import Glibc
+import PageCache
 import Support
 import Synchronization
 import Testing
@@ -61,11 +64,87 @@ func recordedReport() throws -> RunReport {
   return report
 }
 
+/// A run on a volume with everything that a report can have.
+func volumeReport() throws -> RunReport {
+  var report = fullReport()
+  report.wantsSeries = true
+  let width: UInt64 = 250_000_000
+  report.elapsedNanoseconds = 8 * width
+  report.latencies = [:]
+  report.groups = ["writers", "readers"].enumerated().map { number, name in
+    let factor = UInt64(number + 1)
+    func figures(_ count: UInt64, _ bytes: UInt64) -> OperationFigures {
+      let latency = LatencySummary(
+        minimum: 20_000 * factor, maximum: 9_000_000 * factor, sum: count * 100_000 * factor,
+        buckets: [
+          .init(lowest: 20_000 * factor, highest: 20_479 * factor, count: count / 2),
+          .init(lowest: 90_000 * factor, highest: 90_111 * factor, count: count - count / 2 - 1),
+          .init(lowest: 8_999_000 * factor, highest: 9_000_000 * factor, count: 1),
+        ])
+      return OperationFigures(count: count, bytes: count * bytes, latency: latency)
+    }
+    var group = GroupReport(
+      name: name, groupID: number, copies: number + 1, errors: 0, runtimeNanoseconds: report.elapsedNanoseconds,
+      operations: number == 0 ? [.write: figures(400, 4096), .truncate: figures(40, 0)] : [.read: figures(800, 8192)])
+    group.operations[.fsync] = figures(8, 0)
+    // The log had the reads half a millisecond before they could begin.
+    if number == 1 { group.operations[.read]?.intended = figures(800, 0).latency }
+    var series = TimeSeries(binNanoseconds: width)
+    for (operation, figures) in group.operations.present {
+      report.latencies[operation] = figures.latency
+      for index in 0..<figures.count {
+        let bytes = figures.bytes / figures.count
+        series.record(
+          operation, at: index * report.elapsedNanoseconds / figures.count, bytes: Int(bytes),
+          nanoseconds: 20_000 * factor + index % 7 * 10_000)
+      }
+    }
+    group.series = series
+    var done = PerOperation<RateSeries.Amount>()
+    for quarter in 1...4 as ClosedRange<UInt64> {
+      for (operation, figures) in group.operations.present {
+        done[operation] = .init(count: figures.count * quarter / 4, byteCount: figures.bytes * quarter / 4)
+      }
+      group.rates.close(until: quarter * 500_000_000, done)
+    }
+    return group
+  }
+  var counters = CounterSeries(
+    binNanoseconds: width,
+    names: [
+      "batches", "batch_bytes", "stale_after_free", "stale_after_allocation", "replanned_pages", "flushes", "faults",
+    ],
+    values: [0, 0, 0, 0, 0, 0, 0])
+  for step in 1..<8 as Range<UInt64> {
+    counters.sample([step * 9, step * 90_000, step / 4, step / 2, step, step, step / 5], at: step * width)
+  }
+  report.counterSeries = counters
+  var map = AccessMap(deviceByteCount: 64 << 20)
+  for step in 0..<20 as Range<UInt64> {
+    let start = (step * 7919 % 60) << 20
+    map.note(start..<start + 65536, isWrite: step % 3 == 0, at: step * 100_000_000)
+  }
+  report.accessMaps = [NamedAccessMap(name: "disk.img", map: map)]
+  report.writeback?.batchSizes = [UInt64](repeating: 0, count: 12) + [5, 90, 3]
+  var layers = StackReport()
+  (layers.heldCount, layers.lostWriteCount, layers.lostByteCount) = (1, 2, 8192)
+  report.layers = layers
+  report.replays = [
+    ReplayFigures(
+      job: "readers", paths: ["reads.log"], operations: 800,
+      drift: LatencySummary(
+        minimum: 500_000, maximum: 500_000, sum: 400_000_000,
+        buckets: [.init(lowest: 500_000, highest: 500_000, count: 800)]), cutOff: ["reads.log: line 801"])
+  ]
+  report.verify?.unflushedBytes = 4096
+  report.findings = [aMismatch]
+  let now = JSONReport.document(report, .test, .init(hasBins: true))
+  report.comparison = Comparison(base: [now], now: [now])
+  return report
+}
+
 @Suite("Reports of the same run in every format")
 struct OutputFormatTests {
-  private static let folder =
-    #filePath.split(separator: "/").dropLast(2).map { "/\($0)" }.joined() + "/Golden/"
-
   static let formats: [(name: String, make: @Sendable (RunReport) -> String)] = [
     ("report.normal", { NormalReport.text($0) }),
     ("report.json", { JSONReport.text($0, .test) }),
@@ -78,19 +157,36 @@ struct OutputFormatTests {
     ("report.csv", { CSVReport.text($0) }),
   ]
 
-  /// `WRITE_GOLDEN=1` writes the files anew; what has changed is then looked at by hand.
   @Test("are the golden ones", arguments: formats.map(\.name))
   func golden(_ name: String) throws {
     let format = try #require(Self.formats.first { $0.name == name })
     let text = format.make(try recordedReport())
-    if unsafe getenv("WRITE_GOLDEN") != nil {
-      let file = unsafe fopen(Self.folder + name, "w")
-      try #require(unsafe file != nil)
-      unsafe fputs(text, file)
-      unsafe fclose(file)
-    }
-    let expected = String(decoding: try TemporaryFile.read(Self.folder + name), as: UTF8.self)
-    #expect(text == expected)
+    #expect(try text == GoldenFile.text(name, now: text))
+  }
+
+  @Test("are the golden ones of a run on a volume, too", arguments: formats.map(\.name))
+  func goldenVolume(_ name: String) throws {
+    let format = try #require(Self.formats.first { $0.name == name })
+    let text = format.make(try volumeReport())
+    #expect(try text == GoldenFile.text("volume-" + name, now: text))
+  }
+
+  @Test("are the golden ones as a page with pictures")
+  func goldenPage() throws {
+    let report = try volumeReport()
+    let before = JSONReport.text(report, .test, .init(hasBins: true))
+    let page = PicturePage.text(report, base: RunCurves(try JSONValue.documents(in: before), name: "base.json"))
+    #expect(try page == GoldenFile.text("volume-page.html", now: page))
+  }
+
+  @Test("of a run on a volume have every part that a report can have")
+  func everyPart() throws {
+    let document = try JSONChecker.parse(JSONReport.text(try volumeReport(), .test))
+    for key in [
+      "writeback", "volume", "device", "cpu", "layers", "comparison", "replay", "verify", "e2fsck", "memory",
+      "findings",
+      "provenance", "series",
+    ] { #expect(document["blkdev"]?[key] != nil, "\(key)") }
   }
 
   @Test("in JSON are JSON, on one line too, and tell the same")

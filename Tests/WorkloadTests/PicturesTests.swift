@@ -110,7 +110,10 @@ struct PicturePageTests {
       figures(of: page) == [
         "throughput", "operations", "latency", "distribution", "accesses", "batches", "stale",
       ])
-    #expect(page.all("section").compactMap { $0.attributes["id"] } == ["jobs", "counters", "command", "provenance"])
+    #expect(
+      page.all("section").compactMap { $0.attributes["id"] } == [
+        "jobs", "verification", "counters", "command", "provenance",
+      ])
     let tile = try #require(page.all("li").first)
     #expect(tile.content.contains("all held") && tile.attributes["class"] == "good")
     #expect(page.all("pre").first?.content == "blkdev-run --name=a")
@@ -182,6 +185,9 @@ struct PicturePageTests {
       #expect(titles.first?.hasPrefix("100 faults fired, ") == true, "\(id)")
     }
     #expect(try !figure("distribution", of: page).content.contains("faults"))
+    // Bands over a map of accesses would hide what is as faint.
+    let bands = try figure("accesses", of: page).children.filter { $0.name == "svg" }.flatMap { $0.all("path") }
+    #expect(!bands.contains { $0.attributes["class"] == "v" })
   }
 
   @Test("sums up what would make more than eight lines, and keeps every byte of it")
@@ -290,6 +296,255 @@ struct PicturePageTests {
     #expect(figures(of: page).filter { $0.hasPrefix("accesses") }.count == 4)
     #expect(page.content.contains("2 more devices are not shown"))
     #expect(page.content.contains("and 800 more, which the JSON report has"))
+  }
+}
+
+/// A report whose jobs did these operations, at their own times if need be.
+private func report(
+  of jobs: [(name: String, operations: [ReportedOperation])], seconds: UInt64 = 2,
+  during times: (Int) -> Range<UInt64> = { _ in 0..<2_000_000_000 }
+) -> RunReport {
+  var report = RunReport(command: "c", seed: 1, elapsedNanoseconds: seconds * 1_000_000_000)
+  for (number, job) in jobs.enumerated() {
+    let times = times(number)
+    var group = GroupReport(
+      name: job.name, groupID: number, copies: 1, errors: 0,
+      runtimeNanoseconds: times.upperBound - times.lowerBound, operations: [:])
+    var series = TimeSeries(binNanoseconds: 10_000_000)
+    for (place, operation) in job.operations.enumerated() {
+      group.operations[operation] = figures(100 + UInt64(number + place), 4096, factor: UInt64(place + 1))
+      report.latencies[operation] = group.operations[operation]?.latency
+      for time in stride(from: times.lowerBound, to: times.upperBound, by: 10_000_000) {
+        series.record(operation, at: time, bytes: 4096, nanoseconds: 50_000)
+      }
+    }
+    group.series = series
+    group.seriesFrom = times.lowerBound
+    report.groups.append(group)
+  }
+  return report
+}
+
+@Suite("Lines of plots and their legends")
+struct PictureLegendTests {
+  private static let onDevice: [ReportedOperation] = [.read, .write]
+  private static let onVolume: [ReportedOperation] = [.read, .write, .truncate, .fsync, .create, .unlink, .rename]
+  private static let cases: [(name: String, run: RunReport, base: RunReport?)] = [
+    ("copies", report(of: Array(repeating: ("t", onDevice), count: 3)), nil),
+    ("many copies", report(of: Array(repeating: ("t", onDevice), count: 12)), nil),
+    ("every operation of a volume", report(of: [("t", onVolume)]), nil),
+    (
+      "every operation of a device", report(of: [("t", [.read, .write, .trim, .writeZeroes, .fsync])]),
+      report(of: [("t", onVolume)])
+    ),
+    ("as many jobs as lines", report(of: (0..<8).map { ("job\($0)", [.write]) }), nil),
+    (
+      "names that are the same when short",
+      report(
+        of: (0..<2).map { (String(repeating: "a", count: 60) + "\($0)" + String(repeating: "b", count: 60), onDevice) }),
+      nil
+    ),
+    (
+      "many jobs beside as many", report(of: (0..<9).map { ("job\($0)", onVolume) }),
+      report(of: (0..<9).map { ("job\($0)", onVolume) })
+    ),
+    ("other jobs than before", report(of: [("new", onDevice)]), report(of: [("old", onDevice)])),
+    ("everything", picturedReport(), picturedReport(seconds: 12)),
+  ]
+
+  /// The base comes from its report in JSON, whose latencies are percentiles, or buckets.
+  private static func page(_ number: Int, hasBins: Bool) throws -> MarkupChecker.Element {
+    let run = cases[number].run
+    guard var before = cases[number].base else { return try WorkloadTests.page(run) }
+    before.wantsSeries = true
+    let text = JSONReport.text(before, .test, .init(hasBins: hasBins))
+    return try WorkloadTests.page(run, base: RunCurves(JSONValue.documents(in: text), name: "base.json"))
+  }
+
+  @Test("no two entries of a legend have one name, and each has its line", arguments: cases.indices, [false, true])
+  func legends(_ number: Int, _ hasBins: Bool) throws {
+    let page = try Self.page(number, hasBins: hasBins)
+    #expect(figures(of: page).count >= 3)
+    for figure in page.all("figure") {
+      let name = "\(Self.cases[number].name): \(figure.attributes["id"] ?? "")"
+      let plot = try #require(figure.children.first { $0.name == "svg" })
+      let keys = figure.children.filter { $0.name == "ul" }.flatMap { $0.all("li") }
+      let labels = keys.map(\.content)
+      #expect(Set(labels).count == labels.count, "\(name): \(labels)")
+      for key in keys {
+        // Every class of the key's picture is one of something in the plot.
+        for mark in key.all("g") + key.all("path") {
+          guard let style = mark.attributes["class"] else { continue }
+          let isLine = ["l", "l b", "l i"].contains(style)
+          let isGrey = mark.name == "g" && style == "c6"
+          // The grey of `base` stands for lines of every colour.
+          guard isLine || mark.name == "g" && !isGrey else { continue }
+          #expect(
+            (plot.all("g") + plot.all("path")).contains {
+              $0.attributes["class"] == style || style == "l b" && $0.attributes["class"] == "c6 o"
+            } || style == "l b" && plot.all("rect").contains { $0.attributes["class"] == "c6 o" },
+            "\(name): \(key.content) has no \(style)")
+        }
+      }
+    }
+  }
+
+  @Test("no two lines of a plot have one colour", arguments: cases.indices)
+  func colors(_ number: Int) throws {
+    let page = try Self.page(number, hasBins: true)
+    for id in ["throughput", "operations", "distribution"] {
+      for style in ["l", "l b"] {
+        let groups = try figure(id, of: page).children.filter { $0.name == "svg" }.flatMap { $0.all("g") }
+        let colors = groups.filter { $0.all("path").contains { $0.attributes["class"] == style } }
+          .compactMap { $0.attributes["class"] }
+        #expect(Set(colors).count == colors.count, "\(Self.cases[number].name): \(id): \(colors)")
+      }
+    }
+  }
+
+  @Test("an operation has one colour in all plots")
+  func oneColor() throws {
+    let page = try WorkloadTests.page(report(of: [("a", [.write, .fsync]), ("b", [.truncate])]))
+    let names = ["throughput": "write", "operations": "write", "distribution": "a: write"]
+    for (id, name) in names {
+      let figure = try figure(id, of: page)
+      let key = try #require(figure.all("li").first { $0.content == name }, "\(id)")
+      #expect(key.all("g").first?.attributes["class"] == "c1", "\(id)")
+    }
+  }
+
+  @Test("copies of a job are told apart by number, and the sum of what is left over is named as that")
+  func names() {
+    func names(_ copies: Int) -> [String] {
+      let curves = RunCurves(report(of: Array(repeating: ("t", Self.onDevice), count: copies)), name: "").jobs
+      return LineChoice(curves, [], by: \.count).lines.map(\.name)
+    }
+    #expect(names(2) == ["read", "write", "read (2)", "write (2)"])
+    #expect(names(12).last == "17 others" && Set(names(12)).count == 8)
+  }
+
+  @Test("a base that has no such curves has no entry in the legend")
+  func noBase() throws {
+    // Percentiles of many jobs give none of all together.
+    let number = try #require(Self.cases.firstIndex { $0.name == "many jobs beside as many" })
+    func hasBase(_ hasBins: Bool) throws -> Bool {
+      try figure("distribution", of: Self.page(number, hasBins: hasBins)).all("li").contains {
+        $0.content == "base.json"
+      }
+    }
+    // Buckets do.
+    #expect(try !hasBase(false))
+    #expect(try hasBase(true))
+  }
+
+  @Test("a line begins and ends with its job")
+  func stonewall() throws {
+    let half: UInt64 = 1_000_000_000
+    let stonewalled = report(of: [("first", [.write]), ("second", [.write])]) { number in
+      UInt64(number) * half..<UInt64(number + 1) * half
+    }
+    let curves = RunCurves(stonewalled, name: "")
+    let charts = Charts(stonewalled, curves, base: nil)
+    // Its report in JSON has them as exactly.
+    var wanted = stonewalled
+    wanted.wantsSeries = true
+    let read = try #require(RunCurves(JSONValue.documents(in: JSONReport.text(wanted, .test)), name: ""))
+    #expect(read.jobs.map(\.begin) == curves.jobs.map(\.begin) && read.jobs.map(\.end) == curves.jobs.map(\.end))
+    for (number, curve) in curves.jobs.enumerated() {
+      let points = charts.rates(curve, curves.elapsedNanoseconds, \.count)
+      // A hundred a second throughout, and nothing outside.
+      let begin = Double(number) * Double(half), end = begin + Double(half)
+      #expect(points.allSatisfy { $0.x > begin && $0.x < end && abs($0.y - 100) < 7 }, "\(points)")
+      #expect(points.count > 40)
+    }
+  }
+
+  @Test("a job that has not done anything for a while has that time at zero")
+  func pause() throws {
+    // Of one second, in which it did something at the begin and at the end.
+    var report = report(of: [("a", [.write])], seconds: 1) { _ in 0..<1_000_000_000 }
+    var series = TimeSeries(binNanoseconds: 10_000_000)
+    for time in [200_000_000, 800_000_000] as [UInt64] {
+      series.record(.write, at: time, bytes: 4096, nanoseconds: 1)
+    }
+    report.groups[0].series = series
+    let curves = RunCurves(report, name: "")
+    let points = Charts(report, curves, base: nil).rates(curves.jobs[0], curves.elapsedNanoseconds, \.count)
+    #expect(points.count == 100 && points.filter { $0.y > 0 }.count == 2)
+  }
+}
+
+@Suite("Latencies and tables of the page")
+struct PictureTableTests {
+  private func tiles(_ page: MarkupChecker.Element) throws -> [String] {
+    let list = page.all("ul").first { $0.attributes["class"] == "tiles" }
+    return try #require(list).all("li").map(\.content)
+  }
+  private func section(_ id: String, of page: MarkupChecker.Element) throws -> String {
+    let section = page.all("section").first { $0.attributes["id"] == id }
+    return try #require(section).content
+  }
+
+  @Test("a tile says which latency it is where there are several, and shows that from the intended start")
+  func intended() throws {
+    var report = report(of: [("a", [.read])])
+    #expect(try tiles(page(report)).contains { $0.hasPrefix("read latency p99") && !$0.contains("total") })
+    let latency = report.groups[0].operations[.read]?.latency
+    report.groups[0].operations[.read]?.completion = latency
+    #expect(try tiles(page(report)).contains { $0.hasPrefix("read latency p99, total") })
+    report.groups[0].operations[.read]?.intended = LatencySummary(
+      minimum: 3_000_000_000, maximum: 3_000_000_000, sum: 300_000_000_000,
+      buckets: [.init(lowest: 3_000_000_000, highest: 3_000_000_000, count: 100)])
+    let page = try page(report)
+    #expect(try tiles(page).contains("read latency p99, from the intended start3 smean 3 s"))
+    #expect(try figure("distribution", of: page).content.contains("Completion latency"))
+    #expect(try figure("latency", of: page).content.contains("and not from the intended one"))
+    #expect(try figure("distribution", of: page).content.contains("the start that the job's rate asks for"))
+    report.replays = [ReplayFigures(job: "a", paths: ["a.log"], operations: 1, drift: nil, cutOff: [])]
+    #expect(try figure("distribution", of: WorkloadTests.page(report)).content.contains("the start that the log has"))
+  }
+
+  @Test("several latencies together are those of all operations")
+  func together() throws {
+    let one = LatencySummary(minimum: 1, maximum: 2, sum: 30, buckets: [.init(lowest: 1, highest: 2, count: 20)])
+    let other = LatencySummary(
+      minimum: 2, maximum: 9, sum: 70,
+      buckets: [.init(lowest: 1, highest: 2, count: 5), .init(lowest: 9, highest: 9, count: 5)])
+    let both = try #require(LatencySummary(of: [one, other]))
+    #expect(both.count == 30 && both.minimum == 1 && both.maximum == 9 && both.meanPicoseconds == 3333)
+    #expect(both.buckets.map(\.count) == [25, 5] && both.value(at: 99_000_000) == 9)
+    #expect(LatencySummary(of: []) == nil)
+  }
+
+  @Test("there are tables of what was replayed and of what was verified")
+  func tables() throws {
+    var report = report(of: [("a", [.read])])
+    report.replays = [
+      ReplayFigures(
+        job: "a", paths: ["one.log", "two.log"], operations: 77,
+        drift: LatencySummary(
+          minimum: 1_000_000, maximum: 1_000_000, sum: 77_000_000,
+          buckets: [.init(lowest: 1_000_000, highest: 1_000_000, count: 77)]), cutOff: ["two.log: line 3"])
+    ]
+    report.verify = VerifyFigures(bytes: 16 << 20, mismatches: 3)
+    report.verify?.unflushedBytes = 8192
+    report.e2fsckExit = 4
+    let page = try page(report)
+    let replay = try section("replay", of: page), verification = try section("verification", of: page)
+    for text in ["one.log, two.log", "77", "1 ms", "two.log: line 3"] { #expect(replay.contains(text), "\(text)") }
+    for text in ["16 MiB", "differ3", "8 KiB", "e2fsck -fn4"] { #expect(verification.contains(text), "\(text)") }
+  }
+
+  @Test("the comparison is in words")
+  func comparison() throws {
+    var report = report(of: [("a", [.read])])
+    let documents = try JSONValue.documents(in: JSONReport.text(report, .test, .init(hasBins: true)))
+    report.comparison = Comparison(base: documents, now: documents)
+    let text = try section("comparison", of: page(report))
+    for word in ["bandwidth", "IOPS", "completion latency, mean", "completion latency, p99", "interval from"] {
+      #expect(text.contains(word), "\(word)")
+    }
+    #expect(!text.contains("_"))
   }
 }
 

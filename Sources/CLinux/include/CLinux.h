@@ -57,10 +57,10 @@ void cl_ignore_file_size_signal(void);
 
 /// RWF_DSYNC: this write is complete only when it is durable.
 enum { CL_RWF_DSYNC = 2 };
-/// Blocks SIGINT, SIGTERM and SIGHUP for this thread and those it will start, and makes a descriptor that they can be
-/// read from; one that is ignored (nohup) never comes. To be called before other threads exist. A negative errno when it
-/// fails.
-int cl_interruption_fd(void);
+/// Blocks SIGINT, SIGTERM and SIGHUP for this thread and those it will start, with_status says whether SIGUSR1, too, and
+/// makes a descriptor that they can be read from; one that is ignored (nohup) never comes. To be called before other
+/// threads exist. A negative errno when it fails.
+int cl_interruption_fd(int with_status);
 /// Waits for the next of those signals and returns its number, or a negative errno.
 int cl_read_interruption(int fd);
 /// Waits until one of two descriptors is readable: 0 for the first, 1 for the second, or a negative errno.

@@ -3,12 +3,18 @@ internal import SystemPackage
 
 /// Files of this machine that a run makes for itself.
 enum HostFile {
-  /// A folder of our own for scratch files, below TMPDIR or /tmp.
-  static func makeFolder() throws(RunError) -> String {
+  /// Where scratch files are made: TMPDIR or /tmp.
+  static var scratchParent: String {
     let parent = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? ""
-    var template = Array("\(parent.isEmpty ? "/tmp" : parent)/blkdev-run-XXXXXX".utf8CString)
+    return parent.isEmpty ? "/tmp" : parent
+  }
+
+  /// A folder of our own for scratch files, below `scratchParent`.
+  static func makeFolder() throws(RunError) -> String {
+    let parent = scratchParent
+    var template = Array("\(parent)/blkdev-run-XXXXXX".utf8CString)
     guard unsafe mkdtemp(&template) != nil else {
-      throw .file(path: parent.isEmpty ? "/tmp" : parent, step: "make a scratch folder", errno: errno)
+      throw .file(path: parent, step: "make a scratch folder", errno: errno)
     }
     return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }

@@ -15,7 +15,7 @@ package enum JobHelp {
       blkdev-run crash --workload=seq1
 
     Verbs, each with its own --help: run (the default), mkfs, check, fs, replay,
-    compare, crash, explore, sweep.
+    compare, crash, explore, sweep, completions, manual.
 
       --cmdhelp[=OPTION]   the options of jobs and of the run, or one of them
       --parse-only         print the jobs with every option, and run nothing
@@ -44,10 +44,19 @@ package enum JobHelp {
     var text = """
       usage: blkdev-run [run] [OPTION]… JOBFILE…
              blkdev-run [run] [OPTION]… --name=JOB [OPTION]… [--name=JOB [OPTION]…]…
-             blkdev-run fs IMAGE VERB …     (look at and change files of an image; blkdev-run fs help)
-             blkdev-run replay LOG IMAGE    (a log of writes; has its own --help)
-             blkdev-run compare A B         (two reports in JSON; has its own --help)
-             blkdev-run explore [OPTION]…   (a volume in simulation, seed by seed; has its own --help)
+             blkdev-run VERB …
+
+      Verbs, each with its own --help:
+        mkfs [OPTION]… IMAGE    make a volume
+        check [OPTION]… IMAGE   check a volume, or mend it
+        fs IMAGE VERB …         look at and change the files of an image
+        replay LOG IMAGE        replay a log of writes onto an image
+        compare A B             compare two reports in JSON
+        crash [OPTION]…         cut the power of a workload everywhere, and judge what is left
+        explore [OPTION]…       run a volume in simulation under every schedule, or by seed
+        sweep [OPTION]…         let each request of every operation fail in turn
+        completions SHELL       print a script of completions
+        manual                  print the manual page
 
       An option is --key=value or --key value; a boolean alone means 1. Job files are fio's: sections, and
       the same options as key=value. Options on the command line override every section of the job files

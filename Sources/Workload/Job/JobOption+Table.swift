@@ -144,7 +144,9 @@ extension JobOption {
     JobOption(.groupReporting, .boolean, default: "0", "report all copies of the job as one"),
     JobOption(
       .logAverage, .integer(0...3_600_000), default: "0",
-      "milliseconds of one entry of the figures over time, which the JSON report then has; 0: none"),
+      "milliseconds of one entry of the figures over time, which the JSON report then has; 0: none. Where there would be more "
+        + "than 8192 entries, each stands for twice as long, as often as need be; bin_ns in the report says for how long"
+    ),
     JobOption(
       .verify, .verification,
       "target=dev: give each block a header and a checksum, and compare what is read: a job that writes reads back at its "

@@ -58,9 +58,12 @@ package struct WorkloadPlan: Sendable, Equatable {
   /// The volume of the run; nil when it works on devices.
   package var volume: VolumeOptions? { jobs[0].volume }
 
-  /// The files of this machine that hold what the jobs work on, as far as they have names.
+  /// The files of this machine that hold what the jobs work on, as far as they have names; of a scratch image, which is
+  /// gone after the run, the folder.
   var filesOfHost: [String] {
-    if let image = volume?.image { return [image] }
+    if let volume {
+      return [volume.image ?? (jobs[0].engine == .libaio ? HostFile.scratchParent : nil)].compactMap(\.self)
+    }
     return jobs.filter { $0.target == .device && $0.engine == .libaio }
       .flatMap { job in (0..<job.copies).flatMap { job.fileNames(copy: $0) } }
   }

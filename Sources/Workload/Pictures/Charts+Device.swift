@@ -25,7 +25,8 @@ extension Charts {
           part.columns, of: maps[index].map, frame: frame, duration: duration, thresholds: thresholds,
           color: part.color,
           noun: part.name, xTitle: place + 1 == parts.count ? Self.timeTitle : "")
-        plot.events(faults)
+        // Bands would hide squares that are as faint.
+        plot.events(faults, hasBands: false)
         plots.append(plot)
       }
       let cell =
@@ -79,7 +80,7 @@ extension Charts {
       Figure(
         id: "batches", title: "Sizes of write batches", note: "By powers of two.",
         svg: Plot.svg([plot], label: "How many write batches of each size"),
-        keys: base == nil ? [] : [.init(name: baseName, color: 6, mark: .line(.base, hasMarker: false))])
+        keys: baseKeys(before.contains { $0 > 0 }))
     ]
   }
 
@@ -91,7 +92,10 @@ extension Charts {
     let lines =
       isVolume
       ? [("dispatched", "batches", 6)] + stale.enumerated().map { ($1.0, $1.1, $0) }
-      : [("requests", "requests", 0), ("merged with another", "merges", 1), ("flushes", "flushes", 2)]
+      : [
+        ("requests", "requests", 0), ("merged with another", "merges", 1),
+        ("flushes", "flushes", ReportedOperation.fsync.color),
+      ]
     let width = Self.shownWidth(of: series, duration)
     let elapsed = run.elapsedNanoseconds
     let curves = lines.compactMap { name, column, color -> (name: String, color: Int, points: [Plot.Point])? in

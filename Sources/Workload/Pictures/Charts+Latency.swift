@@ -43,11 +43,18 @@ extension Charts {
       plot.events(faults)
       plots.append(plot)
     }
-    var keys = [("mean", 0), ("p99", 1), ("max", 6)].map { Figure.Key(name: $0, color: $1) }
-    if base != nil { keys.append(Figure.Key(name: baseName, color: 6, mark: .line(.base, hasMarker: false))) }
+    // A line there is where anything ended, whatever it took.
+    let hasLine = { (curve: RunCurves.Curve) in curve.bins.contains { $0.count > 0 } }
+    let keys =
+      [("mean", 0), ("p99", 1), ("max", 6)].map { Figure.Key(name: $0, color: $1) }
+      + baseKeys(pairs.contains { $0.base.map(hasLine) == true })
+    let kind =
+      hasIntended
+      ? "Total latency, from the start of each operation and not from the intended one. "
+      : hasParts ? "Total latency. " : ""
     return [
       Figure(
-        id: "latency", title: "Latency over time", note: "Of all jobs, log scale. \(widthNote)",
+        id: "latency", title: "Latency over time", note: "Of all jobs, log scale. \(kind)\(widthNote)",
         svg: Plot.svg(plots, label: "Latency over time by operation: mean, p99 and maximum"), keys: keys + faultKeys)
     ]
   }
@@ -94,14 +101,13 @@ extension Charts {
         points(curve.quantiles), color: line.color, hasMarkers: true,
         title: line.name + "\n" + Self.summary(curve.quantiles))
     }
-    var keys = keys(choice)
-    // Of operations on devices; of others there is but one latency.
-    if report.groups.contains(where: { $0.operations.present.contains { $0.value.completion != nil } }) {
-      note += "From submission to completion. "
-    }
+    var keys = keys(choice, where: hasQuantiles)
+    if hasParts { note += "Completion latency, from submission to completion. " }
     if choice.lines.contains(where: { $0.run?.intended.isEmpty == false }) {
-      keys.append(Figure.Key(name: "from the intended start", color: 6, mark: .line(.intended, hasMarker: false)))
-      note += "Dots: from the start that the job's rate asks for. "
+      keys.append(
+        Figure.Key(
+          name: "from the intended start", color: LineChoice.neutralColor, mark: .line(.intended, hasMarker: false)))
+      note += "Dots: from the start that \(intendedBy). "
     }
     return [
       Figure(
@@ -110,6 +116,22 @@ extension Charts {
         svg: Plot.svg([plot], label: "Latency by percentile: \(choice.lines.map(\.name).joined(separator: ", "))"),
         keys: keys)
     ]
+  }
+
+  /// Of operations on devices; of others there is but one latency.
+  private var hasParts: Bool {
+    report.groups.contains { $0.operations.present.contains { $0.value.completion != nil } }
+  }
+  private var hasIntended: Bool { run.operations.contains { !$0.intended.isEmpty } }
+
+  /// What says when operations are to start.
+  private var intendedBy: String {
+    let jobs = report.groups.filter { $0.operations.present.contains { $0.value.intended != nil } }
+    let replaying = jobs.filter { group in
+      group.job?.replay != nil || report.replays.contains { $0.job == group.name }
+    }
+    if replaying.isEmpty { return "the job's rate asks for" }
+    return replaying.count == jobs.count ? "the log has" : "the log has or the job's rate asks for"
   }
 
   /// `1 / (1 - p)`, at most a thousand million.

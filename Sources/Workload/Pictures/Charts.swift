@@ -64,36 +64,33 @@ struct Charts {
     return Figure(
       id: id, title: title, note: widthNote + (isLogarithmic ? " Zero lies on the axis." : ""),
       svg: Plot.svg([plot], label: "\(title): \(choice.lines.map(\.name).joined(separator: ", "))"),
-      keys: keys(choice) + faultKeys)
+      keys: keys(choice) { !$0.bins.isEmpty } + faultKeys)
   }
 
-  /// Bins as points in the middle of each; the last one, which the run's end cuts off, only by the time that it lasted.
+  /// Bins as points in the middle of each, from the begin of the curve's jobs to their end, which may lie inside of bins.
   func rates(
     _ curve: RunCurves.Curve, _ elapsed: Double, _ value: (RunCurves.Bin) -> Double
   ) -> [Plot.Point] {
     let width = curve.binNanoseconds
-    guard width > 0 else { return [] }
+    guard width > 0, width.isFinite else { return [] }
     // What comes after the run's end (a volume is synchronized and compared) is none of its rates.
-    var bins = curve.bins.prefix(max(1, Int(min(1e6, (elapsed / width).rounded(.up))))).map(value)
-    // A job that begins later or ends earlier has a line of that time, which begins and ends at zero.
-    let first = max(0, (bins.firstIndex { $0 > 0 } ?? 0) - 1)
-    if Double(bins.count + 1) * width <= elapsed { bins.append(0) }
-    var points: [Plot.Point] = []
-    for index in bins.indices.dropFirst(first) {
-      let start = Double(index) * width, end = min(start + width, max(elapsed, start + width / 100))
-      if end - start < width / 2, let last = points.last {
-        // Too short to say much alone.
-        points[points.count - 1].y = (last.y * width + bins[index] * 1e9) / (end - start + width)
+    let begin = max(0, min(curve.begin, elapsed)), end = max(begin + width / 100, min(curve.end, elapsed))
+    // Parts of bins that are too short to say much alone go with their neighbour.
+    var pieces: [(start: Double, end: Double, value: Double)] = []
+    let last = min((end / width).rounded(.up), Double(max(curve.bins.count, 2 * RunCurves.binLimit)))
+    for index in Int(min(last, begin / width))..<max(1, Int(last)) {
+      let start = max(begin, Double(index) * width), end = min(end, Double(index + 1) * width)
+      let value = index < curve.bins.count ? value(curve.bins[index]) : 0
+      if let before = pieces.last, min(end - start, before.end - before.start) < width / 2 {
+        pieces[pieces.count - 1] = (before.start, end, before.value + value)
       } else {
-        points.append(.init(x: (start + end) / 2, y: bins[index] * 1e9 / (end - start)))
+        pieces.append((start, end, value))
       }
     }
+    let points = pieces.map { Plot.Point(x: ($0.start + $0.end) / 2, y: $0.value * 1e9 / ($0.end - $0.start)) }
     // A line needs two points.
-    if let only = points.first, points.count == 1 {
-      let start = Double(first) * width
-      points = [.init(x: start, y: only.y), .init(x: min(start + width, max(elapsed, start)), y: only.y)]
-    }
-    return points
+    guard let only = points.first, points.count == 1 else { return points }
+    return [.init(x: begin, y: only.y), .init(x: end, y: only.y)]
   }
 
   /// What each line is at, beside the pointer.
@@ -153,9 +150,25 @@ struct Charts {
 
   var faultKeys: [Figure.Key] { faults.isEmpty ? [] : [.init(name: "faults fired", mark: .event)] }
 
-  func keys(_ choice: LineChoice) -> [Figure.Key] {
-    let keys = choice.lines.map { Figure.Key(name: $0.name, color: $0.color, mark: .line(.solid, hasMarker: true)) }
-    return keys + (base == nil ? [] : [.init(name: baseName, color: 6, mark: .line(.base, hasMarker: false))])
+  /// The legend of those lines that the plot has.
+  func keys(_ choice: LineChoice, where isDrawn: (RunCurves.Curve) -> Bool) -> [Figure.Key] {
+    let keys = choice.lines.compactMap { line -> Figure.Key? in
+      let mark: Figure.Key.Mark
+      if line.run.map(isDrawn) == true {
+        mark = .line(.solid, hasMarker: true)
+      } else if line.base.map(isDrawn) == true {
+        mark = .line(.base, hasMarker: false)
+      } else {
+        return nil
+      }
+      return Figure.Key(name: line.name, color: line.color, mark: mark)
+    }
+    return keys + baseKeys(choice.lines.contains { $0.base.map(isDrawn) == true })
+  }
+
+  func baseKeys(_ isDrawn: Bool) -> [Figure.Key] {
+    isDrawn
+      ? [.init(name: baseName, color: LineChoice.neutralColor, mark: .line(.base, hasMarker: false))] : []
   }
 
   /// The base is called so where nobody gave it a name.

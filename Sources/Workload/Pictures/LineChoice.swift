@@ -2,13 +2,18 @@
 struct LineChoice: Equatable {
   /// The most lines of one run in a plot.
   static let limit = 8
+  /// The colour, a grey, of a line that stands for no operation of its own.
+  static let neutralColor = 6
 
   /// One line: of the run, of the earlier one, or of both.
   struct Line: Equatable {
     var name: String
+    /// Another one, and with it another marker, than every other line of the plot.
     var color: Int
     var run: RunCurves.Curve?
     var base: RunCurves.Curve?
+
+    fileprivate var curve: RunCurves.Curve? { run ?? base }
   }
 
   private(set) var lines: [Line] = []
@@ -19,7 +24,7 @@ struct LineChoice: Equatable {
   ///
   /// - Parameter size: by which curves are compared.
   init(_ run: [RunCurves.Curve], _ base: [RunCurves.Curve], by size: (RunCurves.Curve) -> Double) {
-    let all = Self.paired(run, base)
+    let all = Self.named(Self.paired(run, base))
     func largest(_ line: Line) -> Double { max(line.run.map(size) ?? 0, line.base.map(size) ?? 0) }
     if all.count <= Self.limit {
       lines = all
@@ -32,49 +37,94 @@ struct LineChoice: Equatable {
       summed = rest.count
       lines.append(
         Line(
-          name: "\(rest.count) others", color: 0, run: RunCurves.sum(of: rest.compactMap(\.run)),
+          name: "\(rest.count) others", color: Self.neutralColor, run: RunCurves.sum(of: rest.compactMap(\.run)),
           base: RunCurves.sum(of: rest.compactMap(\.base))))
     }
-    // With one job the operations have the colours that they have everywhere.
-    let jobs = Set(all.map { $0.run?.job ?? $0.base?.job })
-    for index in lines.indices {
-      let operation = lines[index].run?.operation ?? lines[index].base?.operation
-      lines[index].color = jobs.count == 1 && summed == 0 ? (operation?.index ?? index) % Self.limit : index
-      if jobs.count == 1, let operation { lines[index].name = operation.label }
-    }
+    color(Set(all.compactMap { $0.curve?.operation.color }))
   }
 
-  /// Curves of the same job and operation side by side; of several with one name, the first with the first.
-  private static func paired(_ run: [RunCurves.Curve], _ base: [RunCurves.Curve]) -> [Line] {
-    var result: [Line] = []
-    var places: [String: Int] = [:]
-    func keys(_ curves: [RunCurves.Curve]) -> [(String, RunCurves.Curve)] {
-      var counts: [String: Int] = [:]
-      return curves.map { curve in
-        let name = (curve.job.map { Markup.shortened($0) + ": " } ?? "") + curve.operation.label
-        let full = (curve.job ?? "") + "\0" + curve.operation.rawValue
-        let count = (counts[full] ?? 0) + 1
-        counts[full] = count
-        return (count == 1 ? name : "\(name) (\(count))", curve)
+  /// The first line of each operation has the colour that the operation has in every plot, the others have what is left.
+  ///
+  /// - Parameter operations: the colours of all operations here, which no other line is to have as long as there are more.
+  private mutating func color(_ operations: Set<Int>) {
+    let ownCount = lines.count - (summed > 0 ? 1 : 0)
+    var free = (0..<Self.limit).filter { $0 != Self.neutralColor }
+    if summed == 0 { free.append(Self.neutralColor) }
+    var waiting: [Int] = []
+    for index in 0..<ownCount {
+      if let place = free.firstIndex(where: { $0 == lines[index].curve?.operation.color }) {
+        lines[index].color = free.remove(at: place)
+      } else {
+        waiting.append(index)
       }
     }
-    for (name, curve) in keys(run) {
-      // Shortened names may meet.
-      if places[name] == nil { places[name] = result.count }
-      result.append(Line(name: name, color: 0, run: curve))
+    let spare = free.filter { !operations.contains($0) } + free.filter(operations.contains)
+    for (index, color) in zip(waiting, spare) { lines[index].color = color }
+  }
+
+  /// Curves of the same job and operation side by side; of several of one job's name, the first with the first.
+  private static func paired(_ run: [RunCurves.Curve], _ base: [RunCurves.Curve]) -> [Line] {
+    struct Key: Hashable {
+      var job: String?
+      var operation: ReportedOperation
+      var number: Int
     }
-    for (name, curve) in keys(base) {
-      if let place = places[name], result[place].base == nil {
+    func keys(_ curves: [RunCurves.Curve]) -> [(Key, RunCurves.Curve)] {
+      var counts: [Key: Int] = [:]
+      return curves.map { curve in
+        var key = Key(job: curve.job, operation: curve.operation, number: 0)
+        counts[key, default: 0] += 1
+        key.number = counts[key] ?? 1
+        return (key, curve)
+      }
+    }
+    var result: [Line] = []
+    var places: [Key: Int] = [:]
+    for (key, curve) in keys(run) {
+      places[key] = result.count
+      result.append(Line(name: "", color: 0, run: curve))
+    }
+    for (key, curve) in keys(base) {
+      if let place = places[key] {
         result[place].base = curve
       } else {
-        result.append(Line(name: name, color: 0, base: curve))
+        result.append(Line(name: "", color: 0, base: curve))
       }
     }
     return result
+  }
+
+  /// The same with names of which none is there twice: copies have the names of their jobs, and shortened names may meet.
+  private static func named(_ lines: [Line]) -> [Line] {
+    // With one job the operation says it all.
+    let hasJobs = Set(lines.map { $0.curve?.job }).count > 1
+    var counts: [String: Int] = [:]
+    return lines.map { line in
+      var line = line
+      let job = hasJobs ? line.curve?.job.map { Markup.shortened($0) + ": " } : nil
+      line.name = (job ?? "") + (line.curve?.operation.label ?? "")
+      let count = (counts[line.name] ?? 0) + 1
+      counts[line.name] = count
+      if count > 1 { line.name += " (\(count))" }
+      return line
+    }
   }
 }
 
 extension ReportedOperation {
   /// In words.
   var label: String { self == .writeZeroes ? "write zeroes" : rawValue }
+
+  /// The number of its colour. Operations on devices and on volumes are never in one run.
+  var color: Int {
+    switch self {
+    case .read: 0
+    case .write: 1
+    case .trim, .truncate: 2
+    case .writeZeroes, .create: 3
+    case .fsync: 4
+    case .unlink: 5
+    case .rename: 7
+    }
+  }
 }

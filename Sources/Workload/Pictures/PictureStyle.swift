@@ -39,7 +39,7 @@ enum PictureStyle {
     .h{fill:transparent}.h:hover{fill:var(--axis);fill-opacity:.18}
     .w{fill:var(--bad)}.v{fill-opacity:.16}
     .q1,.q2,.q3,.q4,.q5,.q6{stroke:currentColor;fill:none;shape-rendering:crispEdges}
-    .q1{stroke-opacity:.16}.q2{stroke-opacity:.32}.q3{stroke-opacity:.48}.q4{stroke-opacity:.65}.q5{stroke-opacity:.82}
+    .q1{stroke-opacity:.34}.q2{stroke-opacity:.46}.q3{stroke-opacity:.58}.q4{stroke-opacity:.72}.q5{stroke-opacity:.86}
     .tables section{margin:0 0 24px}.tables h2{margin:0 0 6px}
     .scroll{overflow-x:auto}
     table{border-collapse:collapse;font-variant-numeric:tabular-nums}

@@ -39,10 +39,20 @@ struct PictureTables {
     for operation in [ReportedOperation.read, .write] {
       guard let latency = report.latencies[operation], latency.count > 0 else { continue }
       let before = base?.operations.first { $0.operation == operation }?.meanLatency
+      let figures = report.groups.compactMap { $0.operations[operation] }
+      // Where there is more than one latency, which of them this is.
+      let intended = LatencySummary(of: figures.compactMap(\.intended))
+      let hasParts = intended != nil || figures.contains { $0.completion != nil }
       tiles.append(
         tile(
-          "\(operation.label) latency p99", Quantity.latency.text(latency.p99),
+          "\(operation.label) latency p99" + (hasParts ? ", total" : ""), Quantity.latency.text(latency.p99),
           "mean \(Quantity.latency.text(latency.mean))" + ratio(Double(latency.mean), before)))
+      if let intended {
+        tiles.append(
+          tile(
+            "\(operation.label) latency p99, from the intended start", Quantity.latency.text(intended.p99),
+            "mean \(Quantity.latency.text(intended.mean))"))
+      }
     }
     if let figures = report.writeback, figures.batches + figures.staleBatches > 0 {
       let share = Double(figures.staleBatches) / Double(figures.batches + figures.staleBatches) * 100
@@ -84,7 +94,7 @@ struct PictureTables {
 
   var markup: String {
     let parts = [
-      findings, comparison, jobs, rules,
+      findings, comparison, jobs, replays, verification, rules,
       section("counters", "Counters", Self.table(["", "counter", "value"], counters)),
       section("command", "The command that repeats it", "<pre>\(Markup.escaped(report.command))</pre>\n"),
       section("provenance", "Where and with what", Self.table(["", ""], provenance)),
@@ -139,12 +149,50 @@ struct PictureTables {
         "\(Quantity.digits(range.lowerBound)) to \(Quantity.digits(range.upperBound))"
       }
       return [
-        row.job, row.operation, row.figure.rawValue, row.isRegression ? "regression" : "", interval ?? "",
+        // fio's name for it is sync.
+        row.job, row.operation == "sync" ? ReportedOperation.fsync.label : row.operation, Self.label(row.figure),
+        row.isRegression ? "regression" : "", interval ?? "",
         row.samples?.rawValue ?? "", quantity.text(row.base), quantity.text(row.now), Quantity.digits(row.ratio),
       ]
     }
-    let heads = ["job", "operation", "figure", "", "95% interval", "of", "before", "now", "ratio"]
+    let heads = ["job", "operation", "figure", "", "95% interval", "interval from", "before", "now", "ratio"]
     return section("comparison", "Beside the run before", Self.table(heads, rows, numbers: 6))
+  }
+
+  private static func label(_ figure: Comparison.Figure) -> String {
+    switch figure {
+    case .bandwidth: "bandwidth"
+    case .iops: "IOPS"
+    case .meanLatency: "completion latency, mean"
+    case .p99Latency: "completion latency, p99"
+    }
+  }
+
+  /// What jobs replayed, and how late they began it.
+  private var replays: String {
+    let rows = report.replays.map { figures in
+      [
+        figures.job, figures.paths.joined(separator: ", "), figures.cutOff.joined(separator: "; "),
+        "\(figures.operations)",
+      ]
+        + (figures.drift.map { [$0.mean, $0.p99, $0.maximum].map { Quantity.latency.text($0) } } ?? ["", "", ""])
+    }
+    let heads = ["job", "log", "cut off", "operations", "began late, mean", "p99", "max"]
+    return section("replay", "Replay", Self.table(heads, rows, numbers: 3))
+  }
+
+  /// What the judges looked at and said.
+  private var verification: String {
+    var rows: [[String]] = []
+    if let figures = report.verify {
+      rows.append(["compared with what was written", Quantity.bytes.text(figures.bytes)])
+      rows.append(["blocks that differ", "\(figures.mismatches)"])
+      if let bytes = figures.unflushedBytes {
+        rows.append(["older, and covered by no flush", Quantity.bytes.text(bytes)])
+      }
+    }
+    if let exit = report.e2fsckExit { rows.append(["exit of e2fsck -fn", "\(exit)"]) }
+    return section("verification", "Verification", Self.table(["", ""], rows, numbers: 1))
   }
 
   private var jobs: String {
@@ -244,12 +292,6 @@ struct PictureTables {
           ("context switches, voluntary and not", "\(time.voluntarySwitches), \(time.involuntarySwitches)"),
         ])
     }
-    add(
-      "judges",
-      [
-        ("compared", report.verify.map { "\(bytes($0.bytes)), mismatches \($0.mismatches)" }),
-        ("e2fsck -fn", report.e2fsckExit.map { "exit \($0)" }),
-      ])
     add("memory", [("peak", report.peakMemoryBytes.map(bytes))])
     return rows
   }

@@ -147,14 +147,15 @@ struct Plot {
   }
 
   /// Vertical marks where something happened: a band, and a cap above the plot that is seen however short the event was.
-  mutating func events(_ events: [Event]) {
+  mutating func events(_ events: [Event], hasBands: Bool = true) {
     for event in events {
       let start = xPosition(event.start), end = xPosition(event.end)
       let middle = (start + end) / 2
       let band = max(1.2, end - start), cap = max(5, end - start)
+      let area = "M\(c(middle - band / 2)) \(c(frame.top))h\(c(band))v\(c(frame.plotHeight))h-\(c(band))z"
       marks +=
         "<g class=\"w\"><title>\(Markup.escaped(event.title))</title>"
-        + "<path class=\"v\" d=\"M\(c(middle - band / 2)) \(c(frame.top))h\(c(band))v\(c(frame.plotHeight))h-\(c(band))z\"/>"
+        + (hasBands ? "<path class=\"v\" d=\"\(area)\"/>" : "")
         + "<path d=\"M\(c(middle - cap / 2)) \(c(frame.top - 6))h\(c(cap))v5h-\(c(cap))z\"/></g>\n"
     }
   }

@@ -61,6 +61,9 @@ package struct RunCurves: Sendable, Equatable {
     package var binNanoseconds: Double = 0
     /// From the begin of the run on; empty where there are no figures over time.
     package var bins: [Bin] = []
+    /// When the job began and when it ended, since the begin of the run.
+    package var begin = 0.0
+    package var end = Double.infinity
 
     package init(
       job: String?, operation: ReportedOperation, count: Double, byteCount: Double, runtimeNanoseconds: Double
@@ -106,6 +109,7 @@ package struct RunCurves: Sendable, Equatable {
       sum.count += curve.count
       sum.byteCount += curve.byteCount
       sum.runtimeNanoseconds = max(sum.runtimeNanoseconds, curve.runtimeNanoseconds)
+      (sum.begin, sum.end) = (min(sum.begin, curve.begin), max(sum.end, curve.end))
     }
     sum.quantiles = []
     sum.intended = []
@@ -170,6 +174,10 @@ extension RunCurves {
     var jobs: [Curve] = []
     var sums = PerOperation<[TimeBin]>()
     for group in report.groups {
+      let span = Self.span(
+        group.series?.bins.present.map { $0.value.map { $0.count > 0 } } ?? [],
+        of: Double(group.series?.binNanoseconds ?? 0), from: Double(group.seriesFrom),
+        runtime: Double(group.runtimeNanoseconds))
       for (operation, figures) in group.operations.present {
         var curve = Curve(
           job: group.name, operation: operation, count: Double(figures.count), byteCount: Double(figures.bytes),
@@ -181,6 +189,7 @@ extension RunCurves {
           let shown = Self.coarsened(bins, of: series.binNanoseconds, to: width)
           curve.binNanoseconds = Double(width)
           curve.bins = shown.map(Bin.init)
+          (curve.begin, curve.end) = span
           sums[operation] = Self.added(sums[operation] ?? [], shown)
         }
         jobs.append(curve)
@@ -200,6 +209,23 @@ extension RunCurves {
     }
     self.init(name: name, elapsedNanoseconds: Double(elapsed), jobs: jobs, operations: operations)
     batchSizes = report.writeback?.batchSizes ?? []
+  }
+
+  /// When a job began and ended.
+  ///
+  /// - Parameters:
+  ///   - bins: by operation, whether something ended in a bin.
+  ///   - from: from when on it counted, which may be after a ramp; nil where nobody knows.
+  static func span(
+    _ bins: [[Bool]], of width: Double, from: Double?, runtime: Double
+  ) -> (begin: Double, end: Double) {
+    guard let first = bins.compactMap({ $0.firstIndex(of: true) }).min(),
+      let last = bins.compactMap({ $0.lastIndex(of: true) }).max(), width > 0, width.isFinite
+    else { return (0, .infinity) }
+    let firstTime = Double(first) * width, lastTime = Double(last) * width
+    guard let from, from.isFinite, runtime.isFinite else { return (firstTime, lastTime + width) }
+    let end = from + runtime
+    return (firstTime + width <= from ? firstTime : from, lastTime > end ? lastTime + width : end)
   }
 
   private static func coarsened(_ bins: [TimeBin], of narrow: UInt64, to wide: UInt64) -> [TimeBin] {

@@ -41,6 +41,22 @@ package struct LatencySummary: Sendable, Equatable {
     deviationPicoseconds = UInt64(min(1e18, (squares / Double(max(2, count) - 1)).squareRoot() * 1000))
   }
 
+  /// Several as one; nil of none.
+  package init?(of parts: [LatencySummary]) {
+    guard let minimum = parts.map(\.minimum).min(), let maximum = parts.map(\.maximum).max() else { return nil }
+    var buckets: [Bucket] = []
+    for bucket in parts.flatMap(\.buckets).sorted(by: { $0.lowest < $1.lowest }) {
+      if let last = buckets.last, last.lowest == bucket.lowest {
+        buckets[buckets.count - 1] = Bucket(
+          lowest: last.lowest, highest: max(last.highest, bucket.highest), count: last.count + bucket.count)
+      } else {
+        buckets.append(bucket)
+      }
+    }
+    let sum = parts.reduce(0.0) { $0 + Double($1.meanPicoseconds) * Double($1.count) / 1000 }
+    self.init(minimum: minimum, maximum: maximum, sum: UInt64(min(1e19, sum)), buckets: buckets)
+  }
+
   package var mean: UInt64 { meanPicoseconds / 1000 }
 
   /// The latency that so many operations do not exceed, in millionths of a percent.

@@ -89,7 +89,8 @@ package enum CSVReport {
     ("p99.999", 99_999_000),
   ]
 
-  package static func text(_ report: RunReport) -> String {
+  /// - Parameter hasHeader: whether the names of the columns lead.
+  package static func text(_ report: RunReport, hasHeader: Bool = true) -> String {
     let figures = ["min", "mean", "max"] + percentiles.map(\.name)
     var lines = [
       ["job", "groupid", "copies", "operation", "count", "bytes", "errors", "runtime_ms", "bw_bytes", "iops"]
@@ -109,7 +110,7 @@ package enum CSVReport {
         lines.append(fields)
       }
     }
-    return lines.map { $0.map(quoted).joined(separator: ",") + "\n" }.joined()
+    return lines.dropFirst(hasHeader ? 0 : 1).map { $0.map(quoted).joined(separator: ",") + "\n" }.joined()
   }
 
   private static func latency(_ summary: LatencySummary?) -> [String] {

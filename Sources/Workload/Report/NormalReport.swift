@@ -39,7 +39,7 @@ package enum NormalReport {
     let percentiles = group.job?.percentiles ?? Percentiles()
     for (operation, figures) in group.operations.present {
       if operation == .fsync {
-        lines.append("  fsync/fdatasync: count=\(figures.count)")
+        lines.append("  fsync/fdatasync: " + rate(operation, figures, nanoseconds: group.runtimeNanoseconds))
         lines += latency("  sync", figures.latency) + list("sync", figures.latency, percentiles)
         continue
       }

@@ -65,7 +65,7 @@ actor DeviceLane {
     sampleCounters()
     let elapsed = reactor.now.nanoseconds(since: startedAt)
     let processor = ProcessorTime.ofThread.since(before)
-    noteStatus(nil)
+    noteStatus(.end)
     var sum = DeviceFigures()
     for device in devices { sum.add(DeviceFigures(device.queue.counters)) }
     sum.systemCalls += reactor.systemCalls
@@ -346,7 +346,7 @@ actor DeviceLane {
       sampleCounters()
     }
     guard isSimulated, control.isWatched else { return }
-    if let interval = statusClock.takeDue(at: reactor.now) { noteStatus(interval) }
+    if let point = statusClock.takeDue(at: reactor.now) { noteStatus(point) }
     operationCount += 1
     if operationCount % 4096 == 0 { tellProgress() }
   }
@@ -355,19 +355,19 @@ actor DeviceLane {
     board.note(number, copies.map { CopyProgress($0, at: reactor.now) }, at: reactor.now)
   }
 
-  /// Notes what the copies have done at an interval; nil: at their end.
-  private func noteStatus(_ interval: Int?) {
-    if status.intervalNanoseconds == nil { return }
+  /// Notes what the copies have done.
+  private func noteStatus(_ point: StatusPoint) {
+    if !status.isWatched { return }
     let now = reactor.now
     status.note(
-      number, interval: interval, copies.map { $0.figures(at: now) },
+      number, at: point, copies.map { $0.figures(at: now) },
       elapsedNanoseconds: now.nanoseconds(since: startedAt))
   }
 
   private func showProgress() async {
     while copies.contains(where: { $0.endedAt == nil }) {
       tellProgress()
-      if let interval = statusClock.takeDue(at: reactor.now) { noteStatus(interval) }
+      if let point = statusClock.takeDue(at: reactor.now) { noteStatus(point) }
       let next = reactor.now.advanced(byNanoseconds: 500_000_000)
       _ = await progressWait.waitInterruptibly(until: statusClock.earliest(next))
     }

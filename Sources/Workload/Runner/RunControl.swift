@@ -13,8 +13,8 @@ package final class RunControl: Sendable {
   package let onStack: (@Sendable (String) -> Void)?
   /// What made the run and where, for the report.
   package let provenance: Provenance?
-  /// Told of what was done so far, each `statusInterval` nanoseconds of the run's clock; nil when nobody asked. Called on
-  /// the run's reactors, by one after the other: it must not wait.
+  /// Told of what was done so far, each `statusInterval` nanoseconds of the run's clock and after `requestStatus`; nil when
+  /// nobody listens. Called on the run's reactors, by one after the other: it must not wait.
   package let onStatus: (@Sendable (StatusSnapshot) -> Void)?
   package let statusInterval: UInt64?
   /// Told of each reactor of the run before the work on it, on that reactor; what it returns is called there after the work.
@@ -22,6 +22,7 @@ package final class RunControl: Sendable {
   package let onReactor: (@Sendable (Reactor) -> () -> Void)?
   private let stopRequest = Atomic(false)
   private let endRequest = Atomic(false)
+  private let statusRequests = Atomic(0)
   /// The image that the run removes at its end.
   private let image = AtomicLazyReference<NotedImage>()
 
@@ -46,6 +47,11 @@ package final class RunControl: Sendable {
   package func requestStop() { stopRequest.store(true, ordering: .relaxed) }
   /// Whether somebody asked the run to stop.
   package var isStopRequested: Bool { stopRequest.load(ordering: .relaxed) }
+
+  /// Asks for what was done so far, which `onStatus` is told of within a second.
+  package func requestStatus() { statusRequests.add(1, ordering: .relaxed) }
+  /// How often somebody asked.
+  var statusRequestCount: Int { statusRequests.load(ordering: .relaxed) }
 
   /// Asks the jobs that run now to end: one of them has, which is to end the others.
   func requestEnd() { endRequest.store(true, ordering: .relaxed) }

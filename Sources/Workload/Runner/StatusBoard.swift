@@ -5,6 +5,8 @@ internal import Synchronization
 package struct StatusSnapshot: Sendable {
   let copies: [CopyFigures]
   let elapsedNanoseconds: UInt64
+  /// Whether somebody asked for it just now; it is no interval's.
+  package let isRequested: Bool
 
   /// The report of what was done so far of this plan.
   package func report(of plan: WorkloadPlan) -> RunReport {
@@ -15,79 +17,106 @@ package struct StatusSnapshot: Sendable {
   }
 }
 
-/// Where lanes, each on its thread, put what they have done at each interval of `--status-interval`. When all have come to
-/// an interval, whoever asked is told.
+/// How much of what is to be noted has been: intervals of `--status-interval`, and requests.
+struct StatusPoint: Sendable {
+  var intervals = 0
+  var requests = 0
+
+  /// A lane that has ended holds nobody up.
+  static let end = StatusPoint(intervals: .max, requests: .max)
+}
+
+/// Where lanes, each on its thread, put what they have done at each interval of `--status-interval` and when somebody asks.
+/// When all have come to an interval, or have answered, whoever looks is told.
 final class StatusBoard: Sendable {
   private struct Lane {
-    /// How many intervals it has noted; all that there may be when it has ended.
-    var count = 0
+    var point: StatusPoint
     var copies: [CopyFigures] = []
     var elapsedNanoseconds: UInt64 = 0
   }
   private struct State {
     var lanes: [Lane] = []
-    var toldCount = 0
+    var told = StatusPoint()
     var ended: [CopyFigures] = []
     var endedNanoseconds: UInt64 = 0
   }
   // Lanes meet nowhere else. It is held while some values are put together, once an interval.
   private let state = Mutex(State())
-  private let onStatus: (@Sendable (StatusSnapshot) -> Void)?
+  private let control: RunControl
   let intervalNanoseconds: UInt64?
 
   init(_ control: RunControl) {
-    onStatus = control.onStatus
+    self.control = control
     intervalNanoseconds = control.onStatus == nil ? nil : control.statusInterval
   }
+
+  /// Whether there is anybody to tell.
+  var isWatched: Bool { control.onStatus != nil }
+  /// How often somebody has asked, and how many of these requests have been answered.
+  var requestCount: Int { control.statusRequestCount }
+  var answeredCount: Int { state.withLock { $0.told.requests } }
 
   /// Lanes begin, after those before them have ended.
   func begin(laneCount: Int) {
     state.withLock { state in
       state.ended += state.lanes.flatMap(\.copies)
       state.endedNanoseconds += state.lanes.map(\.elapsedNanoseconds).max() ?? 0
-      state.lanes = Array(repeating: Lane(), count: laneCount)
-      state.toldCount = 0
+      state.told.intervals = 0
+      state.lanes = Array(repeating: Lane(point: state.told), count: laneCount)
     }
   }
 
-  /// Notes what a lane has done at its interval of this number, from 1; or, nil, when it has ended.
-  func note(_ lane: Int, interval: Int?, _ copies: [CopyFigures], elapsedNanoseconds: UInt64) {
-    guard let onStatus else { return }
+  /// Notes what a lane has done when it has come to a point.
+  func note(_ lane: Int, at point: StatusPoint, _ copies: [CopyFigures], elapsedNanoseconds: UInt64) {
+    guard let onStatus = control.onStatus else { return }
     state.withLock { state in
-      state.lanes[lane] = Lane(count: interval ?? .max, copies: copies, elapsedNanoseconds: elapsedNanoseconds)
-      let least = state.lanes.map(\.count).min() ?? .max
-      guard least > state.toldCount, least < .max else { return }
-      state.toldCount = least
-      onStatus(
-        StatusSnapshot(
-          copies: state.ended + state.lanes.flatMap(\.copies),
-          elapsedNanoseconds: state.endedNanoseconds + (state.lanes.map(\.elapsedNanoseconds).max() ?? 0)))
+      state.lanes[lane] = Lane(point: point, copies: copies, elapsedNanoseconds: elapsedNanoseconds)
+      let told = state.told
+      func tell(_ part: WritableKeyPath<StatusPoint, Int>, isRequested: Bool) {
+        let least = state.lanes.map { $0.point[keyPath: part] }.min() ?? .max
+        guard least > told[keyPath: part], least < .max else { return }
+        state.told[keyPath: part] = least
+        onStatus(
+          StatusSnapshot(
+            copies: state.ended + state.lanes.flatMap(\.copies),
+            elapsedNanoseconds: state.endedNanoseconds + (state.lanes.map(\.elapsedNanoseconds).max() ?? 0),
+            isRequested: isRequested))
+      }
+      tell(\.intervals, isRequested: false)
+      tell(\.requests, isRequested: true)
     }
   }
 }
 
 /// When a lane is to note what it has done.
 struct StatusClock {
-  private let interval: UInt64?
+  private let board: StatusBoard
   private var nextAt: Instant
-  /// The interval that is due next.
-  private(set) var number = 1
+  private var point: StatusPoint
 
   init(_ board: StatusBoard, from start: Instant) {
-    interval = board.intervalNanoseconds
-    nextAt = start.advanced(byNanoseconds: interval ?? 0)
+    self.board = board
+    nextAt = start.advanced(byNanoseconds: board.intervalNanoseconds ?? 0)
+    point = StatusPoint(requests: board.answeredCount)
   }
 
-  /// Whether an interval is over; it is taken. Those that were missed are left out.
-  mutating func takeDue(at now: Instant) -> Int? {
-    guard let interval, interval > 0, now >= nextAt else { return nil }
-    let passed = now.nanoseconds(since: nextAt) / interval
-    number += Int(passed)
-    nextAt = nextAt.advanced(byNanoseconds: interval * (passed + 1))
-    defer { number += 1 }
-    return number
+  /// The point that the lane has come to, if there is a new one; it is taken. Intervals that were missed are left out.
+  mutating func takeDue(at now: Instant) -> StatusPoint? {
+    var isDue = false
+    if let interval = board.intervalNanoseconds, interval > 0, now >= nextAt {
+      let passed = now.nanoseconds(since: nextAt) / interval + 1
+      point.intervals += Int(passed)
+      nextAt = nextAt.advanced(byNanoseconds: interval * passed)
+      isDue = true
+    }
+    let requests = board.requestCount
+    if requests > point.requests {
+      point.requests = requests
+      isDue = true
+    }
+    return isDue ? point : nil
   }
 
   /// The earlier of an instant and the end of the interval.
-  func earliest(_ instant: Instant) -> Instant { interval == nil ? instant : min(instant, nextAt) }
+  func earliest(_ instant: Instant) -> Instant { board.intervalNanoseconds == nil ? instant : min(instant, nextAt) }
 }

@@ -334,12 +334,12 @@ actor VolumeSession {
     onProgress(meter.line(copies.map { CopyProgress($0, at: reactor.now) }, at: reactor.now))
   }
 
-  /// Notes what the copies have done, once an interval. In simulation the tasks call it, after each operation.
+  /// Notes what the copies have done, once an interval and when somebody asks. In simulation the tasks call it, after each operation.
   func noteStatusIfDue() {
     let now = reactor.now
-    guard let interval = statusClock.takeDue(at: now) else { return }
+    guard let point = statusClock.takeDue(at: now) else { return }
     status.note(
-      0, interval: interval, copies.map { $0.figures(at: now) }, elapsedNanoseconds: now.nanoseconds(since: startedAt))
+      0, at: point, copies.map { $0.figures(at: now) }, elapsedNanoseconds: now.nanoseconds(since: startedAt))
   }
 
   // MARK: The second mount
