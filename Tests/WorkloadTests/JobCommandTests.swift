@@ -30,6 +30,7 @@ struct JobCommandTests {
       "--name=a", "--filename=x", "--read_iolog=l:m", "--replay_no_stall", "--replay_time_scale=50",
       "--replay_redirect=y",
       "--replay_scale=2", "--replay_align=4k", "--replay_skip=read,sync", "--write_iolog=w",
+      "--write_bw_log", "--write_lat_log=l/m", "--per_job_logs=0", "--log_offset", "--log_max_value",
     ],
     ["--name=a", "--filename=x", "--bsrange=4k-64k,8k-16k", "--rw=write:64k", "--size=50%", "--zero_buffers"],
     [

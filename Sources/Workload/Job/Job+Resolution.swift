@@ -143,6 +143,7 @@ extension Job {
     queueDepth = settings.integer(.queueDepth)
     replay = Replay(settings)
     iologPath = settings.text(.writeIOLog)
+    logging = OperationLogging(settings, jobName: name)
     volume = target == .fileSystem ? VolumeOptions(settings) : nil
   }
 

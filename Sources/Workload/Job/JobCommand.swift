@@ -80,7 +80,7 @@ extension Job {
     case .writeIOLog: iologPath
     default:
       load.text(of: option) ?? schedule.text(of: option) ?? verify?.text(of: option) ?? replay?.text(of: option)
-        ?? volume?.text(of: option)
+        ?? logging.text(of: option) ?? volume?.text(of: option)
     }
   }
 }

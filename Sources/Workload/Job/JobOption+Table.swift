@@ -144,7 +144,21 @@ extension JobOption {
     JobOption(.groupReporting, .boolean, default: "0", "report all copies of the job as one"),
     JobOption(
       .logAverage, .integer(0...3_600_000), default: "0",
-      "milliseconds of one entry of the figures over time, which the JSON report then has; 0: none"),
+      "milliseconds of one entry of the figures over time, which the JSON report then has, and of write_bw_log and its kin; "
+        + "0: none, and a line for each operation"),
+    JobOption(
+      .writeBandwidthLog, .logName,
+      "write what each copy transfers to NAME_bw.N.log, with N its number in the run: milliseconds, KiB/s, 0, 1 or 2 for a "
+        + "read, write or trim, bytes, 0; without NAME the job's name"),
+    JobOption(
+      .writeLatencyLog, .logName,
+      "the same with latencies in nanoseconds: NAME_slat.N.log, NAME_clat.N.log, NAME_lat.N.log"),
+    JobOption(.writeIOPSLog, .logName, "the same with operations a second: NAME_iops.N.log"),
+    JobOption(
+      .perJobLogs, .boolean, default: "1", "0: all copies write to one file, whose name has no number: NAME_bw.log"),
+    JobOption(.logOffset, .boolean, default: "0", "these logs have the offset, before the last column"),
+    JobOption(
+      .logMaximum, .boolean, default: "0", "with log_avg_msec they have the longest latency, not the mean"),
     JobOption(
       .verify, .verification,
       "target=dev: give each block a header and a checksum, and compare what is read: a job that writes reads back at its "

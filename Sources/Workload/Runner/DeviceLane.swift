@@ -75,7 +75,7 @@ actor DeviceLane {
     return LaneResult(
       number: number, copies: figures, elapsedNanoseconds: elapsed, device: sum,
       stacks: devices.map { ($0.stack.end(), $0.stack.description.isEmpty) },
-      findings: loads.flatMap(\.findings) + verifiers.flatMap { $0?.failures ?? [] } + copies.compactMap(\.logFinding),
+      findings: loads.flatMap(\.findings) + verifiers.flatMap { $0?.failures ?? [] } + copies.flatMap(\.logFindings),
       verdict: verdict,
       processor: isSimulated ? nil : processor, counterSeries: counterSeries,
       accessMaps: devices.compactMap { device in
@@ -147,7 +147,8 @@ actor DeviceLane {
     }
     copies.append(
       JobCopy(
-        job, jobIndex: member.jobIndex, copy: member.copy, files: ranges, iolog: try job.makeIOLog(copy: member.copy)))
+        job, jobIndex: member.jobIndex, copy: member.copy, files: ranges, iolog: try job.makeIOLog(copy: member.copy),
+        logs: plan.operationLogs(jobIndex: member.jobIndex, copy: member.copy)))
     parts.append(zip(own, ranges).map { ($0, $1) })
   }
 
