@@ -123,6 +123,19 @@ struct VerifyRunTests {
     #expect(report.findings.isEmpty)
   }
 
+  @Test("a run ends when what its write cache has sent to the device is there")
+  func destaging() async throws {
+    let file = try ScratchFile([UInt8](repeating: 0, count: 1 << 20))
+    for seed in 1...20 as ClosedRange<UInt64> {
+      // Trims take their time on a thread of their own.
+      let report = try await runJobs(
+        [
+          "--name=a", "--filename=\(file.path)", "--rw=trimwrite", "--size=256k", "--iodepth=8", "--volatile-cache=64k",
+        ], seed: seed)
+      #expect(report.operations[.trim] == 64 && report.exitCode == .allHeld)
+    }
+  }
+
   // MARK: Files, and runs after runs
 
   /// A file of blocks that a job has written, with its state.

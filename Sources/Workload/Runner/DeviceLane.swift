@@ -66,6 +66,14 @@ actor DeviceLane {
     let elapsed = reactor.now.nanoseconds(since: startedAt)
     let processor = ProcessorTime.ofThread.since(before)
     noteStatus(nil)
+    // What a write cache has sent on: its queue has nothing in flight, and does not ask for it any more.
+    while !isSimulated && devices.contains(where: \.stack.isBusy) {
+      for device in devices {
+        device.queue.device.submit()
+        _ = device.queue.device.reap()
+      }
+      await reactor.sleep(until: reactor.now.advanced(byNanoseconds: 1_000_000))
+    }
     var sum = DeviceFigures()
     for device in devices { sum.add(DeviceFigures(device.queue.counters)) }
     sum.systemCalls += reactor.systemCalls
