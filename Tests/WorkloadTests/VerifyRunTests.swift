@@ -35,6 +35,10 @@ struct VerifyRunTests {
     ],
     ["--name=a", "--rw=randtrimwrite", "--iodepth=8", "--size=256k", "--loops=3"],
     [
+      "--name=a", "--rw=randwrite", "--norandommap", "--iodepth=16", "--size=128k", "--io_size=1m",
+      "--trim_percentage=40", "--trim_backlog=8", "--trim_backlog_batch=3", "--verify_backlog=20",
+    ],
+    [
       "--name=a", "--rw=randrw", "--iodepth=8", "--size=256k", "--io_size=1m", "--norandommap", "--verify_backlog=32",
       "--name=zeroes", "--rw=randwritezeroes", "--size=64k", "--io_size=256k", "--norandommap", "--iodepth=4",
       "--filename=a",

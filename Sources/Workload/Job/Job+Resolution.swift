@@ -211,6 +211,7 @@ extension VerifyOptions {
     interval = settings.positive(.verifyInterval).map { Int($0) }
     savesState = settings.flag(.verifyStateSave)
     loadsState = settings.flag(.verifyStateLoad)
+    trim = TrimOptions(settings)
   }
 }
 

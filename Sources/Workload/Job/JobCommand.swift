@@ -189,7 +189,7 @@ extension VerifyOptions {
     case .verifyInterval: return interval.map { bytesText(UInt64($0)) }
     case .verifyStateSave: return flagText(savesState)
     case .verifyStateLoad: return flagText(loadsState)
-    default: return nil
+    default: return trim.text(of: option)
     }
   }
 }

@@ -181,6 +181,15 @@ extension JobOption {
       "bytes from one header to the next; by default the most that fits all blocks of the job"),
     JobOption(.verifyAsync, .integer(0...4096), "no effect: blocks are compared where they are read"),
     JobOption(
+      .trimPercentage, .integer(0...100), default: "0", "of the writes that verify, trim so many afterwards, in percent"
+    ),
+    JobOption(
+      .trimVerifyZero, .boolean, default: "1", "what was trimmed so must read as zeroes; 0: it may be anything"),
+    JobOption(
+      .trimBacklog, .integer(0...UInt64(UInt32.max)), default: "0", "trim after every N writes; 0: at the end"),
+    JobOption(
+      .trimBacklogBatch, .integer(0...UInt64(UInt32.max)), "then so many blocks, the oldest first; by default N"),
+    JobOption(
       .verifyStateSave, .boolean, default: "1",
       "ioengine=libaio: what is expected goes to local-JOB-N-verify.state, at the end and after flushes"),
     JobOption(

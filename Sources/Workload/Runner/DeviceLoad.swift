@@ -100,6 +100,10 @@ final class DeviceLoad {
       return
     }
     await loop(isPolled: isPolled)
+    if let verifier, !isOverdue, !copy.hasFailed {
+      verifier.beginLastTrims()
+      await loop(isPolled: isPolled)
+    }
   }
 
   /// Reads back what has to be there, and compares.

@@ -13,6 +13,8 @@ struct Step {
   var isWrittenNext = false
   /// Whether it only compares, and counts as no operation of the job.
   var isVerification = false
+  /// Of a trim: zeroes are read there afterwards.
+  var leavesZeroes = false
   /// Of a write: durable by itself.
   var isForcedUnitAccess = false
   /// Begins when all before it have ended.
