@@ -13,6 +13,8 @@ public final class DeviceStack {
   public private(set) var faults: FaultLayer?
   private var top: DeviceLayer?
   private var lowest: DeviceLayer?
+  /// Whether a layer has requests at the device that the queue knows nothing of.
+  public var isBusy: Bool { cache?.isDestaging ?? false }
   /// Names of ranges of the device, for rules.
   public var regions: [NamedRegion] = [] {
     didSet { faults?.regions = regions }

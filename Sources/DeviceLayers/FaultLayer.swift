@@ -145,6 +145,8 @@ public final class FaultLayer: DeviceLayer {
       unpluggedUntil = reactor.now.advanced(byNanoseconds: law.draw(&random))
       answer(request, -Int(Errno.noDevice.rawValue))
     case .short(let count): startShort(request, count)
+    // There is nothing to keep but what the device has, however much that is.
+    case .phantom where request.operation != .write: answer(request, 0)
     case .torn, .phantom, .misdirect: readOld(request, Plan(action: action, rule: rule))
     case .rot, .stuck, .stale, .duplicate:
       setPlan(Plan(action: action, rule: rule), request)

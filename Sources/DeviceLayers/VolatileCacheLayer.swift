@@ -61,6 +61,9 @@ public final class VolatileCacheLayer: DeviceLayer {
   /// Writes that a power cut now would take, oldest first.
   public var unflushed: [CachedWrite] { writes }
 
+  /// Whether some of it is on its way to the medium: nobody waits for it, but the device below cannot be closed.
+  public var isDestaging: Bool { idle.count < ownRequests.count }
+
   /// A power cut: what is in the cache is lost but for the writes that are named by number. They reach `image`, the bytes
   /// of the device below, in their order.
   public func powerCut(keeping isKept: (UInt64) -> Bool, onto image: inout [UInt8]) {

@@ -128,4 +128,63 @@ struct FioTests {
     #expect(outcome.exitCode == 0, "\(outcome.output)")
     #expect(try !TemporaryFile.read(picture).isEmpty)
   }
+
+  @Test("logs of bandwidth, latencies and IOPS have fio's names and columns, and its lines but for the times")
+  func operationLogs() throws {
+    let command = try Command()
+    let kinds = ["bw", "slat", "clat", "lat", "iops"]
+    func job(_ name: String, _ more: [String]) -> [String] {
+      [
+        "--name=a", "--size=1m", "--bs=16k", "--rw=write", "--ioengine=libaio", "--iodepth=4", "--fsync=16",
+        "--filename=\(command.folder)/image", "--numjobs=2",
+      ] + ["bw", "lat", "iops"].map { "--write_\($0)_log=\(command.folder)/\(name)" } + more
+    }
+    /// Of each file the columns but time and value, in the order of the offsets.
+    func lines(_ name: String) throws -> [[String]] {
+      try kinds.flatMap { kind in
+        try [1, 2].map { number in
+          let path = "\(command.folder)/\(name)_\(kind).\(number).log"
+          defer { unsafe unlink(path) }
+          return String(decoding: try TemporaryFile.read(path), as: UTF8.self).split(separator: "\n")
+            .map { $0.split(separator: ", ").dropFirst(2).joined(separator: ", ") }.sorted()
+        }
+      }
+    }
+    for more in [["--log_offset=1"], [], ["--log_avg_msec=100", "--rate_iops=200", "--log_max_value=1"]] {
+      _ = try fio(command, job("theirs", more))
+      let process = try Command()
+      try process.start(job("ours", more))
+      #expect(try process.exitCode() == 0, "\(process.errors)")
+      let theirs = try lines("theirs"), mine = try lines("ours")
+      if more.count < 2 {
+        #expect(theirs == mine && mine.allSatisfy { $0.count == 64 })
+      } else {
+        // fio leaves the last window of bandwidth and IOPS out.
+        #expect(theirs.map(Set.init) == mine.map(Set.init) && mine.allSatisfy { (3...4).contains($0.count) })
+      }
+    }
+  }
+
+  @Test("fio-plot draws our logs", .enabled(if: ExternalTool("fio-plot") != nil, "fio-plot is needed"))
+  func fioPlotLogs() throws {
+    let command = try Command()
+    let name = "\(command.folder)/randread-iodepth-4-numjobs-1", picture = "\(command.folder)/errors.png"
+    defer {
+      for path in ["bw", "slat", "clat", "lat", "iops"].map({ "\(name)_\($0).1.log" }) + [picture] {
+        unsafe unlink(path)
+      }
+    }
+    try command.start(
+      ["--name=a", "--ioengine=sim", "--size=16m", "--rw=randread", "--iodepth=4", "--log_avg_msec=10"]
+        + ["bw", "lat", "iops"].map { "--write_\($0)_log=\(name)" })
+    #expect(try command.exitCode() == 0, "\(command.errors)")
+    let tool = try #require(ExternalTool("fio-plot"))
+    let outcome = try #require(
+      tool.run([
+        "-i", command.folder, "--source", "a test", "-T", "a test", "-g", "-r", "randread", "-d", "4", "-n", "1", "-t",
+        "bw", "lat", "iops", "-o", picture,
+      ]))
+    #expect(outcome.exitCode == 0, "\(outcome.output)")
+    #expect(try !TemporaryFile.read(picture).isEmpty)
+  }
 }

@@ -88,6 +88,25 @@ struct FaultLayerTests {
     #expect(rewritten == [201, 201, 201, 201])
   }
 
+  @Test("does not discard, or zero, and says that it did", arguments: ["discard", "zeroes"])
+  func phantomZeroes(_ operation: String) throws {
+    let (found, later) = try Self.run(["\(operation):phantom,count=1"]) { (rig: LayerRig) async throws in
+      func empty() async throws {
+        let size = rig.queue.geometry.logicalBlockSize
+        if operation == "discard" {
+          try await rig.queue.discard(at: UInt64(8 * size), byteCount: 2 * size)
+        } else {
+          try await rig.queue.writeZeroes(at: UInt64(8 * size), byteCount: 2 * size)
+        }
+      }
+      try await empty()
+      let found = try await rig.blocks(8, count: 3)
+      try await empty()
+      return (found, try await rig.blocks(8, count: 3))
+    }
+    #expect(found == [8, 9, 10] && later == [0, 0, 10])
+  }
+
   @Test("stores a misdirected write elsewhere")
   func misdirected() throws {
     let (home, elsewhere) = try Self.run(["write:misdirect=+16,count=1"]) { (rig: LayerRig) async throws in

@@ -30,6 +30,11 @@ struct JobCommandTests {
       "--name=a", "--filename=x", "--read_iolog=l:m", "--replay_no_stall", "--replay_time_scale=50",
       "--replay_redirect=y",
       "--replay_scale=2", "--replay_align=4k", "--replay_skip=read,sync", "--write_iolog=w",
+      "--write_bw_log", "--write_lat_log=l/m", "--per_job_logs=0", "--log_offset", "--log_max_value",
+    ],
+    [
+      "--name=a", "--filename=x", "--rw=write", "--verify=crc32c", "--trim_percentage=5", "--trim_verify_zero=0",
+      "--trim_backlog=7", "--trim_backlog_batch=3",
     ],
     ["--name=a", "--filename=x", "--bsrange=4k-64k,8k-16k", "--rw=write:64k", "--size=50%", "--zero_buffers"],
     [

@@ -35,6 +35,10 @@ struct VerifyRunTests {
     ],
     ["--name=a", "--rw=randtrimwrite", "--iodepth=8", "--size=256k", "--loops=3"],
     [
+      "--name=a", "--rw=randwrite", "--norandommap", "--iodepth=16", "--size=128k", "--io_size=1m",
+      "--trim_percentage=40", "--trim_backlog=8", "--trim_backlog_batch=3", "--verify_backlog=20",
+    ],
+    [
       "--name=a", "--rw=randrw", "--iodepth=8", "--size=256k", "--io_size=1m", "--norandommap", "--verify_backlog=32",
       "--name=zeroes", "--rw=randwritezeroes", "--size=64k", "--io_size=256k", "--norandommap", "--iodepth=4",
       "--filename=a",
@@ -121,6 +125,19 @@ struct VerifyRunTests {
       "--name=other", "--filename=a", "--rw=write", "--size=1m", "--startdelay=1s",
     ])
     #expect(report.findings.isEmpty)
+  }
+
+  @Test("a run ends when what its write cache has sent to the device is there")
+  func destaging() async throws {
+    let file = try ScratchFile([UInt8](repeating: 0, count: 1 << 20))
+    for seed in 1...20 as ClosedRange<UInt64> {
+      // Trims take their time on a thread of their own.
+      let report = try await runJobs(
+        [
+          "--name=a", "--filename=\(file.path)", "--rw=trimwrite", "--size=256k", "--iodepth=8", "--volatile-cache=64k",
+        ], seed: seed)
+      #expect(report.operations[.trim] == 64 && report.exitCode == .allHeld)
+    }
   }
 
   // MARK: Files, and runs after runs

@@ -143,6 +143,7 @@ extension Job {
     queueDepth = settings.integer(.queueDepth)
     replay = Replay(settings)
     iologPath = settings.text(.writeIOLog)
+    logging = OperationLogging(settings, jobName: name)
     volume = target == .fileSystem ? VolumeOptions(settings) : nil
   }
 
@@ -210,6 +211,7 @@ extension VerifyOptions {
     interval = settings.positive(.verifyInterval).map { Int($0) }
     savesState = settings.flag(.verifyStateSave)
     loadsState = settings.flag(.verifyStateLoad)
+    trim = TrimOptions(settings)
   }
 }
 

@@ -60,7 +60,10 @@ extension Job {
   private func validateVerification(
     _ settings: ResolvedSettings, _ refuse: (JobOption.Name, Contradiction) -> JobError
   ) throws(JobError) {
-    guard let verify else { return }
+    guard let verify else {
+      if settings.number(.trimPercentage) ?? 0 == 0 { return }
+      throw refuse(.trimPercentage, .needs(option: "verify", because: .onlyVerifiedIsTrimmed))
+    }
     if engine == .null { throw refuse(.verify, .engineKeepsNothing(engine.rawValue)) }
     if verify.method == .pattern, verify.pattern == nil {
       throw refuse(.verify, .needs(option: "verify_pattern", because: .verifyHasNoPattern))
@@ -71,7 +74,7 @@ extension Job {
         throw refuse(.verifyOnly, .needs(option: "verify_state_load", because: .verifiedAmountIsUnknown))
       }
       let isOfRates = schedule.hasRate && [.mixed, .randomMixed].contains(load.pattern)
-      if load.pattern.trimsBeforeWrite || isOfRates {
+      if load.pattern.trimsBeforeWrite || isOfRates || verify.trim.percent > 0 {
         throw refuse(.verifyOnly, .needs(option: "verify_state_load", because: .verifyOrderIsUnknown))
       }
     }
@@ -100,7 +103,7 @@ extension Job {
     guard let volume else { preconditionFailure("a job on files has a volume") }
     for option in [
       JobOption.Name.directory, .batchSubmit, .batchCompleteMin, .lowDepth, .serializeOverlap, .sync, .refillBuffers,
-      .zeroBuffers, .verify, .writeIOLog, .readIOLog,
+      .zeroBuffers, .verify, .trimPercentage, .writeIOLog, .readIOLog,
     ] where settings.isGiven(option) {
       throw refuse(option, .onlyWithTarget("dev"))
     }

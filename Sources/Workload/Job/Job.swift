@@ -56,6 +56,8 @@ package struct Job: Sendable, Equatable {
   package var replay: Replay?
   /// Where it is logged what the job does; nil: nowhere.
   package var iologPath: String?
+  /// The logs of its operations.
+  package var logging: OperationLogging
   /// The volume of a job on files; nil for a job on a device.
   package var volume: VolumeOptions?
 

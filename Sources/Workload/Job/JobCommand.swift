@@ -80,7 +80,7 @@ extension Job {
     case .writeIOLog: iologPath
     default:
       load.text(of: option) ?? schedule.text(of: option) ?? verify?.text(of: option) ?? replay?.text(of: option)
-        ?? volume?.text(of: option)
+        ?? logging.text(of: option) ?? volume?.text(of: option)
     }
   }
 }
@@ -189,7 +189,7 @@ extension VerifyOptions {
     case .verifyInterval: return interval.map { bytesText(UInt64($0)) }
     case .verifyStateSave: return flagText(savesState)
     case .verifyStateLoad: return flagText(loadsState)
-    default: return nil
+    default: return trim.text(of: option)
     }
   }
 }

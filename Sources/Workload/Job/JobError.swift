@@ -88,6 +88,7 @@ package enum Contradiction: Sendable, Equatable {
     case verifiedAmountIsUnknown
     case verifyOrderIsUnknown
     case verifyHasNoPattern
+    case onlyVerifiedIsTrimmed
     case onlyForReplay
     case verifiedSeedIsUnknown
   }
@@ -222,6 +223,7 @@ extension Contradiction.Reason: CustomStringConvertible {
     case .verifyOrderIsUnknown: "in which order the operations of an earlier run began is known from its state alone"
     case .verifiedSeedIsUnknown: "where an earlier run wrote follows from its seed, or is in its state"
     case .verifyHasNoPattern: "what blocks are filled with has to be said"
+    case .onlyVerifiedIsTrimmed: "what is trimmed are blocks that are verified"
     case .engineHasNoSize(let engine): "a device of ioengine=\(engine) has no size of its own"
     }
   }

@@ -141,12 +141,26 @@ extension JobOption {
     JobOption(.fsync, .integer(0...UInt64(UInt32.max)), default: "0", "fsync after every N writes; 0: never"),
     JobOption(.fdatasync, .integer(0...UInt64(UInt32.max)), default: "0", "fdatasync after every N writes; 0: never"),
     JobOption(.endFsync, .boolean, default: "0", "fsync when the job ends"),
-    JobOption(.groupReporting, .boolean, default: "0", "report all copies of the job as one"),
+    JobOption(.groupReporting, .boolean, default: "0", "report all jobs of a group as one, under the first one's name"),
     JobOption(
       .logAverage, .integer(0...3_600_000), default: "0",
-      "milliseconds of one entry of the figures over time, which the JSON report then has; 0: none. Where there would be more "
-        + "than 8192 entries, each stands for twice as long, as often as need be; bin_ns in the report says for how long"
+      "milliseconds of one entry of the figures over time, which the JSON report then has, and of write_bw_log and its kin; "
+        + "0: none, and a line for each operation. Where the report would have more than 8192 entries, each stands for twice "
+        + "as long, as often as need be; bin_ns in it says for how long"
     ),
+    JobOption(
+      .writeBandwidthLog, .logName,
+      "write what each copy transfers to NAME_bw.N.log, with N its number in the run: milliseconds, KiB/s, 0, 1 or 2 for a "
+        + "read, write or trim, bytes, 0; without NAME the job's name"),
+    JobOption(
+      .writeLatencyLog, .logName,
+      "the same with latencies in nanoseconds: NAME_slat.N.log, NAME_clat.N.log, NAME_lat.N.log"),
+    JobOption(.writeIOPSLog, .logName, "the same with operations a second: NAME_iops.N.log"),
+    JobOption(
+      .perJobLogs, .boolean, default: "1", "0: all copies write to one file, whose name has no number: NAME_bw.log"),
+    JobOption(.logOffset, .boolean, default: "0", "these logs have the offset, before the last column"),
+    JobOption(
+      .logMaximum, .boolean, default: "0", "with log_avg_msec they have the longest latency, not the mean"),
     JobOption(
       .verify, .verification,
       "target=dev: give each block a header and a checksum, and compare what is read: a job that writes reads back at its "
@@ -168,6 +182,15 @@ extension JobOption {
       .verifyInterval, .bytes(512...(1 << 30)), aliases: [],
       "bytes from one header to the next; by default the most that fits all blocks of the job"),
     JobOption(.verifyAsync, .integer(0...4096), "no effect: blocks are compared where they are read"),
+    JobOption(
+      .trimPercentage, .integer(0...100), default: "0", "of the writes that verify, trim so many afterwards, in percent"
+    ),
+    JobOption(
+      .trimVerifyZero, .boolean, default: "1", "what was trimmed so must read as zeroes; 0: it may be anything"),
+    JobOption(
+      .trimBacklog, .integer(0...UInt64(UInt32.max)), default: "0", "trim after every N writes; 0: at the end"),
+    JobOption(
+      .trimBacklogBatch, .integer(0...UInt64(UInt32.max)), "then so many blocks, the oldest first; by default N"),
     JobOption(
       .verifyStateSave, .boolean, default: "1",
       "ioengine=libaio: what is expected goes to local-JOB-N-verify.state, at the end and after flushes"),

@@ -64,6 +64,12 @@ package struct JobOption: Sendable {
     case endFsync = "end_fsync"
     case groupReporting = "group_reporting"
     case logAverage = "log_avg_msec"
+    case writeBandwidthLog = "write_bw_log"
+    case writeLatencyLog = "write_lat_log"
+    case writeIOPSLog = "write_iops_log"
+    case perJobLogs = "per_job_logs"
+    case logOffset = "log_offset"
+    case logMaximum = "log_max_value"
     case verify
     case verifyPattern = "verify_pattern"
     case doVerify = "do_verify"
@@ -73,6 +79,10 @@ package struct JobOption: Sendable {
     case verifyFatal = "verify_fatal"
     case verifyInterval = "verify_interval"
     case verifyAsync = "verify_async"
+    case trimPercentage = "trim_percentage"
+    case trimVerifyZero = "trim_verify_zero"
+    case trimBacklog = "trim_backlog"
+    case trimBacklogBatch = "trim_backlog_batch"
     case verifyStateSave = "verify_state_save"
     case verifyStateLoad = "verify_state_load"
     case percentileList = "percentile_list"
@@ -140,6 +150,8 @@ package struct JobOption: Sendable {
     case fillPattern
     /// Some of these words, with commas between.
     case words([String])
+    /// What the names of log files begin with; by default the job's name.
+    case logName
 
     /// What stands behind `=` in the help.
     package var unit: String {
@@ -165,6 +177,7 @@ package struct JobOption: Sendable {
       case .verification: VerifyMethod.allCases.map(\.rawValue).joined(separator: "|")
       case .fillPattern: "BYTES"
       case .words(let names): names.joined(separator: "|") + ",…"
+      case .logName: "[NAME]"
       }
     }
   }

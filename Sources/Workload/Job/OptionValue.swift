@@ -19,6 +19,7 @@ extension JobOption.Kind {
   ///
   /// - Throws: what is wrong with the text.
   package func parse(_ text: String?) throws(ValueProblem) -> OptionValue {
+    if self == .logName { return .text(text ?? "") }
     guard let text else {
       // A bare boolean means 1; nothing else has a value that goes without saying.
       guard self == .boolean else { throw .missing }
@@ -63,6 +64,7 @@ extension JobOption.Kind {
         throw .knownToFioOnly(VerifyMethod.allCases.map(\.rawValue))
       }
       return .text(try parseChoice(name, among: VerifyMethod.allCases.map(\.rawValue)))
+    case .logName: return .text(text)
     case .fillPattern:
       guard VerifyPattern(text) != nil else { throw .malformedPattern }
       return .text(text)

@@ -66,6 +66,14 @@ actor DeviceLane {
     let elapsed = reactor.now.nanoseconds(since: startedAt)
     let processor = ProcessorTime.ofThread.since(before)
     noteStatus(.end)
+    // What a write cache has sent on: its queue has nothing in flight, and does not ask for it any more.
+    while !isSimulated && devices.contains(where: \.stack.isBusy) {
+      for device in devices {
+        device.queue.device.submit()
+        _ = device.queue.device.reap()
+      }
+      await reactor.sleep(until: reactor.now.advanced(byNanoseconds: 1_000_000))
+    }
     var sum = DeviceFigures()
     for device in devices { sum.add(DeviceFigures(device.queue.counters)) }
     sum.systemCalls += reactor.systemCalls
@@ -75,7 +83,7 @@ actor DeviceLane {
     return LaneResult(
       number: number, copies: figures, elapsedNanoseconds: elapsed, device: sum,
       stacks: devices.map { ($0.stack.end(), $0.stack.description.isEmpty) },
-      findings: loads.flatMap(\.findings) + verifiers.flatMap { $0?.failures ?? [] } + copies.compactMap(\.logFinding),
+      findings: loads.flatMap(\.findings) + verifiers.flatMap { $0?.failures ?? [] } + copies.flatMap(\.logFindings),
       verdict: verdict,
       processor: isSimulated ? nil : processor, counterSeries: counterSeries,
       accessMaps: devices.compactMap { device in
@@ -147,7 +155,8 @@ actor DeviceLane {
     }
     copies.append(
       JobCopy(
-        job, jobIndex: member.jobIndex, copy: member.copy, files: ranges, iolog: try job.makeIOLog(copy: member.copy)))
+        job, jobIndex: member.jobIndex, copy: member.copy, files: ranges, iolog: try job.makeIOLog(copy: member.copy),
+        logs: plan.operationLogs(jobIndex: member.jobIndex, copy: member.copy)))
     parts.append(zip(own, ranges).map { ($0, $1) })
   }
 

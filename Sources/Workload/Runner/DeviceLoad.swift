@@ -100,6 +100,10 @@ final class DeviceLoad {
       return
     }
     await loop(isPolled: isPolled)
+    if let verifier, !isOverdue, !copy.hasFailed {
+      verifier.beginLastTrims()
+      await loop(isPolled: isPolled)
+    }
   }
 
   /// Reads back what has to be there, and compares.
@@ -408,7 +412,7 @@ extension DeviceLoad: RequestHandler {
     if isPolling { completedAt = now }
     let total = now.nanoseconds(since: slot.begunAt)
     copy.record(
-      ReportedOperation(step.operation), bytes: step.byteCount, nanoseconds: total,
+      ReportedOperation(step.operation), bytes: step.byteCount, offset: step.offset, nanoseconds: total,
       submission: slot.submittedAt.map { $0.nanoseconds(since: slot.begunAt) },
       lateness: copy.lateness(of: step, begunAt: slot.begunAt), at: now)
     if let limit = copy.job.maximumLatency, total > limit {

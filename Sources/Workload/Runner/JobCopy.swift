@@ -13,6 +13,8 @@ struct Step {
   var isWrittenNext = false
   /// Whether it only compares, and counts as no operation of the job.
   var isVerification = false
+  /// Of a trim: zeroes are read there afterwards.
+  var leavesZeroes = false
   /// Of a write: durable by itself.
   var isForcedUnitAccess = false
   /// Begins when all before it have ended.
@@ -52,6 +54,8 @@ final class JobCopy {
   private var steadyState: SteadyState?
   /// Where it is logged what the copy does.
   private let iolog: IOLogWriter?
+  private let logs: OperationLogs?
+  private let isLogged: Bool
   private let wholeBytes: UInt64
   private var writesSinceSync: UInt32 = 0
   private var writesSinceDataSync: UInt32 = 0
@@ -66,9 +70,13 @@ final class JobCopy {
   var mark: ProgressLine.Mark
 
   /// - Parameter files: the bytes of each file that this copy works on; each has at least one block.
-  init(_ job: Job, jobIndex: Int, copy: Int, files: [Range<UInt64>], iolog: IOLogWriter? = nil) {
+  init(
+    _ job: Job, jobIndex: Int, copy: Int, files: [Range<UInt64>], iolog: IOLogWriter? = nil, logs: OperationLogs? = nil
+  ) {
     self.job = job
     self.iolog = iolog
+    self.logs = logs
+    isLogged = logs != nil
     replay = job.replay.map { ReplayCursor($0, copy: copy, files: job.fileNames(copy: copy)) }
     self.jobIndex = jobIndex
     self.copy = copy
@@ -107,13 +115,19 @@ final class JobCopy {
 
   /// Notes an operation that ended well now; see `OperationRecord.record`.
   func record(
-    _ operation: ReportedOperation, bytes: Int, nanoseconds: UInt64, submission: UInt64? = nil,
+    _ operation: ReportedOperation, bytes: Int, offset: UInt64 = 0, nanoseconds: UInt64, submission: UInt64? = nil,
     lateness: UInt64? = nil, at now: Instant
   ) {
     if now >= rateIntervalEnd { endRateIntervals(at: now) }
     recorder.record(
       operation, bytes: bytes, nanoseconds: nanoseconds, submission: submission, lateness: lateness)
     if seeksSteadyState { steadyState?.note(bytes: bytes, at: now.nanoseconds(since: startedAt)) }
+    // What the report forgets is in no log.
+    if isLogged && !isRamping {
+      logs?.note(
+        operation, bytes: bytes, offset: offset, nanoseconds: nanoseconds, submission: submission,
+        at: countedTime(at: now))
+    }
     if isFollowed {
       series?.record(
         operation, at: seriesOffset + now.nanoseconds(since: seriesOrigin), bytes: bytes, nanoseconds: nanoseconds)
@@ -261,13 +275,12 @@ final class JobCopy {
     endedAt = now
     endRateIntervals(at: now)
     iolog?.end(nanoseconds: now.nanoseconds(since: startedAt))
+    logs?.end(at: countedTime(at: now))
     mark = .finished
   }
 
-  /// What of its log could not be written.
-  var logFinding: Finding? {
-    iolog.flatMap { log in log.error.map { Finding(.ioError, context: "write_iolog", file: log.path, found: "\($0)") } }
-  }
+  /// What of its logs could not be written.
+  var logFindings: [Finding] { (iolog?.finding.map { [$0] } ?? []) + (logs?.findings ?? []) }
 
   /// What the copy has done, when it has ended.
   var figures: CopyFigures {

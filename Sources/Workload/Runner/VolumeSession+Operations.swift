@@ -106,13 +106,13 @@ extension VolumeSession {
   /// Runs a write with the file's changes held; the wait for them is part of its latency, as the wait for the inode's
   /// lock would be. Syncs afterwards where that is due.
   private func change(
-    _ opening: Opening, _ copy: JobCopy, _ lateness: UInt64? = nil, _ body: () async throws(Ext2Error) -> Int
+    _ opening: Opening, _ copy: JobCopy, _ lateness: UInt64? = nil, _ body: () async throws(Ext2Error) -> Range<UInt64>
   ) async throws(Ext2Error) {
     let start = reactor.now
     await spendProcessorTime()
     let model = models[opening.model]
     await model.changes.lock()
-    let done: Int
+    let done: Range<UInt64>
     do throws(Ext2Error) {
       done = try await body()
       model.changes.unlock()
@@ -120,7 +120,7 @@ extension VolumeSession {
       model.changes.unlock()
       throw error
     }
-    record(.write, copy, bytes: done, since: start, lateness)
+    record(.write, copy, done, since: start, lateness)
     let due = copy.syncDueAfterWrite()
     if due.isDue { try await synchronize(opening, copy, isDataOnly: due.isDataOnly) }
   }
@@ -137,11 +137,13 @@ extension VolumeSession {
 
   /// Notes an operation that has ended well; one that took too long ends its copy.
   func record(
-    _ operation: ReportedOperation, _ copy: JobCopy, bytes: Int = 0, since start: Instant, _ lateness: UInt64? = nil
+    _ operation: ReportedOperation, _ copy: JobCopy, _ done: Range<UInt64> = 0..<0, since start: Instant,
+    _ lateness: UInt64? = nil
   ) {
     let now = reactor.now
     let time = now.nanoseconds(since: start)
-    copy.record(operation, bytes: bytes, nanoseconds: time, lateness: lateness, at: now)
+    copy.record(
+      operation, bytes: done.count, offset: done.lowerBound, nanoseconds: time, lateness: lateness, at: now)
     sampleCountersIfDue()
     if let limit = copy.job.maximumLatency, time > limit {
       copy.fail(isWrite: operation != .read, errorNumber: Errno.timedOut.rawValue)
@@ -214,7 +216,8 @@ extension VolumeSession {
     let observation = model.observe(range)
     defer { model.end(observation) }
     let bytes = try await opening.file.read(at: range.lowerBound, count: range.count)
-    record(.read, copy, bytes: bytes.count, since: start, lateness)
+    let done = range.lowerBound..<range.lowerBound + UInt64(bytes.count)
+    record(.read, copy, done, since: start, lateness)
     guard model.isExact else { return }
     await judge(bytes, range, opening, observation)
   }

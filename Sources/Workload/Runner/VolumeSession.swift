@@ -119,7 +119,7 @@ actor VolumeSession {
     }
     report.fill(figures, of: plan)
     report.verify = verify
-    report.findings = findings
+    report.findings = findings + copies.flatMap(\.logFindings)
     if !stack.description.isEmpty { report.add(stack.end()) }
     if case .resident(let device) = medium, let storePath { try await device.store(to: storePath) }
     try stack.settleDamage(onto: storePath ?? loadPath)
@@ -163,7 +163,8 @@ actor VolumeSession {
           try await layOut(own, job)
           var ranges: [Range<UInt64>] = []
           for opening in own { ranges.append(try range(of: models[opening.model], job, copy: copy)) }
-          copies.append(JobCopy(job, jobIndex: jobIndex, copy: copy, files: ranges))
+          let logs = plan.operationLogs(jobIndex: jobIndex, copy: copy)
+          copies.append(JobCopy(job, jobIndex: jobIndex, copy: copy, files: ranges, logs: logs))
           openings.append(own)
         }
       }
@@ -221,8 +222,10 @@ actor VolumeSession {
     }
   }
 
-  /// Writes a range of a file with a new generation of its content, under the file's `changes`. Returns the bytes done.
-  func write(_ range: Range<UInt64>, _ opening: Opening, isAppend: Bool = false) async throws(Ext2Error) -> Int {
+  /// Writes a range of a file with a new generation of its content, under the file's `changes`. Returns what was done.
+  func write(
+    _ range: Range<UInt64>, _ opening: Opening, isAppend: Bool = false
+  ) async throws(Ext2Error) -> Range<UInt64> {
     let model = models[opening.model]
     let generation = model.nextGeneration()
     var bytes = [UInt8](repeating: 0, count: range.count)
@@ -230,10 +233,11 @@ actor VolumeSession {
       &bytes, 0..<bytes.count, file: model.id, position: range.lowerBound, generation: generation)
     model.begin(.write(range, generation: generation))
     do throws(Ext2Error) {
-      let done =
+      let count =
         isAppend ? try await opening.file.append(bytes) : try await opening.file.write(bytes, at: range.lowerBound)
-      model.end(.write(range.lowerBound..<range.lowerBound + UInt64(done), generation: generation))
-      givenBytes += UInt64(done)
+      let done = range.lowerBound..<range.lowerBound + UInt64(count)
+      model.end(.write(done, generation: generation))
+      givenBytes += UInt64(count)
       return done
     } catch {
       // A write that throws has changed nothing: it returns what it did before an error.

@@ -13,6 +13,7 @@ package enum WorkloadRunner {
   package static func run(_ plan: WorkloadPlan, control: RunControl) async throws(RunError) -> RunReport {
     precondition(plan.jobs.allSatisfy { $0.randomSeed != nil }, "a plan is seeded before it runs")
     try plan.checkMemory(imageBytes: plan.scratchImageBytes)
+    try plan.makeOperationLogs()
     var report: RunReport
     switch plan.jobs[0].target {
     case .device:

@@ -22,7 +22,7 @@ final class VerifyArea {
 final class CopyVerifier {
   /// An operation in flight.
   enum Ticket {
-    case change(GenerationMap.Change)
+    case change(GenerationMap.Change, isTrimmedLater: Bool)
     case flush([(GenerationMap, GenerationMap.Flush)])
     case read(GenerationMap.Observation)
   }
@@ -50,12 +50,16 @@ final class CopyVerifier {
   private var backlog: [(file: Int, range: Range<UInt64>)] = []
   private var backlogHead = 0
   private var backlogDue = 0
+  private var trims: TrimBacklog?
   private var isReadingBack = false
   private var nextFile = 0
   private var nextUnit = 0
 
   private var savedAt = Instant(nanoseconds: 0)
   private var saveNanoseconds: UInt64 = 0
+
+  /// Beside those of the workers of a copy.
+  private static let trimGenerator = 1 << 32
 
   /// - Parameters:
   ///   - files: of the copy, in their order.
@@ -66,6 +70,7 @@ final class CopyVerifier {
     self.files = files
     self.statePath = statePath
     options = copy.job.verify
+    trims = options.map { TrimBacklog($0.trim, copy.generator(of: Self.trimGenerator)) }
     judges = files.map { file in file.area.map { BlockJudge(format: $0.format, jobNames: jobNames) } }
   }
 
@@ -157,12 +162,13 @@ final class CopyVerifier {
       let effect: GenerationMap.Effect =
         switch step.operation {
         case .writeZeroes: .zeroes
+        case .discard where step.leavesZeroes: .zeroes
         case .write where options != nil: .blocks
         default: .unknown
         }
       guard let change = area.map.begin(area.map.units(step.range), effect) else { return nil }
       if effect == .blocks { fill(pieces, step, area.format, change.generation) }
-      return .change(change)
+      return .change(change, isTrimmedLater: effect == .blocks && trims?.choose() == true)
     }
   }
 
@@ -192,10 +198,13 @@ final class CopyVerifier {
   func end(_ step: Step, _ pieces: [Buffer], _ ticket: Ticket, isDone: Bool, at now: Instant) {
     let file = files[step.file]
     switch ticket {
-    case .change(let change):
+    case .change(let change, let isTrimmedLater):
       let isDurable = step.operation == .write && copy.job.writeSync != .none
       file.area?.map.end(change, isDone: isDone, isDurable: isDurable)
-      if isDone, step.operation == .write, let options, options.backlog > 0 { addToBacklog(step, options) }
+      if isDone, step.operation == .write, let options {
+        if options.backlog > 0 { addToBacklog(step, options) }
+        trims?.noteWrite(step, isChosen: isTrimmedLater)
+      }
     case .flush(let flushes):
       for (map, flush) in flushes { map.end(flush, isDone: isDone) }
       if isDone { saveStateIfDue(at: now) }
@@ -291,6 +300,8 @@ final class CopyVerifier {
 
   /// From now on everything that is to be there is read.
   func beginReadingBack() {
+    // What a job that has failed was still to trim stays as it is.
+    trims = nil
     guard let options, isOnly || options.readsBack && writes else { return }
     if options.backlog > 0 && !isOnly {
       backlogDue = backlog.count - backlogHead
@@ -299,9 +310,15 @@ final class CopyVerifier {
     }
   }
 
-  /// The next read that only compares, if one is due.
+  /// No write follows: what is left to be trimmed is due.
+  func beginLastTrims() {
+    if !isOnly { trims?.beginRest() }
+  }
+
+  /// The next trim of what was written, or the next read that only compares, if one is due.
   func takeStep() -> Step? {
     if hasFailedFatally { return nil }
+    if let trim = trims?.takeStep() { return trim }
     if backlogDue > 0 {
       let (file, range) = backlog[backlogHead]
       backlogHead += 1

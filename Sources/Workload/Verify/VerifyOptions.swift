@@ -54,6 +54,7 @@ package struct VerifyOptions: Sendable, Equatable {
   package var interval: Int?
   package var savesState: Bool
   package var loadsState: Bool
+  package var trim: TrimOptions
 }
 
 /// The bytes that `verify_pattern` describes: as in fio hexadecimal digits behind `0x`, a decimal number, text between
