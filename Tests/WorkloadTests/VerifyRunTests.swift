@@ -248,6 +248,11 @@ struct VerifyRunTests {
       (["--verify=crc32c", "--verify_only", "--randseed=1", "--runtime=5"], "needs verify_state_load"),
       (["--verify=crc32c", "--ioengine=null"], "keeps nothing"),
       (["--verify_interval=100", "--verify=meta"], "from 512"),
+      (["--verify_only"], "needs verify:"), (["--verify_state_load"], "needs verify:"),
+      (["--do_verify"], "needs verify:"), (["--verify_backlog=8"], "needs verify:"),
+      (["--verify=crc32c", "--verify_only", "--read_iolog=log"], "cannot be given together with read_iolog"),
+      (["--target=fs", "--verify_only"], "only with target=dev"),
+      (["--target=fs", "--verify_pattern=0x12"], "only with target=dev"),
       (["--verify=meta", "--target=fs"], "only with target=dev"),
     ])
   func refused(options: [String], message: String) throws {

@@ -134,7 +134,9 @@ extension Job {
     fsyncsAtEnd = settings.flag(.endFsync)
     reportsAsGroup = settings.flag(.groupReporting)
     seriesNanoseconds = settings.positive(.logAverage).map { $0 * 1_000_000 }
-    verify = settings.text(.verify).flatMap(VerifyMethod.init).map { VerifyOptions($0, settings) }
+    // As in fio, a pattern alone is what to expect.
+    let method = settings.text(.verify) ?? (settings.isGiven(.verifyPattern) ? VerifyMethod.pattern.rawValue : nil)
+    verify = method.flatMap(VerifyMethod.init).map { VerifyOptions($0, settings) }
     percentiles = Percentiles()
     if settings.isGiven(.percentileList) { percentiles.list = settings.list(.percentileList).compactMap(\.self) }
     percentiles.ofSubmission = settings.flag(.submissionPercentiles)

@@ -92,6 +92,7 @@ package enum Contradiction: Sendable, Equatable {
     case verifiedSeedIsUnknown
   }
 }
+    case verifyHasNoMethod
 
 /// What a user wrote, as a message shows it: on one line of sensible length, whatever somebody took for a job file.
 func shown(_ text: String) -> String {
@@ -225,4 +226,5 @@ extension Contradiction.Reason: CustomStringConvertible {
     case .engineHasNoSize(let engine): "a device of ioengine=\(engine) has no size of its own"
     }
   }
+    case .verifyHasNoMethod: "without it nothing is compared"
 }
