@@ -147,8 +147,8 @@ extension JobOption {
       "milliseconds of one entry of the figures over time, which the JSON report then has; 0: none"),
     JobOption(
       .verify, .verification,
-      "target=dev: give each block a header and a checksum, and compare what is read: a job that writes reads back at its "
-        + "end, one that only reads expects the blocks of an earlier run"),
+      "target=dev: give each block a header and a checksum (meta: the header alone), and compare what is read: a "
+        + "job that writes reads back at its end, one that only reads expects the blocks of an earlier run"),
     JobOption(
       .verifyPattern, .fillPattern,
       "fill blocks with 0xHEX, a number, \"TEXT\", or %o, which is the offset of the block; by default with bytes that tell "
