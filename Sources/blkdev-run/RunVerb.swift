@@ -16,8 +16,7 @@ struct RunVerb: ParsableCommand {
   @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
   func run() throws {
-    // Before anything else: threads that exist already would not have the signals blocked.
-    let interruption = Interruption()
+    Interruption.endAtOnce()
     // Who reads our output may go away (`| head`); the run is to leave a clean image all the same.
     cl_ignore_pipe_signal()
     guard let plan = try readPlan() else { return }
@@ -36,6 +35,8 @@ struct RunVerb: ParsableCommand {
     if plan.options.statusInterval != nil { noteStatus = { snapshot in writer.note(snapshot) } }
     var watch: (@Sendable (Reactor) -> () -> Void)?
     if let traces { watch = { reactor in traces.watch(reactor) } }
+    // Before the run's threads: those that exist already would not have the signals blocked.
+    let interruption = Interruption()
     let control = RunControl(
       logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show,
       onStack: showStack, provenance: Provenance(version: Version.current, commit: Version.commit),

@@ -46,6 +46,30 @@ struct CommandTests {
     #expect(peak > 16 << 20 && peak < 80 << 20)
   }
 
+  @Test(
+    "ends with 130 at a signal while it still waits for a job file",
+    arguments: [
+      ["%"], ["--name=a", "--ioengine=null", "--size=4k", "--compare=%"], ["crash", "--workload=script:%"],
+    ],
+    [SIGINT, SIGTERM, SIGHUP])
+  func stopsWhileReading(arguments: [String], signal: Int32) throws {
+    let command = try Command()
+    let pipe = "\(command.folder)/image"
+    try #require(unsafe mkfifo(pipe, 0o600) == 0)
+    try command.start(arguments.map { $0.replacing("%", with: pipe) })
+    // There is a writer's end as soon as somebody reads.
+    var descriptor: Int32 = -1
+    for _ in 0..<10_000 where descriptor < 0 {
+      descriptor = unsafe open(pipe, O_WRONLY | O_NONBLOCK)
+      if descriptor < 0 { usleep(5_000) }
+    }
+    try #require(descriptor >= 0)
+    command.signal(signal)
+    let code = try command.exitCode()
+    close(descriptor)
+    #expect(code == 130)
+  }
+
   @Test("ends at once on the second signal, and leaves no scratch image behind")
   func stopsAtOnce() throws {
     let command = try Command()
