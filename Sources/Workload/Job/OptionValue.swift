@@ -137,7 +137,10 @@ private func parseDuration(_ text: String, unit: UInt64) throws(ValueProblem) ->
   case "d": nanoseconds = 86_400 * 1_000_000_000
   default: throw .unknownSuffix(suffix, allowed: "us, ms, s, m, h or d")
   }
-  return try scale(number, by: nanoseconds)
+  // 146 years: two of them and what they are added to have a place on the clock.
+  let limit: UInt64 = 1 << 62
+  guard number <= limit / nanoseconds else { throw .outOfRange(minimum: 0, maximum: limit / nanoseconds) }
+  return number * nanoseconds
 }
 
 private func scale(_ number: UInt64, by unit: UInt64) throws(ValueProblem) -> UInt64 {

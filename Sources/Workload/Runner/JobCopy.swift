@@ -154,6 +154,13 @@ final class JobCopy {
   }
 
   private func spend(_ byteCount: Int) {
+  /// The turn that was taken last had nothing to do, and counts for nothing.
+  func returnTurn() {
+    if isRamping { return }
+    if let left = remainingOperations { remainingOperations = min(left + 1, job.schedule.operationCount ?? left) }
+    if let left = remainingBytes { remainingBytes = min(left + UInt64(job.smallestBlock), wholeBytes) }
+  }
+
     if isRamping { return }
     if let left = remainingBytes { remainingBytes = left - min(left, UInt64(byteCount)) }
   }
@@ -245,6 +252,12 @@ final class JobCopy {
   }
 
   func end(at now: Instant) {
+  /// The copy cannot go on, whatever errors it tolerates.
+  func stop(errorNumber: Int32) {
+    recorder.recordError(errorNumber)
+    hasFailed = true
+  }
+
     endedAt = now
     iolog?.end(nanoseconds: now.nanoseconds(since: startedAt))
     mark = .finished
