@@ -59,7 +59,7 @@ struct RunVerb: ParsableCommand {
       }
       if let topic = parsed.helpTopic {
         guard let text = topic.isEmpty ? JobHelp.text : JobHelp.text(of: topic) else {
-          throw ended(.usage, "--cmdhelp=\(topic): no option is named so; --cmdhelp lists all")
+          throw ended(.usage, "--cmdhelp=\(topic): \(JobHelp.problem(with: topic))")
         }
         print(text, to: .standardOutput, terminator: "")
         return nil

@@ -173,6 +173,29 @@ struct CommandTests {
     }
   }
 
+  @Test("reads a job file from its input, and makes the folders that filename_format names")
+  func input() throws {
+    let command = try Command()
+    defer { _ = unsafe system("rm -rf '\(command.folder)/deep'") }
+    let script = """
+      printf '[deep]\\ndirectory=%s\\nfilename_format=$jobname/$jobnum\\nsize=8k\\nrw=write\\n' '\(command.folder)' \
+        | '\(Command.path)' - >'\(command.folder)/output'
+      """
+    #expect(unsafe system(script) == 0)
+    #expect(unsafe access("\(command.folder)/deep/0", F_OK) == 0)
+  }
+
+  @Test("sends a terminal that understands nothing nothing to understand")
+  func dumbTerminal() throws {
+    let command = try Command()
+    try command.start(
+      Self.endless + ["--image_size=16m"], environment: ["TERM=dumb"], errors: .terminal(columns: 80))
+    try command.wait(for: "[eta")
+    command.signal(SIGINT)
+    #expect(try command.exitCode() == 130)
+    #expect(!command.errors.contains("\u{1B}"))
+  }
+
   @Test("shows no line that is broken by a narrow terminal")
   func narrow() throws {
     let command = try Command()

@@ -275,6 +275,7 @@ actor DeviceLane {
         guard let size = neededBytes(of: name, job) else {
           throw .unsuitable(path: name, reason: "is not there, and without size nobody knows how large to make it")
         }
+        if job.namedFiles.isEmpty { HostFile.makeFolders(of: name, below: job.directories) }
         try FileDevice.createImage(path: name, byteCount: (size + 4095) / 4096 * 4096)
       }
       var options = FileDevice.Options(isDirect: job.isDirect, isReadOnly: isReadOnly)

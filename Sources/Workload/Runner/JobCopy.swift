@@ -73,7 +73,8 @@ final class JobCopy {
     pattern = StepPattern(job, files: files, &generator)
     self.generator = generator
     let block = UInt64(job.smallestBlock)
-    let once = job.schedule.ioBytes ?? files.reduce(0) { $0 + UInt64($1.count) / block * block }
+    let size = files.reduce(0) { $0 + UInt64($1.count) / block * block }
+    let once = job.schedule.ioBytes ?? job.schedule.ioPercent.map { Load.Extent.percent($0).bytes(of: size) } ?? size
     wholeBytes = once.multipliedReportingOverflow(by: job.schedule.loops).overflow ? .max : once * job.schedule.loops
     remainingBytes =
       job.schedule.isTimeBased || job.replay != nil || job.load.pattern == .flush && job.mix == nil ? nil : wholeBytes
@@ -153,7 +154,6 @@ final class JobCopy {
     return true
   }
 
-  private func spend(_ byteCount: Int) {
   /// The turn that was taken last had nothing to do, and counts for nothing.
   func returnTurn() {
     if isRamping { return }
@@ -161,6 +161,7 @@ final class JobCopy {
     if let left = remainingBytes { remainingBytes = min(left + UInt64(job.smallestBlock), wholeBytes) }
   }
 
+  private func spend(_ byteCount: Int) {
     if isRamping { return }
     if let left = remainingBytes { remainingBytes = left - min(left, UInt64(byteCount)) }
   }
@@ -251,13 +252,13 @@ final class JobCopy {
     return hasFailed
   }
 
-  func end(at now: Instant) {
   /// The copy cannot go on, whatever errors it tolerates.
   func stop(errorNumber: Int32) {
     recorder.recordError(errorNumber)
     hasFailed = true
   }
 
+  func end(at now: Instant) {
     endedAt = now
     iolog?.end(nanoseconds: now.nanoseconds(since: startedAt))
     mark = .finished
