@@ -44,7 +44,7 @@ struct VolumeRunTests {
   }
 
   @Test(
-    "ends a mix that has nothing left to do with an error that says so",
+    "ends a mix that has nothing left to do, with an error that says so where it was to do more",
     arguments: [
       ("create:1", "all of its files are there"), ("rename:1,create:2", "all of its files are there"),
       ("unlink:1,write:1", "none of its files is there"),
@@ -55,9 +55,14 @@ struct VolumeRunTests {
         "--name=a", "--target=fs", "--ioengine=sim", "--image_size=8m", "--size=64k", "--nrfiles=3",
         "--fs_ops=\(mix.operations)",
       ] + end)
-    #expect(report.exitCode == .jobError && report.findings.count == 1)
-    #expect(report.findings.first?.found?.contains(mix.message) == true)
     #expect(report.elapsedNanoseconds < 1_000_000_000)
+    if mix.operations.hasPrefix("unlink") && end.contains("--time_based") {
+      // It has removed all that there was.
+      #expect(report.findings.isEmpty && report.operations[.unlink] == 3)
+    } else {
+      #expect(report.exitCode == .jobError && report.findings.count == 1)
+      #expect(report.findings.first?.found?.contains(mix.message) == true)
+    }
   }
 
   @Test("says so when virtual time ends before a pause does")

@@ -41,13 +41,16 @@ extension VolumeSession {
     }
   }
 
-  /// Ends a copy when none of its operations can be done, and nothing that goes on could change that.
+  /// Whether a copy ends because none of its operations can be done, and nothing that goes on could change that. Who was
+  /// to remove files until none is left has done its work; who has done nothing, or not as often as it was to, has not.
   func endsWithoutWork(_ mix: OperationMix, _ copy: JobCopy, _ index: Int) -> Bool {
     if copy.hasFailed { return true }
     let isQuiet = openings[index].allSatisfy { models[$0.model].userCount == 0 && !models[$0.model].changesName }
     guard isQuiet, !mix.weights.contains(where: { $0.weight > 0 && isPossible($0.operation, index) }) else {
       return false
     }
+    let hasWorked = copy.recorder.records.present.contains { $0.value.count > 0 }
+    if hasWorked && copy.job.schedule.operationCount == nil { return true }
     let isFull = namedPlace(of: index) != nil
     end(
       copy,
