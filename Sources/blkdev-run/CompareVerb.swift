@@ -31,6 +31,7 @@ struct CompareVerb: ParsableCommand {
       case .json: comparison.document.text()
       }
     guard print(text, to: .standardOutput) else { throw ArgumentParser.ExitCode(1) }
+    if comparison.rows.isEmpty { throw ArgumentParser.ExitCode(Workload.ExitCode.usage.rawValue) }
     if comparison.hasRegression { throw ArgumentParser.ExitCode(Workload.ExitCode.regression.rawValue) }
   }
 }

@@ -72,6 +72,8 @@ struct ComparisonTests {
     #expect(comparison.rows.allSatisfy { $0.interval == nil } && comparison.rows.count == 4)
     #expect(!comparison.hasRegression)
     #expect(comparison.lines.count { $0.contains("(no interval)") } == 4)
+    #expect(comparison.unjudgedCount == 4)
+    #expect(comparison.lines.last?.hasPrefix("  without an interval 4 of 4 figures are not judged: ") == true)
     #expect(try JSONChecker.parse(comparison.document.text())["figures"] != nil)
   }
 
@@ -93,7 +95,27 @@ struct ComparisonTests {
     #expect(!Comparison(base: try run(100), now: try run(200)).rows.contains { $0.figure == .iops && $0.isRegression })
   }
 
-  @Test("or, before them, from the series over time, without the bin that may not be whole")
+  @Test("or, before them, from the half seconds of a run, from when its job counts")
+  func samples() async throws {
+    func run(_ latency: String) async throws -> [JSONValue] {
+      let report = try await runJobs([
+        "--ioengine=sim", "--size=4m", "--rw=randread", "--norandommap", "--latency=\(latency)", "--runtime=4",
+        "--time_based", "--name=a", "--ramp_time=1", "--name=b", "--stonewall", "--startdelay=700ms",
+      ])
+      #expect(report.groups.allSatisfy { $0.rates.amounts[.read]?.count ?? 0 >= 7 })
+      return try JSONValue.documents(in: JSONReport.text(report, .test))
+    }
+    let comparison = Comparison(base: try await run("1ms"), now: try await run("2ms"))
+    let rows = comparison.rows.filter { !$0.figure.isLatency }
+    #expect(rows.count == 4)
+    for row in rows {
+      #expect(row.samples == .series && row.isRegression)
+      let interval = try #require(row.interval)
+      #expect(interval.lowerBound > 0.45 && interval.upperBound < 0.55, "\(interval)")
+    }
+  }
+
+  @Test("or from the series over time, from when the job counts and without the bin that may not be whole")
   func series() throws {
     func run(_ counts: [Int]) throws -> [JSONValue] {
       let rows = counts.map { "\($0)" }.joined(separator: ","), bytes = counts.map { "\($0 * 4096)" }
@@ -101,8 +123,8 @@ struct ComparisonTests {
       return try JSONValue.documents(
         in: """
           {"jobs":[{"jobname":"a","read":{"total_ios":\(sum),"iops":\(sum / 5),"bw_bytes":\(sum * 4096 / 5)}}],
-           "blkdev":{"series":{"jobs":[{"jobname":"a","bin_ns":1000000000,"ops":{
-             "read":{"ios":[\(rows)],"bytes":[\(bytes.joined(separator: ","))]}}}]}}}
+           "blkdev":{"series":{"jobs":[{"jobname":"a","bin_ns":1000000000,"from_ns":1400000000,"ops":{
+             "read":{"ios":[0,70,\(rows)],"bytes":[0,7,\(bytes.joined(separator: ","))]}}}]}}}
           """)
     }
     let comparison = Comparison(
@@ -130,7 +152,9 @@ struct ComparisonTests {
     #expect(comparison.onlyInBase == ["old read"] && comparison.onlyNow == ["new read"])
     #expect(comparison.rows.isEmpty && !comparison.hasRegression)
     #expect(
-      comparison.lines.suffix(3) == ["  old read: before only", "  new read: now only", "  nothing that both have"])
+      comparison.lines.suffix(3) == [
+        "  old read: before only", "  new read: now only", "  nothing that both have: compare reports of the same jobs",
+      ])
   }
 
   static let senseless: [String] = [

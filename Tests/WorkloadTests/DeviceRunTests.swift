@@ -83,6 +83,55 @@ struct DeviceRunTests {
     #expect(report.latencies[.read]?.maximum ?? 0 >= 20_000)
   }
 
+  @Test(
+    "each direction of a mix keeps its rate, whatever the mix",
+    arguments: [
+      (["--rate_iops=900,100"], 900, 100), (["--rate_iops=1000"], 1000, 1000), (["--rate_iops=40,300"], 40, 300),
+      (["--rate=400k,4m"], 100, 1024), (["--rate_iops=1000,200", "--rwmixread=10", "--iodepth=4"], 1000, 200),
+      (["--target=fs", "--image_size=16m", "--fs_ops=read:1,write:1", "--rate_iops=90,30"], 90, 30),
+    ] as [([String], Double, Double)])
+  func mixedRates(_ options: [String], _ reads: Double, _ writes: Double) async throws {
+    let report = try await runJobs(
+      [
+        "--name=a", "--ioengine=sim", "--size=4m", "--bs=4k", "--runtime=20", "--time_based",
+      ] + options + (options.contains("--target=fs") ? [] : ["--rw=randrw", "--norandommap"]))
+    #expect(report.findings.isEmpty)
+    let kept = report.groups[0].keptRates
+    #expect(kept.count == 2 && kept.allSatisfy { abs($0.drift) < 0.005 }, "\(kept)")
+    let seconds = Double(report.groups[0].runtimeNanoseconds) / 1e9
+    for (operation, wanted) in [(ReportedOperation.read, reads), (.write, writes)] {
+      let rate = Double(report.operations[operation] ?? 0) / seconds
+      #expect(abs(rate / wanted - 1) < 0.005, "\(operation): \(rate)")
+      // The device is idle nearly all the time: who is late is late by another operation at most.
+      #expect(report.groups[0].operations[operation]?.intended?.p99 ?? .max < 5_000_000)
+    }
+  }
+
+  @Test("what is not limited fills in where the other direction is ahead of its rate")
+  func oneRate() async throws {
+    let report = try await runJobs([
+      "--name=a", "--ioengine=sim", "--size=4m", "--rw=randrw", "--norandommap", "--runtime=10", "--time_based",
+      "--rate_iops=,100",
+    ])
+    #expect(995...1000 ~= report.operations[.write] ?? 0)
+    #expect(report.operations[.read] ?? 0 > 10_000)
+  }
+
+  @Test("a simulated run is as long as its options say, whatever steps it takes")
+  func longRun() async throws {
+    let report = try await runJobs([
+      "--name=a", "--ioengine=sim", "--size=1m", "--rw=read", "--runtime=1h", "--time_based", "--rate_iops=10",
+    ])
+    #expect(report.findings.isEmpty)
+    #expect(report.operations[.read] == 36_000)
+    // An hour of half seconds would be more than are kept.
+    let rates = report.groups[0].rates
+    #expect(rates.interval == 1_000_000_000)
+    #expect(
+      rates.amounts[.read].map { $0.allSatisfy { $0.count == 10 && $0.byteCount == 40960 } && $0.count == 3600 } == true
+    )
+  }
+
   /// A file that is not empty and refuses O_DIRECT on every kernel.
   static let indirectFile = "/sys/kernel/uevent_seqnum"
 

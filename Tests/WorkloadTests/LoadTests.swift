@@ -13,7 +13,9 @@ struct LoadTests {
     copy.begin(at: Instant(nanoseconds: 0))
     var random = copy.generator(of: 0)
     var steps: [Step] = []
-    while steps.count < count, copy.takeTurn(at: Instant(nanoseconds: 0)) { steps.append(copy.nextStep(&random)) }
+    while steps.count < count, copy.takeTurn(at: Instant(nanoseconds: 0)) {
+      steps.append(copy.nextStep(&random, at: nil))
+    }
     return steps
   }
 
@@ -65,7 +67,7 @@ struct LoadTests {
       var random = copy.generator(of: 0)
       for _ in 0..<2000 {
         #expect(copy.takeTurn(at: Instant(nanoseconds: 0)))
-        let step = copy.nextStep(&random)
+        let step = copy.nextStep(&random, at: nil)
         #expect(step.byteCount > 0 && step.offset >= 8192 && step.range.upperBound <= 8192 + 40_960)
         #expect(step.byteCount % job.jobs[0].smallestBlock == 0)
       }

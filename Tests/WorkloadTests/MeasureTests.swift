@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Figures over time")
 struct MeasureTests {
-  @Test("latencies by bucket are never below what was recorded, and at most a quarter above")
+  @Test("latencies by bucket are never below what was recorded, and at most an eighth above")
   func buckets() {
     for exponent in 0..<40 {
       let power = UInt64(1) << UInt64(exponent)
@@ -14,16 +14,16 @@ struct MeasureTests {
         var buckets = LatencyBuckets()
         buckets.record(value)
         let median = buckets.value(atPercent: 50)
-        #expect(median >= value && median - value <= value / 4, "\(value): \(median)")
+        #expect(median >= value && median - value <= value / 8, "\(value): \(median)")
       }
     }
     var buckets = LatencyBuckets()
     for value in 1...1000 as ClosedRange<UInt64> { buckets.record(value * 1000) }
     var other = LatencyBuckets()
     for value in 1...1000 as ClosedRange<UInt64> { other.record(value) }
-    #expect((900_000...1_250_000).contains(buckets.value(atPercent: 99)))
+    #expect((990_000...1_125_000).contains(buckets.value(atPercent: 99)))
     buckets.add(other)
-    #expect((900...1_250).contains(buckets.value(atPercent: 49.9)))
+    #expect((990...1_125).contains(buckets.value(atPercent: 49.9)))
     #expect(LatencyBuckets().value(atPercent: 99) == 0)
   }
 
@@ -42,6 +42,34 @@ struct MeasureTests {
     series.add(other)
     #expect(series.bins[.write]?.map(\.count) == [41, 40, 20] && series.bins[.write]?[0].maximumNanoseconds == 500)
     #expect(series.bins[.read]?.map(\.count) == [1])
+  }
+
+  @Test("amounts of half seconds are what was new in each, and of full ones where there are too many")
+  func rates() throws {
+    func amounts(_ reads: UInt64, _ writes: UInt64? = nil) -> PerOperation<RateSeries.Amount> {
+      var amounts: PerOperation = [.read: RateSeries.Amount(count: reads, byteCount: reads * 512)]
+      amounts[.write] = writes.map { RateSeries.Amount(count: $0, byteCount: $0) }
+      return amounts
+    }
+    var rates = RateSeries()
+    rates.close(until: 499_999_999, amounts(5))
+    #expect(rates.amounts.present.isEmpty && rates.nextEnd == 500_000_000)
+    rates.close(until: 500_000_000, amounts(6))
+    // What is new belongs to the first of two that are over.
+    rates.close(until: 1_600_000_000, amounts(10, 3))
+    #expect(rates.amounts[.read]?.map(\.count) == [6, 4, 0] && rates.amounts[.write]?.map(\.count) == [0, 3, 0])
+    #expect(rates.amounts[.read]?.map(\.byteCount) == [3072, 2048, 0] && rates.nextEnd == 2_000_000_000)
+    var other = RateSeries()
+    other.close(until: 2_000_000_000, amounts(8))
+    rates.add(other)
+    #expect(
+      rates.amounts[.read]?.map(\.count) == [14, 4, 0, 0] && rates.amounts[.write]?.map(\.count) == [0, 3, 0, 0])
+    var long = RateSeries()
+    for half in 1...20_001 as ClosedRange<UInt64> { long.close(until: half * 500_000_000, amounts(half)) }
+    #expect(long.interval == 4_000_000_000 && long.amounts[.read]?.count == 2500)
+    #expect(long.amounts[.read]?.allSatisfy { $0.count == 8 } == true)
+    long.add(rates)
+    #expect(long.amounts[.read]?.prefix(2).map(\.count) == [8, 8] && long.interval == 4_000_000_000)
   }
 
   @Test("counters over time sum to what they have grown by")

@@ -44,6 +44,11 @@ func recordedReport() throws -> RunReport {
   var report = RunReport(command: "blkdev-run a.fio", seed: 7, elapsedNanoseconds: 2_100_000_000)
   report.fill([figures(0, 0, first, 2000), figures(0, 1, second, 1999), figures(1, 0, trims, 100)], of: plan)
   // 300, 100 and 200 reads in half a second each, and some in the last, which is not whole.
+  var done = PerOperation<RateSeries.Amount>()
+  for (index, count) in [300, 400, 600, 607].enumerated() as EnumeratedSequence<[UInt64]> {
+    done[.read] = RateSeries.Amount(count: count, byteCount: count * 4096)
+    report.groups[0].rates.close(until: min(1_900_000_000, 500_000_000 * UInt64(index + 1)), done)
+  }
   var series = TimeSeries(binNanoseconds: 500_000_000)
   for (bin, count) in [300, 100, 200, 7].enumerated() as EnumeratedSequence<[Int]> {
     for _ in 0..<count { series.record(.read, at: UInt64(bin) * 500_000_000, bytes: 4096, nanoseconds: 1000) }
@@ -113,7 +118,7 @@ struct OutputFormatTests {
     #expect(document["fio version"] == .string("fio-3.33-blkdev-run-0.0.0"))
   }
 
-  @Test("sample bandwidth and IOPS from the series, but for the bin in which the job ended")
+  @Test("sample bandwidth and IOPS each half second, but for the one in which the job ended")
   func samples() throws {
     let group = try recordedReport().groups[0]
     let iops = try #require(RateSamples.iops(group, .read))

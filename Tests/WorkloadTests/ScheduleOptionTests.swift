@@ -45,6 +45,32 @@ struct ScheduleOptionTests {
     #expect(90_000_000...125_000_000 ~= report.elapsedNanoseconds)
   }
 
+  @Test(
+    "each operation earns its pause, whatever the depth",
+    arguments: [
+      ["--rw=read"], ["--target=fs", "--image_size=16m", "--fs_ops=read:1", "--nrfiles=4"],
+      ["--rw=read", "--thinktime_blocks_type=issue"],
+    ])
+  func thinkTimeAtDepth(_ options: [String]) async throws {
+    let report = try await runJobs(
+      ["--name=a", "--ioengine=sim", "--size=4m", "--number_ios=64", "--thinktime=10ms", "--iodepth=16"] + options)
+    #expect(report.operations[.read] == 64)
+    #expect(620_000_000...700_000_000 ~= report.groups[0].runtimeNanoseconds)
+  }
+
+  @Test("a group is reported as one, under its first job's name, and a new group apart")
+  func groups() async throws {
+    let report = try await run(
+      "--group_reporting", "--number_ios=50", "--name=a", "--rw=write", "--rate_iops=100", "--numjobs=2", "--name=b",
+      "--rw=read", "--rate_iops=300", "--name=c", "--rw=read", "--new_group", "--name=d", "--rw=read",
+      "--group_reporting=0")
+    #expect(report.groups.map(\.name) == ["a", "c", "d"] && report.groups.map(\.copies) == [3, 1, 1])
+    #expect(report.groups.map(\.groupID) == [0, 1, 1])
+    let first = report.groups[0]
+    #expect(first.operations[.write]?.count == 100 && first.operations[.read]?.count == 50)
+    #expect(first.keptRates.map(\.wanted) == [300, 200] && first.keptRates.map(\.operation) == [.read, .write])
+  }
+
   @Test("a job behind a stone wall begins when those before it have ended, in a group of its own")
   func stonewall() async throws {
     let report = try await run(

@@ -82,7 +82,8 @@ extension Job {
       if schedule.runtimeNanoseconds != nil || schedule.rampNanoseconds > 0 {
         throw refuse(.verifyOnly, .needs(option: "verify_state_load", because: .verifiedAmountIsUnknown))
       }
-      if load.pattern.trimsBeforeWrite {
+      let isOfRates = schedule.hasRate && [.mixed, .randomMixed].contains(load.pattern)
+      if load.pattern.trimsBeforeWrite || isOfRates {
         throw refuse(.verifyOnly, .needs(option: "verify_state_load", because: .verifyOrderIsUnknown))
       }
     }

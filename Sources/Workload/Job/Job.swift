@@ -199,6 +199,10 @@ package struct Schedule: Sendable, Equatable {
     /// Operations between two pauses.
     package var operationCount: UInt64
     package var counts: ThinkTimeCount
+
+    /// Whether nothing begins before what is in flight has ended: with fio too, pauses that count what has ended leave one
+    /// operation in flight, whatever the depth.
+    var isOneAtATime: Bool { nanoseconds > 0 && counts == .complete }
   }
 
   /// Whether operations have an intended start.

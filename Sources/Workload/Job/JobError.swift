@@ -229,7 +229,7 @@ extension Contradiction.Reason: CustomStringConvertible {
     case .verifyHasNoMethod: "without it nothing is compared"
     case .flushesHaveNoSize: "flushes have no bytes that could be done"
     case .verifiedAmountIsUnknown: "how far an earlier run came in its time is known from its state alone"
-    case .verifyOrderIsUnknown: "in which order trims and writes of an earlier run began is known from its state alone"
+    case .verifyOrderIsUnknown: "in which order the operations of an earlier run began is known from its state alone"
     case .verifiedSeedIsUnknown: "where an earlier run wrote follows from its seed, or is in its state"
     case .verifyHasNoPattern: "what blocks are filled with has to be said"
     case .engineHasNoSize(let engine): "a device of ioengine=\(engine) has no size of its own"

@@ -101,7 +101,7 @@ extension JobOption {
     JobOption(.thinkTimeBlocks, .integer(1...UInt64(UInt32.max)), default: "1", "operations between two pauses"),
     JobOption(
       .thinkTimeCount, .choice(ThinkTimeCount.allCases.map(\.rawValue)), default: "complete",
-      "whether they count when they begin or when they end"),
+      "whether they count when they begin, or when they end: then one is in flight at a time, as with fio"),
     JobOption(.depth, .integer(1...65536), default: "1", "operations in flight for each copy of the job"),
     JobOption(
       .batchSubmit, .integer(0...65536), default: "0", aliases: ["iodepth_batch_submit"],

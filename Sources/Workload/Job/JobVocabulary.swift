@@ -1,3 +1,5 @@
+internal import Reactor
+
 /// What a job works on.
 package enum Target: String, CaseIterable, Sendable {
   /// The raw device; `filename` is its backing file.
@@ -123,6 +125,8 @@ package enum FileOperation: String, CaseIterable, Sendable {
   /// Give one that is there the name of one that is not.
   case rename
 
+  /// As what it is reported.
+  var direction: Direction { self == .read ? .read : .write }
   /// Whether it changes which files there are.
   package var changesNames: Bool { self == .create || self == .unlink || self == .rename }
 }
@@ -160,6 +164,18 @@ package struct OperationMix: Sendable, Equatable {
       rest -= UInt64(entry.weight)
     }
     preconditionFailure("the weights sum to total")
+  }
+
+  /// An operation, drawn by weight.
+  func draw(_ random: inout SeededGenerator) -> FileOperation {
+    operation(at: UInt64(random.below(Int(total))))
+  }
+
+  /// The part of the mix that is reported as this direction; nil where there is none.
+  func only(_ direction: Direction) -> OperationMix? {
+    OperationMix(
+      Dictionary(
+        uniqueKeysWithValues: weights.filter { $0.operation.direction == direction }.map { ($0.operation, $0.weight) }))
   }
 
   /// Whether the mix can choose this operation.

@@ -154,6 +154,7 @@ package enum Preset: String, CaseIterable, Sendable {
     runtime=10
     time_based
     group_reporting
+    new_group
     bs=32k
     cache_size=10m
     dirty_limit=8m

@@ -14,6 +14,18 @@ struct Pacer {
     hasRate = schedule.hasRate
   }
 
+  /// Which direction is next at a time after the start, of a job of both, after one was drawn: that one, unless it is ahead
+  /// of its rate and the other one is due earlier. Each has its rate so, whatever the mix, as with fio (its `rate_ddir`).
+  func direction(drawn: Direction, at time: UInt64) -> Direction {
+    if !hasRate || dueTime(drawn) <= Double(time) { return drawn }
+    let other = drawn == .read ? Direction.write : .read
+    return dueTime(other) < dueTime(drawn) ? other : drawn
+  }
+
+  private func dueTime(_ direction: Direction) -> Double {
+    schedule.bytesPerSecond[direction] == nil && schedule.operationsPerSecond[direction] == nil ? 0 : due[direction]
+  }
+
   /// When an operation of so many bytes is meant to begin, in nanoseconds after the start; nil: as soon as can be.
   mutating func takeTurn(_ direction: Direction, byteCount: Int, _ random: inout SeededGenerator) -> UInt64? {
     if !hasRate { return nil }

@@ -22,15 +22,17 @@ struct StepPattern {
     pacer = Pacer(job.schedule)
   }
 
-  /// The next operation.
-  mutating func next(_ random: inout SeededGenerator) -> Step {
+  /// The next operation, `time` nanoseconds after the copy's start; nil: at no time in particular, as if nothing were ahead
+  /// of its rate.
+  mutating func next(_ random: inout SeededGenerator, at time: UInt64?) -> Step {
     let direction: Direction, operation: Operation
     switch load.pattern {
     case .read, .randomRead: (direction, operation) = (.read, .read)
     case .write, .randomWrite: (direction, operation) = (.write, .write)
     case .trim, .randomTrim, .trimWrite, .randomTrimWrite: (direction, operation) = (.trim, .discard)
     case .mixed, .randomMixed:
-      direction = random.below(100) < load.readPercent ? .read : .write
+      let drawn = random.below(100) < load.readPercent ? Direction.read : .write
+      direction = load.readPercent % 100 == 0 ? drawn : pacer.direction(drawn: drawn, at: time ?? .max)
       operation = direction == .read ? .read : .write
     case .writeZeroes, .randomWriteZeroes: (direction, operation) = (.write, .writeZeroes)
     case .flush:
@@ -43,6 +45,13 @@ struct StepPattern {
     return Step(
       operation: operation, file: file, offset: offset, byteCount: byteCount,
       due: pacer.takeTurn(direction, byteCount: byteCount, &random), isWrittenNext: load.pattern.trimsBeforeWrite)
+  }
+
+  /// An operation of a mix. Each direction keeps its rate: see `Pacer.direction`.
+  func operation(of mix: OperationMix, _ random: inout SeededGenerator, at time: UInt64) -> FileOperation {
+    let drawn = mix.draw(&random)
+    let direction = pacer.direction(drawn: drawn.direction, at: time)
+    return direction == drawn.direction ? drawn : mix.only(direction)?.draw(&random) ?? drawn
   }
 
   /// When an operation that the pattern does not know is meant to begin; see `Pacer.takeTurn`.

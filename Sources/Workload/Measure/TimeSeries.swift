@@ -2,7 +2,7 @@
 //
 // Every series has at most so many bins; when it needs more, two neighbours become one and its bins are twice as wide.
 
-/// Latencies by quarters of an octave: a bucket's ends differ by a fifth at most, and it costs four bytes.
+/// Latencies by eighths of an octave: a bucket's ends differ by an eighth at most, and it costs four bytes.
 package struct LatencyBuckets: Sendable, Equatable {
   /// The number of the first bucket that is kept, and the counts from it on.
   private var first = 0
@@ -10,18 +10,18 @@ package struct LatencyBuckets: Sendable, Equatable {
 
   package init() {}
 
-  /// The bucket of a latency: four an octave.
+  /// The bucket of a latency: eight an octave.
   private static func bucket(of nanoseconds: UInt64) -> Int {
-    if nanoseconds < 4 { return Int(nanoseconds) }
+    if nanoseconds < 8 { return Int(nanoseconds) }
     let exponent = 63 - nanoseconds.leadingZeroBitCount
-    return exponent * 4 - 4 + Int(nanoseconds >> UInt64(exponent - 2)) & 3
+    return exponent * 8 - 16 + Int(nanoseconds >> UInt64(exponent - 3)) & 7
   }
 
   /// The largest latency of a bucket.
   private static func end(of bucket: Int) -> UInt64 {
-    if bucket < 4 { return UInt64(bucket) }
-    let exponent = bucket / 4 + 1, quarter = UInt64(bucket % 4)
-    return (1 << UInt64(exponent)) + ((quarter + 1) << UInt64(exponent - 2)) - 1
+    if bucket < 8 { return UInt64(bucket) }
+    let exponent = bucket / 8 + 2, eighth = UInt64(bucket % 8)
+    return (1 << UInt64(exponent)) + ((eighth + 1) << UInt64(exponent - 3)) - 1
   }
 
   package mutating func record(_ nanoseconds: UInt64) { add(1, to: Self.bucket(of: nanoseconds)) }

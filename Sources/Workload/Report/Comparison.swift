@@ -4,8 +4,9 @@ internal import Reactor
 /// A run beside an earlier one: ratios of what both report, by job and operation, with bootstrap confidence intervals.
 ///
 /// An interval needs several samples on both sides. They are, the first that there is: several runs in one file; of
-/// bandwidth and IOPS the series over time (`log_avg_msec`), or the lines that `--status-interval` wrote; of latencies the
-/// operations in the histograms of `json+`. The last two tell how sure a figure of this one run is, not how much runs differ from each other.
+/// bandwidth and IOPS the series over time (`log_avg_msec`), the half seconds that every report of ours has, or the lines
+/// that `--status-interval` wrote; of latencies the operations in the histograms of `json+`. All but the first tell how sure
+/// a figure of this one run is, not how much runs differ from each other. What has no interval is not judged.
 package struct Comparison: Sendable, Equatable {
   /// What is compared.
   package enum Figure: String, CaseIterable, Sendable {
@@ -48,6 +49,8 @@ package struct Comparison: Sendable, Equatable {
   package private(set) var onlyNow: [String] = []
 
   package var hasRegression: Bool { rows.contains(where: \.isRegression) }
+  /// How many figures have no interval.
+  package var unjudgedCount: Int { rows.count { $0.interval == nil } }
 
   /// - Parameters:
   ///   - base, now: the documents of each side: reports in JSON, ours or fio's.
@@ -156,7 +159,7 @@ extension Comparison {
     var bytes = 0.0, bandwidth = 0.0, count = 0.0, iops = 0.0, latencySum = 0.0, latencyCount = 0.0
     /// In milliseconds.
     var runtime = 0.0
-    /// Bytes, and operations, of each bin of the series, and how wide it is in nanoseconds; empty without one.
+    /// Bytes, and operations, of each whole bin of time, and how wide it is in nanoseconds; empty without any.
     var binBytes: [Double] = [], binCounts: [Double] = [], binWidth = 0.0
     var bins: [Double: Double] = [:]
     var hasAllBins = true
@@ -201,10 +204,10 @@ extension Comparison {
       }
     }
 
-    /// Bandwidth or IOPS in each bin of the last run's series but the last one, which may not be whole.
+    /// Bandwidth or IOPS in each bin of time of the last run.
     func overTime(_ figure: Figure) -> [Double] {
       guard let point = runs.last, point.binWidth > 0 else { return [] }
-      return (figure == .iops ? point.binCounts : point.binBytes).dropLast().map { $0 * 1e9 / point.binWidth }
+      return (figure == .iops ? point.binCounts : point.binBytes).map { $0 * 1e9 / point.binWidth }
     }
 
     /// Bandwidth or IOPS between one line and the next.
@@ -259,10 +262,24 @@ extension Comparison {
           points[key] = point
         }
       }
-      for job in document["blkdev"]?["series"]?["jobs"]?.elements ?? [] {
+      func key(_ job: JSONValue?, _ operation: String) -> Key {
+        Key(job: job?.string ?? "", operation: operation == "fsync" ? "sync" : operation)
+      }
+      let series = document["blkdev"]?["series"]?["jobs"]?.elements ?? []
+      for job in series {
+        let width = job["bin_ns"]?.double ?? 0, from = job["from_ns"]?.double ?? 0
+        // The first bin may have begun before the job counted, and the last one not be over when it ended.
+        let first = width > 0 ? Int(min(1e9, max(0, (from / width).rounded(.up)))) : 0
         for (name, columns) in job["ops"]?.members ?? [] {
-          let key = Key(job: job["jobname"]?.string ?? "", operation: name == "fsync" ? "sync" : name)
-          points[key]?.addBins(columns, width: job["bin_ns"]?.double ?? 0)
+          points[key(job["jobname"], name)]?.addBins(columns, width: width) { $0.dropFirst(first).dropLast() }
+        }
+      }
+      if series.isEmpty {
+        for job in document["blkdev"]?["jobs"]?.elements ?? [] {
+          for (name, columns) in job["samples"]?["ops"]?.members ?? [] {
+            let width = job["samples"]?["interval_ns"]?.double ?? 0
+            points[key(job["name"], name)]?.addBins(columns, width: width) { $0[...] }
+          }
         }
       }
       return keys.compactMap { key in points[key].map { (key, $0) } }
@@ -272,9 +289,11 @@ extension Comparison {
 
 extension Comparison.Point {
   /// Adds what one copy did in each bin; what has bins of another width is left out, and nothing remains.
-  fileprivate mutating func addBins(_ columns: JSONValue, width: Double) {
+  fileprivate mutating func addBins(
+    _ columns: JSONValue, width: Double, whole: ([Double]) -> ArraySlice<Double>
+  ) {
     func add(_ column: JSONValue?, to sum: inout [Double]) {
-      let numbers = column?.elements.map { $0.double ?? 0 } ?? []
+      let numbers = whole(column?.elements.map { $0.double ?? 0 } ?? [])
       sum += Array(repeating: 0, count: max(0, numbers.count - sum.count))
       for (index, number) in numbers.enumerated() { sum[index] += number }
     }
@@ -323,7 +342,13 @@ extension Comparison {
           + row.figure.text(row.base) + (row.isRegression ? ": regression" : ""))
     }
     lines += onlyInBase.map { "  \($0): before only" } + onlyNow.map { "  \($0): now only" }
-    if rows.isEmpty { lines.append("  nothing that both have") }
+    if rows.isEmpty { lines.append("  nothing that both have: compare reports of the same jobs") }
+    if unjudgedCount > 0 {
+      lines.append(
+        "  without an interval \(unjudgedCount) of \(rows.count) figures are not judged: latencies have one in two reports "
+          + "of --output-format=json+, bandwidth and IOPS in two runs of 2 s and more, or with --log_avg_msec; so have "
+          + "three runs in each file")
+    }
     return lines
   }
 
@@ -332,6 +357,7 @@ extension Comparison {
     .members([
       "bound_percent": .decimal(bound, scale: 6),
       "regression": .boolean(hasRegression),
+      "unjudged": .unsigned(UInt64(unjudgedCount)),
       "figures": .array(
         rows.map { row in
           .members([

@@ -82,7 +82,7 @@ package enum JSONReport {
       "cpu": report.processor.map { cpu($0, report) },
       "layers": report.layers.map(layers),
       "latency_ns": perOperation(report.latencies, latency),
-      "jobs": report.groups.isEmpty ? nil : .array(report.groups.map(job)),
+      "jobs": report.groups.isEmpty ? nil : .array(report.groups.map { job($0, withSamples: !report.wantsSeries) }),
       "comparison": report.comparison?.document,
       "replay": report.replays.isEmpty ? nil : .array(report.replays.map(replay)),
       "verify": report.verify.map { verify in
@@ -111,6 +111,7 @@ package enum JSONReport {
           .members([
             "jobname": .string(group.name),
             "bin_ns": group.series.map { .unsigned($0.binNanoseconds) },
+            "from_ns": .unsigned(group.seriesFrom),
             "ops": group.series.flatMap { perOperation($0.bins, bins) },
           ])
         }),
@@ -245,9 +246,11 @@ package enum JSONReport {
     ])
   }
 
-  /// What fio has no place for: operations that move no bytes or only zeroes, and latencies from the intended start.
-  private static func job(_ group: GroupReport) -> JSONValue {
-    .members([
+  /// What fio has no place for: operations that move no bytes or only zeroes, latencies from the intended start, rates and
+  /// the samples of them, unless there is a series, which tells more.
+  private static func job(_ group: GroupReport, withSamples: Bool) -> JSONValue {
+    let rates = group.keptRates
+    return .members([
       "name": .string(group.name),
       "groupid": .signed(Int64(group.groupID)),
       "copies": .unsigned(UInt64(group.copies)),
@@ -260,6 +263,28 @@ package enum JSONReport {
           "latency_ns": figures.latency.map(latency),
           "intended_latency_ns": figures.intended.map(latency),
         ])
+      },
+      "rates": rates.isEmpty ? nil : .array(rates.map(rate)),
+      "samples": withSamples && !group.rates.amounts.present.isEmpty ? samples(group.rates) : nil,
+    ])
+  }
+
+  private static func rate(_ kept: GroupReport.KeptRate) -> JSONValue {
+    let drift = Int64((max(-1, min(1e6, kept.drift)) * 1e8).rounded())
+    return .members([
+      "operation": .string(kept.operation.rawValue),
+      "unit": .string(kept.unit),
+      "wanted": .unsigned(kept.wanted),
+      "actual": .decimal(UInt64(min(1e12, kept.actual) * 1e6), scale: 6),
+      "drift_percent": .number((drift < 0 ? "-" : "") + ReportNumber.fixed(drift.magnitude, scale: 6, places: 6)),
+    ])
+  }
+
+  private static func samples(_ rates: RateSeries) -> JSONValue {
+    .members([
+      "interval_ns": .unsigned(rates.interval),
+      "ops": perOperation(rates.amounts) { amounts in
+        .members(["ios": .row(amounts.map(\.count)), "bytes": .row(amounts.map(\.byteCount))])
       },
     ])
   }

@@ -144,11 +144,11 @@ package enum NormalReport {
   private static func pace(_ group: GroupReport) -> [String] {
     var lines: [String] = []
     for kept in group.keptRates {
-      let drift = Double(kept.actual) - Double(kept.wanted)
-      let permyriad = Int64((drift / Double(kept.wanted) * 10_000).rounded())
+      let permyriad = Int64((kept.drift * 10_000).rounded())
       let sign = permyriad < 0 ? "-" : "+"
+      let actual = ReportNumber.hundredths(UInt64(min(1e15, kept.actual) * 100), per: 100)
       lines.append(
-        "  rate         : \(kept.name)=\(kept.actual), wanted=\(kept.wanted), "
+        "  rate         : \(kept.operation.rawValue) \(kept.unit)=\(actual), wanted=\(kept.wanted), "
           + "drift=\(sign)\(ReportNumber.hundredths(permyriad.magnitude, per: 100))%")
     }
     if let state = group.steadyState {

@@ -1,4 +1,4 @@
-/// How much went a second, sampled over time as fio does: a sample for each bin of a job's series.
+/// How much went a second, sampled over time as fio does: a sample for each interval of a job's rates.
 struct RateSamples {
   let count: Int
   let minimum: UInt64
@@ -7,10 +7,12 @@ struct RateSamples {
   let meanMillionths: UInt64
   let deviationMillionths: UInt64
 
-  /// Of what each bin counts; nil without a bin that was over when the job ended.
-  init?(_ group: GroupReport, _ operation: ReportedOperation, unit: UInt64 = 1, _ value: (TimeBin) -> UInt64) {
-    guard let series = group.series, let bins = series.bins[operation], bins.count > 1 else { return nil }
-    let rates = bins.dropLast().map { ReportNumber.perSecond(value($0), nanoseconds: series.binNanoseconds) / unit }
+  /// Of what each interval counts; nil when none was over when the job ended.
+  init?(
+    _ group: GroupReport, _ operation: ReportedOperation, unit: UInt64 = 1, _ value: (RateSeries.Amount) -> UInt64
+  ) {
+    guard let amounts = group.rates.amounts[operation], !amounts.isEmpty else { return nil }
+    let rates = amounts.map { ReportNumber.perSecond(value($0), nanoseconds: group.rates.interval) / unit }
     count = rates.count
     minimum = rates.min() ?? 0
     maximum = rates.max() ?? 0

@@ -60,6 +60,8 @@ package struct RunReport: Sendable, Equatable {
     if codes.contains(.invariantFailed) { return .invariantFailed }
     if codes.contains(.jobError) { return .jobError }
     if isInterrupted { return .interrupted }
+    // The run before was another one.
+    if comparison?.rows.isEmpty == true { return .usage }
     return comparison?.hasRegression == true ? .regression : .allHeld
   }
 }
@@ -151,8 +153,14 @@ package struct GroupReport: Sendable, Equatable {
   package var processor: ProcessorTime?
   /// Whether the rate was steady, of the first of its copies; nil when nobody asked.
   package var steadyState: SteadyState?
+  /// The rates that its copies ask for, together; nil where one of them asks for none.
+  package var wantedRates = PerOperation<WantedRate>()
+  /// How much the job did in each half second.
+  package var rates = RateSeries()
   /// The operations over time; nil when nobody asked for them.
   package var series: TimeSeries?
+  /// From when on the job counts, in nanoseconds of the series, which begins with the run.
+  package var seriesFrom: UInt64 = 0
   /// The error number of the first operation that failed; 0: none did.
   package var firstError: Int32 = 0
   /// Of jobs on devices.
@@ -174,20 +182,39 @@ package struct GroupReport: Sendable, Equatable {
 }
 
 extension GroupReport {
-  /// The rates that a job asks for, beside what came of them: operations or bytes a second of all its copies together.
-  var keptRates: [(name: String, wanted: UInt64, actual: UInt64)] {
-    guard let schedule = job?.schedule, runtimeNanoseconds > 0 else { return [] }
-    return Direction.allCases.flatMap { direction -> [(name: String, wanted: UInt64, actual: UInt64)] in
-      let operation: ReportedOperation = direction == .read ? .read : direction == .write ? .write : .trim
-      guard let figures = operations[operation] else { return [] }
-      func actual(_ count: UInt64) -> UInt64 { ReportNumber.perSecond(count, nanoseconds: runtimeNanoseconds) }
-      let byCount = schedule.operationsPerSecond[direction].map {
-        (name: "\(operation.rawValue) iops", wanted: $0 * UInt64(copies), actual: actual(figures.count))
+  /// Operations and bytes a second.
+  package struct WantedRate: Sendable, Equatable {
+    var operations: UInt64?
+    var bytes: UInt64?
+
+    func adding(_ other: WantedRate) -> WantedRate {
+      func sum(_ a: UInt64?, _ b: UInt64?) -> UInt64? { a.flatMap { a in b.map { a + $0 } } }
+      return WantedRate(operations: sum(operations, other.operations), bytes: sum(bytes, other.bytes))
+    }
+  }
+
+  /// A rate that a job asks for, beside what came of it.
+  struct KeptRate {
+    let operation: ReportedOperation
+    /// `iops` or `bytes/s`.
+    let unit: String
+    let wanted: UInt64
+    let actual: Double
+    /// As a part of what was wanted.
+    var drift: Double { actual / Double(wanted) - 1 }
+  }
+
+  var keptRates: [KeptRate] {
+    wantedRates.present.flatMap { operation, rate -> [KeptRate] in
+      guard let figures = operations[operation], runtimeNanoseconds > 0 else { return [] }
+      func kept(_ wanted: UInt64?, _ unit: String, _ done: UInt64) -> KeptRate? {
+        wanted.map {
+          KeptRate(
+            operation: operation, unit: unit, wanted: $0, actual: Double(done) * 1e9 / Double(runtimeNanoseconds))
+        }
       }
-      let byBytes = schedule.bytesPerSecond[direction].map {
-        (name: "\(operation.rawValue) bytes/s", wanted: $0 * UInt64(copies), actual: actual(figures.bytes))
-      }
-      return [byCount, byBytes].compactMap(\.self)
+      return [kept(rate.operations, "iops", figures.count), kept(rate.bytes, "bytes/s", figures.bytes)]
+        .compactMap(\.self)
     }
   }
 }

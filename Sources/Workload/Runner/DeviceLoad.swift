@@ -196,11 +196,12 @@ final class DeviceLoad {
         dueSteps.removeFirst()
         continue
       }
-      if let until = thinksUntil {
+      if let until = thinksUntil, !isEnding {
         // A pause begins when what is in flight has ended.
         if inFlight > 0 || reactor.now < until { return inFlight > 0 ? nil : until }
         thinksUntil = nil
       }
+      if copy.job.schedule.thinkTime.isOneAtATime && inFlight > 0 { return nil }
       // What begins first takes the place of what has just completed, at the same instant.
       let now = completedAt ?? reactor.now
       completedAt = nil
@@ -213,19 +214,19 @@ final class DeviceLoad {
         }
         // Moved out and back: the copy could not be proved to leave it alone, and each access would be tracked.
         var random = random
-        next = copy.nextStep(&random)
+        next = copy.nextStep(&random, at: now)
         self.random = random
       }
       guard let step = next else { return nil }
       if let due = step.due {
         let instant = copy.startedAt.advanced(byNanoseconds: due)
-        if now < instant {
-          guard let end = copy.timeEnd else { return instant }
-          if now < end { return min(instant, end) }
-          // Its time would never come.
+        if let end = copy.timeEnd, instant >= end {
+          if now < end { return end }
+          // Its time will never come.
           next = nil
           continue
         }
+        if now < instant { return instant }
       }
       if step.waitsForAll && inFlight > 0 { return nil }
       if copy.job.queueing.serializesOverlap && overlapsFlight(step) { return nil }

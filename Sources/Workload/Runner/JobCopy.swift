@@ -31,6 +31,9 @@ final class JobCopy {
   let jobIndex: Int
   let copy: Int
   let recorder = OperationRecorder()
+  /// How much it does in each half second from when it counts, and when the one that goes on ends.
+  private var rates = RateSeries()
+  private var rateIntervalEnd = Instant(nanoseconds: 0)
   /// What it does over time, from the begin of the run on; nil: nobody wants it.
   private var series: TimeSeries?
   /// What is asked at every operation: to look at the optional itself would be checked for exclusive access each time.
@@ -92,6 +95,7 @@ final class JobCopy {
     startedAt = now
     isRamping = job.schedule.rampNanoseconds > 0
     countsFrom = now.advanced(byNanoseconds: job.schedule.rampNanoseconds)
+    rateIntervalEnd = countsFrom.advanced(byNanoseconds: rates.nextEnd)
   }
 
   /// Notes what the copy does over time, too. `offset`: how much of the run there was before `origin`, in nanoseconds.
@@ -107,6 +111,7 @@ final class JobCopy {
     _ operation: ReportedOperation, bytes: Int, nanoseconds: UInt64, submission: UInt64? = nil,
     lateness: UInt64? = nil, at now: Instant
   ) {
+    if now >= rateIntervalEnd { endRateIntervals(at: now) }
     recorder.record(
       operation, bytes: bytes, nanoseconds: nanoseconds, submission: submission, lateness: lateness)
     if seeksSteadyState { steadyState?.note(bytes: bytes, at: now.nanoseconds(since: startedAt)) }
@@ -114,6 +119,11 @@ final class JobCopy {
       series?.record(
         operation, at: seriesOffset + now.nanoseconds(since: seriesOrigin), bytes: bytes, nanoseconds: nanoseconds)
     }
+  }
+
+  private func endRateIntervals(at now: Instant) {
+    rates.close(until: countedTime(at: now), recorder.amounts)
+    rateIntervalEnd = countsFrom.advanced(byNanoseconds: rates.nextEnd)
   }
 
   /// Nanoseconds from when the copy counts until now.
@@ -166,10 +176,10 @@ final class JobCopy {
     if let left = remainingBytes { remainingBytes = left - min(left, UInt64(byteCount)) }
   }
 
-  /// The next operation of the job's pattern, after a turn was taken.
-  func nextStep(_ random: inout SeededGenerator) -> Step {
+  /// The next operation of the job's pattern, after a turn was taken; `now` nil: at no time in particular.
+  func nextStep(_ random: inout SeededGenerator, at now: Instant?) -> Step {
     if isReplay, let step = replay?.next() { return step }
-    let step = pattern.next(&random)
+    let step = pattern.next(&random, at: now.map { $0.nanoseconds(since: startedAt) })
     spend(step.byteCount)
     return step
   }
@@ -188,13 +198,15 @@ final class JobCopy {
     }
   }
 
-  /// When the next operation of a job with a mix is meant to begin, by the job's rate, after a turn was taken.
+  /// The next operation of a job's mix, after a turn was taken.
+  func nextOperation(of mix: OperationMix, _ random: inout SeededGenerator, at now: Instant) -> FileOperation {
+    pattern.operation(of: mix, &random, at: now.nanoseconds(since: startedAt))
+  }
+
+  /// When an operation of a job with a mix is meant to begin, by the job's rate.
   func nextDue(_ operation: FileOperation, _ random: inout SeededGenerator) -> UInt64? {
-    switch operation {
-    case .read: pattern.takeTurn(.read, byteCount: job.smallestBlock, &random)
-    case .write, .append: pattern.takeTurn(.write, byteCount: job.smallestBlock, &random)
-    case .truncate, .fsync, .create, .unlink, .rename: pattern.takeTurn(.write, byteCount: 0, &random)
-    }
+    let movesBytes = [.read, .write, .append].contains(operation)
+    return pattern.takeTurn(operation.direction, byteCount: movesBytes ? job.smallestBlock : 0, &random)
   }
 
   /// What is due after a write, by `fsync` and `fdatasync`.
@@ -225,7 +237,8 @@ final class JobCopy {
     countSincePause += 1
     guard countSincePause >= think.operationCount else { return }
     countSincePause = 0
-    pausedUntil = now.advanced(byNanoseconds: think.nanoseconds)
+    // Where several end meanwhile, one pause follows the other.
+    pausedUntil = max(now, pausedUntil ?? now).advanced(byNanoseconds: think.nanoseconds)
   }
 
   /// When the pause ends that is going on; nil when there is none.
@@ -260,6 +273,7 @@ final class JobCopy {
 
   func end(at now: Instant) {
     endedAt = now
+    endRateIntervals(at: now)
     iolog?.end(nanoseconds: now.nanoseconds(since: startedAt))
     mark = .finished
   }
@@ -278,8 +292,10 @@ final class JobCopy {
   func figures(at now: Instant) -> CopyFigures {
     CopyFigures(
       jobIndex: jobIndex, copy: copy, errorCount: recorder.errorCount, firstError: recorder.firstError,
-      runtimeNanoseconds: countedTime(at: endedAt ?? now), records: recorder.records,
-      queue: job.target == .device ? recorder.queue : nil, series: series, replay: replay?.figures,
+      runtimeNanoseconds: countedTime(at: endedAt ?? now), records: recorder.records, rates: rates,
+      queue: job.target == .device ? recorder.queue : nil, series: series,
+      seriesFrom: seriesOffset + (countsFrom > seriesOrigin ? countsFrom.nanoseconds(since: seriesOrigin) : 0),
+      replay: replay?.figures,
       steadyState: steadyState)
   }
 }
@@ -293,8 +309,11 @@ struct CopyFigures: Sendable {
   /// From when the copy counted to its end.
   var runtimeNanoseconds: UInt64
   var records: PerOperation<OperationRecord>
+  var rates = RateSeries()
   var queue: QueueFigures?
   var series: TimeSeries?
+  /// From when on the copy counts, in the time of the series.
+  var seriesFrom: UInt64 = 0
   var replay: ReplayPart?
   var steadyState: SteadyState?
   /// Its part of what its reactor's thread cost.
@@ -314,7 +333,7 @@ extension [CopyFigures] {
 
 extension RunReport {
   /// Enters what the copies have done, which are in the order of the plan: as fio reports them, each alone, or with
-  /// `group_reporting` all copies of a job as one.
+  /// `group_reporting` all of a group as one, under the name of its first job.
   mutating func fill(_ copies: [CopyFigures], of plan: WorkloadPlan) {
     var all = PerOperation<OperationRecord>()
     for copy in copies { all.add(copy.records) }
@@ -323,31 +342,70 @@ extension RunReport {
       latencies[operation] = LatencySummary(record.total)
     }
     var groupID = 0, rest = copies[...]
+    var sums: [CopiesSum] = []
     for (index, job) in plan.jobs.enumerated() {
       if index > 0 && (job.schedule.waitsForPrevious || job.schedule.beginsGroup) { groupID += 1 }
-      var members = rest.prefix { $0.jobIndex == index }
+      let members = rest.prefix { $0.jobIndex == index }
       rest = rest.dropFirst(members.count)
       if let figures = ReplayFigures(job: job.name, members.compactMap(\.replay)) { replays.append(figures) }
-      if job.reportsAsGroup, var sum = members.popFirst() {
-        for member in members {
-          sum.errorCount += member.errorCount
-          if sum.firstError == 0 { sum.firstError = member.firstError }
-          if let queue = member.queue { sum.queue?.add(queue) }
-          sum.runtimeNanoseconds = max(sum.runtimeNanoseconds, member.runtimeNanoseconds)
-          sum.records.add(member.records)
-          if let series = member.series { sum.series?.add(series) }
-          if let processor = member.processor { sum.processor?.add(processor) }
+      for member in members {
+        if job.reportsAsGroup, let last = sums.indices.last, sums[last].job.reportsAsGroup,
+          sums[last].groupID == groupID
+        {
+          sums[last].add(member, of: job)
+        } else {
+          sums.append(CopiesSum(member, of: job, groupID: groupID))
         }
-        groups.append(GroupReport(sum, of: job, copies: members.count + 1, groupID: groupID))
-      } else {
-        groups += members.map { GroupReport($0, of: job, copies: 1, groupID: groupID) }
       }
     }
+    groups += sums.map(GroupReport.init)
+  }
+}
+
+/// What is reported as one: a copy of a job, or all of a group.
+private struct CopiesSum {
+  let job: Job
+  let groupID: Int
+  var copyCount = 1
+  var figures: CopyFigures
+  var wantedRates: PerOperation<GroupReport.WantedRate>
+
+  init(_ figures: CopyFigures, of job: Job, groupID: Int) {
+    self.job = job
+    self.groupID = groupID
+    self.figures = figures
+    wantedRates = Self.wantedRates(job)
+  }
+
+  mutating func add(_ other: CopyFigures, of job: Job) {
+    copyCount += 1
+    figures.errorCount += other.errorCount
+    if figures.firstError == 0 { figures.firstError = other.firstError }
+    if let queue = other.queue { figures.queue?.add(queue) }
+    figures.runtimeNanoseconds = max(figures.runtimeNanoseconds, other.runtimeNanoseconds)
+    figures.records.add(other.records)
+    figures.rates.add(other.rates)
+    if let series = other.series { figures.series?.add(series) }
+    if let processor = other.processor { figures.processor?.add(processor) }
+    for (operation, rate) in Self.wantedRates(job).present {
+      wantedRates[operation] = wantedRates[operation].map { $0.adding(rate) } ?? rate
+    }
+  }
+
+  /// The rates of what the job does; it has one for what it never does, too.
+  private static func wantedRates(_ job: Job) -> PerOperation<GroupReport.WantedRate> {
+    var rates = PerOperation<GroupReport.WantedRate>()
+    for direction in job.load.directions(withMix: job.mix) {
+      rates[direction == .read ? .read : direction == .write ? .write : .trim] = GroupReport.WantedRate(
+        operations: job.schedule.operationsPerSecond[direction], bytes: job.schedule.bytesPerSecond[direction])
+    }
+    return rates
   }
 }
 
 extension GroupReport {
-  fileprivate init(_ figures: CopyFigures, of job: Job, copies: Int, groupID: Int) {
+  fileprivate init(_ sum: CopiesSum) {
+    let figures = sum.figures, job = sum.job
     var operations = PerOperation<OperationFigures>()
     for (operation, record) in figures.records.present {
       var part = OperationFigures(
@@ -358,10 +416,13 @@ extension GroupReport {
       operations[operation] = part
     }
     self.init(
-      name: job.name, groupID: groupID, copies: copies, errors: figures.errorCount,
+      name: job.name, groupID: sum.groupID, copies: sum.copyCount, errors: figures.errorCount,
       runtimeNanoseconds: figures.runtimeNanoseconds, operations: operations)
     processor = figures.processor
+    rates = figures.rates
+    wantedRates = sum.wantedRates
     series = figures.series
+    seriesFrom = figures.seriesFrom
     steadyState = figures.steadyState
     firstError = figures.firstError
     queue = figures.queue

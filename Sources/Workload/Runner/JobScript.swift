@@ -60,7 +60,7 @@ package struct JobScript {
   private mutating func perform(_ copy: JobCopy, _ names: [String], _ random: inout SeededGenerator) {
     let size = UInt64(copy.job.smallestBlock)
     guard let mix = copy.job.mix else {
-      let step = copy.nextStep(&random)
+      let step = copy.nextStep(&random, at: nil)
       switch step.operation {
       case .write: write(names[step.file], step.range, copy)
       case .flush: synchronize(names[step.file])
@@ -68,7 +68,7 @@ package struct JobScript {
       }
       return
     }
-    let operation = mix.operation(at: UInt64(random.below(Int(mix.total))))
+    let operation = mix.draw(&random)
     let name = names[random.below(names.count)]
     let end = sizes[name] ?? 0, share = copy.job.bytesPerFile ?? 0
     switch operation {

@@ -121,6 +121,15 @@ final class OperationRecorder {
   func count(of operation: ReportedOperation) -> UInt64 { kinds[operation.index].record.count }
   func byteCount(of operation: ReportedOperation) -> UInt64 { kinds[operation.index].record.byteCount }
 
+  /// How much was done so far.
+  var amounts: PerOperation<RateSeries.Amount> {
+    var amounts = PerOperation<RateSeries.Amount>()
+    for operation in ReportedOperation.allCases where count(of: operation) > 0 {
+      amounts[operation] = RateSeries.Amount(count: count(of: operation), byteCount: byteCount(of: operation))
+    }
+    return amounts
+  }
+
   /// What was recorded so far.
   var records: PerOperation<OperationRecord> {
     var records = PerOperation<OperationRecord>()

@@ -45,10 +45,11 @@ extension VolumeSession {
   private func mixed(
     _ mix: OperationMix, _ copy: JobCopy, _ index: Int, _ random: inout SeededGenerator
   ) async -> Bool {
-    let operation = mix.operation(at: UInt64(random.below(Int(mix.total))))
+    let operation = copy.nextOperation(of: mix, &random, at: reactor.now)
     let drawn = random.below(openings[index].count)
     guard isPossible(operation, index) else {
-      // Where that cost nothing, virtual time would stand still.
+      // By its rate the other direction is next: it may have work. Where that cost nothing, virtual time would stand still.
+      _ = copy.nextDue(operation, &random)
       await spendProcessorTime()
       return false
     }
@@ -79,7 +80,7 @@ extension VolumeSession {
 
   /// The next read or write of the job's pattern, at its time.
   private func patterned(_ copy: JobCopy, _ own: [Opening], _ random: inout SeededGenerator) async {
-    let step = copy.nextStep(&random)
+    let step = copy.nextStep(&random, at: reactor.now)
     let opening = own[step.file]
     var lateness: UInt64?
     if let due = step.due {
@@ -98,10 +99,13 @@ extension VolumeSession {
     } catch { fail(copy, error, step.isWrite ? "write" : "read", opening) }
   }
 
-  /// Waits until an operation is meant to begin. Returns how late it begins; nil: the run has ended meanwhile.
+  /// Waits until an operation is meant to begin. Returns how late it begins; nil: the copy's time, or the run, has ended
+  /// before.
   private func waitForTurn(_ copy: JobCopy, _ due: UInt64) async -> UInt64? {
     let meant = copy.startedAt.advanced(byNanoseconds: due)
-    if mayWait(copy, until: meant) { await control.sleep(until: meant, on: reactor, endWait) }
+    let end = copy.timeEnd.map { min($0, meant) } ?? meant
+    if mayWait(copy, until: end) { await control.sleep(until: end, on: reactor, endWait) }
+    if let end = copy.timeEnd, meant >= end { return nil }
     return reactor.now < meant ? nil : reactor.now.nanoseconds(since: meant)
   }
 

@@ -284,7 +284,7 @@ actor VolumeSession {
       for index in stage { _ = stack?.mark("begin \(plan.jobs[index].name)") }
       await withTaskGroup(of: Void.self) { group in
         for (index, copy) in copies.enumerated() where stage.contains(copy.jobIndex) {
-          for task in 0..<copy.job.queueing.depth {
+          for task in 0..<(copy.job.schedule.thinkTime.isOneAtATime ? 1 : copy.job.queueing.depth) {
             copy.beginWorker()
             group.addTask(name: "\(copy.name)/\(task)") { await self.work(index, task) }
           }

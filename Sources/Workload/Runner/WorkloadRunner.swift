@@ -102,6 +102,8 @@ package enum WorkloadRunner {
     // Every ready task is as likely as any other. Tasks that are held back for long, which finds races sooner, would make
     // virtual time jump, and with it the latencies that a run reports.
     let reactor = SimulatedReactor(seed: seed, policy: .uniform)
+    // How long a run is, its options say.
+    reactor.stepLimit = .max
     do {
       return try reactor.run(name: "the run") { try await body(reactor) }
     } catch let error as RunError {

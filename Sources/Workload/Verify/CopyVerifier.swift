@@ -123,7 +123,7 @@ final class CopyVerifier {
     // Beyond one at a time nobody knows which of two operations on one block was the last.
     let isInOrder = copy.job.queueing.depth == 1
     while generation < GenerationMap.generationLimit, copy.takeTurn(at: now) {
-      let step = copy.nextStep(&random)
+      let step = copy.nextStep(&random, at: nil)
       guard step.isWrite, let map = files[step.file].area?.map else { continue }
       generation += 1
       let value: UInt32? =
