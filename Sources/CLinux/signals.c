@@ -8,12 +8,31 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+static void interruptions(sigset_t *set) {
+  sigemptyset(set);
+  for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaddset(set, signals[i]);
+}
+
+static void end_at_once(int signal) {
+  (void)signal;
+  _exit(130);
+}
+
+void cl_end_at_interruption(void) {
+  for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+    struct sigaction action;
+    if (sigaction(signals[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL) signal(signals[i], end_at_once);
+  }
+  sigset_t set;
+  interruptions(&set);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int cl_interruption_fd(int with_status) {
   sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGHUP);
+  interruptions(&set);
   if (with_status) sigaddset(&set, SIGUSR1);
   int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
   if (error) return -error;

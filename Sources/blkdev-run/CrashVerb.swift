@@ -66,8 +66,8 @@ struct CrashVerb: ParsableCommand {
       for name in CrashOptions.mutants { print(name, to: .standardOutput) }
       return
     }
+    Interruption.endAtOnce()
     cl_ignore_pipe_signal()
-    let end = try LabEnd(budget: budget)
     var options = try options()
     do throws(FSError) {
       if workload.hasPrefix("script:") {
@@ -80,6 +80,7 @@ struct CrashVerb: ParsableCommand {
       throw ArgumentParser.ExitCode(error.exitCode)
     }
     if let resume { options.firstCase = try CrashResume.read(resume, for: self) }
+    let end = try LabEnd(budget: budget)
     let progress = WorkProgress(isShown: true)
     let report: CrashReport, explorer: CrashExplorer
     do {

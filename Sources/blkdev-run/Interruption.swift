@@ -11,6 +11,9 @@ internal import Workload
 struct Interruption {
   private let signals: Int32
 
+  /// For what comes before a run and may wait without end, such as the reading of a pipe: a signal ends the process.
+  static func endAtOnce() { cl_end_at_interruption() }
+
   /// To be made before other threads exist.
   ///
   /// - Parameter answersStatus: SIGUSR1 asks for the status of the run, as fio has it; else it ends the process.

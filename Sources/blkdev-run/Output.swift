@@ -50,8 +50,9 @@ final class ReportFile: Sendable {
 
 /// The text of a file.
 func readText(_ path: String) throws(Errno) -> String {
-  let file = try typed { try FileDescriptor.open(FilePath(path), .readOnly) }
-  defer { try? file.close() }
+  let isInput = path == "-"
+  let file = isInput ? .standardInput : try typed { try FileDescriptor.open(FilePath(path), .readOnly) }
+  defer { if !isInput { try? file.close() } }
   var bytes: [UInt8] = []
   var chunk = [UInt8](repeating: 0, count: 4096)
   while true {

@@ -10,6 +10,7 @@ final class ProgressPrinter: Sendable {
   private let lastShownNanoseconds = Atomic<UInt64>(0)
 
   private let isTerminal: Bool
+  private let line = TerminalLine()
 
   /// Nil when nothing is to be shown: by default when stderr is no terminal.
   init?(_ eta: RunOptions.Eta = .auto) {
@@ -32,7 +33,7 @@ final class ProgressPrinter: Sendable {
       return
     }
     // The last column stays free: some terminals go on to the next line behind it.
-    print("\r\(text(max(0, columns - 1)))\u{1B}[K", to: .standardError, terminator: "")
+    line.show(text(max(0, columns - 1)))
   }
 
   /// How many columns the terminal has now, for its window may change; 0 when it does not say.
@@ -43,6 +44,6 @@ final class ProgressPrinter: Sendable {
 
   /// Takes the line away.
   func clear() {
-    if isTerminal { print("\r\u{1B}[K", to: .standardError, terminator: "") }
+    if isTerminal { line.clear() }
   }
 }

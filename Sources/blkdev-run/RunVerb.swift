@@ -16,8 +16,7 @@ struct RunVerb: ParsableCommand {
   @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
   func run() throws {
-    // Before anything else: threads that exist already would not have the signals blocked.
-    let interruption = Interruption(answersStatus: true)
+    Interruption.endAtOnce()
     // Who reads our output may go away (`| head`); the run is to leave a clean image all the same.
     cl_ignore_pipe_signal()
     guard let plan = try readPlan() else { return }
@@ -33,6 +32,8 @@ struct RunVerb: ParsableCommand {
     if plan.options.stack.isShown { showStack = { stack in print(stack, to: .standardError) } }
     var watch: (@Sendable (Reactor) -> () -> Void)?
     if let traces { watch = { reactor in traces.watch(reactor) } }
+    // Before the run's threads: those that exist already would not have the signals blocked.
+    let interruption = Interruption(answersStatus: true)
     let control = RunControl(
       logger: Logger(label: "blkdev-run") { label in StreamLogHandler.standardError(label: label) }, onProgress: show,
       onStack: showStack, provenance: Provenance(version: Version.current, commit: Version.commit),
@@ -55,7 +56,7 @@ struct RunVerb: ParsableCommand {
       }
       if let topic = parsed.helpTopic {
         guard let text = topic.isEmpty ? JobHelp.text : JobHelp.text(of: topic) else {
-          throw ended(.usage, "--cmdhelp=\(topic): no option is named so; --cmdhelp lists all")
+          throw ended(.usage, "--cmdhelp=\(topic): \(JobHelp.problem(with: topic))")
         }
         print(text, to: .standardOutput, terminator: "")
         return nil

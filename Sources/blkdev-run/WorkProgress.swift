@@ -8,6 +8,7 @@ final class WorkProgress {
   private let isShown: Bool
   private var shownNanoseconds = cl_monotonic_ns()
   private var isVisible = false
+  private let line = TerminalLine()
 
   /// Shown only where stderr is a terminal.
   init(isShown: Bool) { self.isShown = isShown && isatty(FileDescriptor.standardError.rawValue) != 0 }
@@ -18,12 +19,12 @@ final class WorkProgress {
     guard now - shownNanoseconds >= 100_000_000 else { return }
     shownNanoseconds = now
     isVisible = true
-    print("\r\(text())\u{1B}[K", to: .standardError, terminator: "")
+    line.show(text())
   }
 
   /// Takes the line away.
   func clear() {
-    if isVisible { print("\r\u{1B}[K", to: .standardError, terminator: "") }
+    if isVisible { line.clear() }
     isVisible = false
   }
 }

@@ -46,6 +46,30 @@ struct CommandTests {
     #expect(peak > 16 << 20 && peak < 80 << 20)
   }
 
+  @Test(
+    "ends with 130 at a signal while it still waits for a job file",
+    arguments: [
+      ["%"], ["--name=a", "--ioengine=null", "--size=4k", "--compare=%"], ["crash", "--workload=script:%"],
+    ],
+    [SIGINT, SIGTERM, SIGHUP])
+  func stopsWhileReading(arguments: [String], signal: Int32) throws {
+    let command = try Command()
+    let pipe = "\(command.folder)/image"
+    try #require(unsafe mkfifo(pipe, 0o600) == 0)
+    try command.start(arguments.map { $0.replacing("%", with: pipe) })
+    // There is a writer's end as soon as somebody reads.
+    var descriptor: Int32 = -1
+    for _ in 0..<10_000 where descriptor < 0 {
+      descriptor = unsafe open(pipe, O_WRONLY | O_NONBLOCK)
+      if descriptor < 0 { usleep(5_000) }
+    }
+    try #require(descriptor >= 0)
+    command.signal(signal)
+    let code = try command.exitCode()
+    close(descriptor)
+    #expect(code == 130)
+  }
+
   @Test("ends at once on the second signal, and leaves no scratch image behind")
   func stopsAtOnce() throws {
     let command = try Command()
@@ -147,6 +171,29 @@ struct CommandTests {
       let outcome = try run(missing)
       #expect(outcome.code == 1 && outcome.errors.contains("\(missing): cannot be written"))
     }
+  }
+
+  @Test("reads a job file from its input, and makes the folders that filename_format names")
+  func input() throws {
+    let command = try Command()
+    defer { _ = unsafe system("rm -rf '\(command.folder)/deep'") }
+    let script = """
+      printf '[deep]\\ndirectory=%s\\nfilename_format=$jobname/$jobnum\\nsize=8k\\nrw=write\\n' '\(command.folder)' \
+        | '\(Command.path)' - >'\(command.folder)/output'
+      """
+    #expect(unsafe system(script) == 0)
+    #expect(unsafe access("\(command.folder)/deep/0", F_OK) == 0)
+  }
+
+  @Test("sends a terminal that understands nothing nothing to understand")
+  func dumbTerminal() throws {
+    let command = try Command()
+    try command.start(
+      Self.endless + ["--image_size=16m"], environment: ["TERM=dumb"], errors: .terminal(columns: 80))
+    try command.wait(for: "[eta")
+    command.signal(SIGINT)
+    #expect(try command.exitCode() == 130)
+    #expect(!command.errors.contains("\u{1B}"))
   }
 
   @Test("shows no line that is broken by a narrow terminal")

@@ -123,7 +123,7 @@ struct JobFileTests {
         == "job.fio:1: \(String(repeating: "x", count: 80))…: an option before "
         + "the first [section]")
     #expect(message("[a]\nlockmem=2") == "job.fio:2: lockmem: known to fio, not supported here yet")
-    #expect(message("[a]\nbs=4x") == "job.fio:2: bs: '4x': unknown suffix 'x' (k, m, g or t)")
+    #expect(message("[a]\nbs=4x") == "job.fio:2: bs: '4x': unknown suffix 'x' (k, m, g, t or p)")
     #expect(message("[a]\niodepth=0") == "job.fio:2: iodepth: '0': must be from 1 to 65536")
     #expect(
       message("[a]\nioengine=nul") == "job.fio:2: ioengine: 'nul': must be one of libaio, mem, null, sim; "
@@ -133,6 +133,6 @@ struct JobFileTests {
         + "never end (job a)")
     #expect(
       message("[a]\n", ["--bs=5k%"]) == "command line: bs: '5k%': a percentage has no meaning here; give bytes")
-    #expect(message("[global]\nbs=4k\n") == "no job: give a job file, or --name=JOB and its options")
+    #expect(message("[global]\nbs=4k\n") == "job.fio: has no job: a job begins with a line [NAME]")
   }
 }

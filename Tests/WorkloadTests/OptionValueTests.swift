@@ -21,7 +21,8 @@ struct OptionValueTests {
   static let badSizes: [(String, ValueProblem)] = [
     ("", .missing), ("k", .notANumber), ("-1", .notANumber), ("+1", .notANumber), ("1.5k", .notANumber),
     ("0x", .notANumber), ("0xg", .notANumber), ("0x+1", .notANumber), ("٤k", .notANumber),
-    ("4q", .unknownSuffix("q", allowed: "k, m, g or t")), ("4 k", .unknownSuffix(" k", allowed: "k, m, g or t")),
+    ("4q", .unknownSuffix("q", allowed: "k, m, g, t or p")),
+    ("4 k", .unknownSuffix(" k", allowed: "k, m, g, t or p")),
     ("50%", .percentageNotSupported), ("4k,64k", .perDirectionNotSupported),
     ("18446744073709551616", .outOfRange(minimum: 0, maximum: .max - 1)),
     ("16777216t", .outOfRange(minimum: 0, maximum: 16_777_215)),
@@ -44,9 +45,10 @@ struct OptionValueTests {
 
   @Test("a time that has no place in nanoseconds is refused, and so is an unknown unit")
   func refusesDurations() {
-    #expect(throws: ValueProblem.outOfRange(minimum: 0, maximum: .max / 86_400_000_000_000)) {
-      try JobOption.Kind.duration.parse("300000d")
+    #expect(throws: ValueProblem.outOfRange(minimum: 0, maximum: 53_375)) {
+      try JobOption.Kind.duration.parse("53376d")
     }
+    #expect(throws: ValueProblem.rangeOfTimes) { try JobOption.Kind.duration.parse("1-2") }
     #expect(throws: ValueProblem.unknownSuffix("x", allowed: "us, ms, s, m, h or d")) {
       try JobOption.Kind.duration.parse("3x")
     }
@@ -108,7 +110,7 @@ struct OptionValueTests {
   @Test(
     "a distribution that means nothing is refused",
     arguments: [
-      "zipf:1", "zipf:x", "zipf:0", "pareto:1.5", "normal", "zoned:50/50", "zoned:60/10:50/90", "zoned",
+      "zipf:1", "zipf:x", "zipf:0", "pareto:1.5", "normal:-1", "zoned:50/50", "zoned:60/10:50/90", "zoned",
       "hotspot:100/10",
       "hotspot:90", "gauss:1", "random:1", "zoned:nan/100", "normal:inf", "zipf:-1",
     ])

@@ -93,7 +93,7 @@ struct RunArgumentsTests {
     ),
     (
       ["--compare-bound=0"],
-      .badValue(option: "compare-bound", value: "0", .outOfRange(minimum: 0, maximum: 100), at: .commandLine)
+      .badValue(option: "compare-bound", value: "0", .notAPercentile, at: .commandLine)
     ),
     (
       ["--compare-bound=5:6"], .badValue(option: "compare-bound", value: "5:6", .notANumber, at: .commandLine)

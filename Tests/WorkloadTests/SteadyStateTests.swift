@@ -64,6 +64,13 @@ struct SteadyStateTests {
       Issue.record("no jobs")
       return
     }
-    #expect(jobs[0]["steadystate"]?["attained"] == .number("1"))
+    let steady = jobs[0]["steadystate"]
+    #expect(steady?["attained"] == .number("1"))
+    // As fio 3.33 writes it: bytes a second, and the distance in operations a second.
+    #expect(steady?["data"]?["bw"] == .array(state.bytes.map { .number("\($0)") }))
+    let sum = state.bytes.reduce(0, +)
+    #expect(steady?["data"]?["bw_mean"] == .number("\(sum / 3)") && sum / 3 > 290 * 4096)
+    #expect(steady?["max_deviation"] == .number(ReportNumber.sixDigits(state.distance)))
+    #expect(steady?["slope"] == .number("0.000000"))
   }
 }

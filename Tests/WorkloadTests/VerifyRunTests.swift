@@ -111,11 +111,26 @@ struct VerifyRunTests {
     let job = ["--ioengine=sim", "--name=a", "--rw=write", "--size=1m", "--verify=crc32c"]
     let all = try await runJobs(job + ["--verify_backlog=50"])
     #expect(all.verify?.bytes == 1 << 20 && all.device?.reads == 256)
-    let some = try await runJobs(job + ["--verify_backlog=50", "--verify_backlog_batch=10"])
-    // Five times ten blocks, and at the end the six that are left.
-    #expect(some.verify?.bytes == 229_376)
     // The reads are not the job's.
     #expect(all.operations[.read] == nil && all.operations[.write] == 256)
+  }
+
+  @Test(
+    "verifies every block with a backlog, whatever completes meanwhile and whatever a batch leaves over",
+    arguments: [1, 8, 32], [["--verify_backlog=1"], ["--verify_backlog=16", "--verify_backlog_batch=4"]])
+  func wholeBacklog(depth: Int, backlog: [String]) async throws {
+    let job = [
+      "--ioengine=sim", "--name=a", "--rw=randwrite", "--size=1m", "--verify=crc32c", "--iodepth=\(depth)",
+    ]
+    for pattern in ["randwrite", "randwritezeroes"] {
+      let report = try await runJobs(job + ["--rw=\(pattern)"] + backlog)
+      #expect(report.verify?.bytes == 1 << 20, "\(pattern)")
+    }
+    // Writes that are neighbours are one to the device.
+    for number in [5, 100] {
+      let report = try await runJobs(job + ["--fault=write:phantom,nth=\(number)"] + backlog)
+      #expect(report.verify?.mismatches ?? 0 > 0 && report.exitCode == .verificationMismatch, "write \(number)")
+    }
   }
 
   @Test("sees nothing to compare in what it does not know")
@@ -250,6 +265,11 @@ struct VerifyRunTests {
       (["--verify=crc32c", "--verify_only", "--randseed=1", "--runtime=5"], "needs verify_state_load"),
       (["--verify=crc32c", "--ioengine=null"], "keeps nothing"),
       (["--verify_interval=100", "--verify=meta"], "from 512"),
+      (["--verify_only"], "needs verify:"), (["--verify_state_load"], "needs verify:"),
+      (["--do_verify"], "needs verify:"), (["--verify_backlog=8"], "needs verify:"),
+      (["--verify=crc32c", "--verify_only", "--read_iolog=log"], "cannot be given together with read_iolog"),
+      (["--target=fs", "--verify_only"], "only with target=dev"),
+      (["--target=fs", "--verify_pattern=0x12"], "only with target=dev"),
       (["--verify=meta", "--target=fs"], "only with target=dev"),
     ])
   func refused(options: [String], message: String) throws {

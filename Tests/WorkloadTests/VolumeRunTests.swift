@@ -28,6 +28,66 @@ struct VolumeRunTests {
     #expect(report.device?.writes ?? 0 > 0)
   }
 
+  @Test("counts only the operations of a mix that there was a file for", arguments: engines)
+  func mixCounts(engine: String) async throws {
+    let job = ["--name=a", "--target=fs", "--ioengine=\(engine)", "--image_size=8m", "--size=1m", "--bs=512"]
+    for (mix, depth) in [("create:1,unlink:1,rename:1", 1), ("create:1,unlink:2,write:1,append:1,read:1", 4)] {
+      let report = try await runJobs(
+        job + ["--fs_ops=\(mix)", "--nrfiles=10", "--iodepth=\(depth)", "--number_ios=1000"])
+      #expect(report.findings.isEmpty && report.exitCode == .allHeld)
+      let done = FileOperation.allCases.reduce(0) { sum, operation in
+        sum + (ReportedOperation(rawValue: operation.rawValue).flatMap { report.operations[$0] } ?? 0)
+      }
+      // Appends are writes in a report.
+      #expect(done == 1000, "\(mix)")
+    }
+  }
+
+  @Test(
+    "ends a mix that has nothing left to do, with an error that says so where it was to do more",
+    arguments: [
+      ("create:1", "all of its files are there"), ("rename:1,create:2", "all of its files are there"),
+      ("unlink:1,write:1", "none of its files is there"),
+    ], [["--number_ios=1000"], ["--time_based", "--runtime=100d", "--continue_on_error=all", "--iodepth=3"]])
+  func mixWithoutWork(mix: (operations: String, message: String), end: [String]) async throws {
+    let report = try await runJobs(
+      [
+        "--name=a", "--target=fs", "--ioengine=sim", "--image_size=8m", "--size=64k", "--nrfiles=3",
+        "--fs_ops=\(mix.operations)",
+      ] + end)
+    #expect(report.elapsedNanoseconds < 1_000_000_000)
+    if mix.operations.hasPrefix("unlink") && end.contains("--time_based") {
+      // It has removed all that there was.
+      #expect(report.findings.isEmpty && report.operations[.unlink] == 3)
+    } else {
+      #expect(report.exitCode == .jobError && report.findings.count == 1)
+      #expect(report.findings.first?.found?.contains(mix.message) == true)
+    }
+  }
+
+  @Test("says so when virtual time ends before a pause does")
+  func clockEnd() async throws {
+    for target in [["--target=fs", "--image_size=8m"], ["--target=dev"]] {
+      let report = try await runJobs(
+        ["--name=a", "--ioengine=sim", "--size=1m", "--rw=read", "--thinktime=40000d", "--number_ios=300"] + target)
+      #expect(report.exitCode == .jobError && report.findings.count == 1)
+      #expect(report.findings.first?.found?.contains("after virtual time ends") == true)
+      #expect(report.operations[.read] == 3)
+    }
+  }
+
+  @Test("lets virtual time jump to the start of a job, and a job that ends the others wakes it")
+  func delayedStart() async throws {
+    for target in [["--target=fs", "--image_size=8m"], ["--target=dev"]] {
+      let job = ["--ioengine=sim", "--size=64k", "--rw=read"] + target
+      let report = try await runJobs(["--name=a", "--startdelay=50000d"] + job)
+      #expect(report.operations[.read] == 16 && report.findings.isEmpty)
+      #expect(report.elapsedNanoseconds > 50_000 * 86_400 * 1_000_000_000)
+      let ended = try await runJobs(job + ["--name=a", "--exitall", "--name=b", "--startdelay=50000d"])
+      #expect(ended.operations[.read] == 16 && ended.elapsedNanoseconds < 1_000_000_000)
+    }
+  }
+
   @Test("holds in a storm, with blocks of odd sizes too", arguments: engines, ["16k", "3000", "512"])
   func storm(engine: String, blockSize: String) async throws {
     let runtime = engine == "sim" ? "150ms" : "300ms"

@@ -57,6 +57,8 @@ void cl_ignore_file_size_signal(void);
 
 /// RWF_DSYNC: this write is complete only when it is durable.
 enum { CL_RWF_DSYNC = 2 };
+/// Until cl_interruption_fd is called, SIGINT, SIGTERM and SIGHUP end the process at once, with exit code 130, also where
+/// whoever started it had them blocked; one that is ignored (nohup) stays so.
 /// Blocks SIGINT, SIGTERM and SIGHUP for this thread and those it will start, with_status says whether SIGUSR1, too, and
 /// makes a descriptor that they can be read from; one that is ignored (nohup) never comes. To be called before other
 /// threads exist. A negative errno when it fails.

@@ -46,6 +46,15 @@ enum HostFile {
     } catch let error as Errno { throw error } catch { throw .ioError }
   }
 
+  /// Makes the folders of a path that are not there, but for those that somebody has named. What that meets is said by
+  /// whoever makes the file.
+  static func makeFolders(of path: String, below named: [String]) {
+    let top = named.filter { path.hasPrefix($0 + "/") }.map(\.count).max() ?? 0
+    for slash in path.indices.dropFirst(top + 1) where path[slash] == "/" {
+      _ = unsafe mkdir(String(path[..<slash]), 0o777)
+    }
+  }
+
   static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
   /// The size of a regular file, in bytes; nil of anything else.

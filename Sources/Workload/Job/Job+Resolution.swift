@@ -104,7 +104,7 @@ extension Job {
     name = settings.text(.name) ?? sectionName
     target = settings.choice(.target)
     remark = settings.text(.description)
-    directory = settings.text(.directory)
+    directories = settings.names(.directory)
     namedFiles = settings.names(.filename)
     filenameFormat = settings.text(.filenameFormat) ?? Self.usualFilenameFormat
     fileCount = settings.integer(.fileCount)
@@ -134,7 +134,9 @@ extension Job {
     fsyncsAtEnd = settings.flag(.endFsync)
     reportsAsGroup = settings.flag(.groupReporting)
     seriesNanoseconds = settings.positive(.logAverage).map { $0 * 1_000_000 }
-    verify = settings.text(.verify).flatMap(VerifyMethod.init).map { VerifyOptions($0, settings) }
+    // As in fio, a pattern alone is what to expect.
+    let method = settings.text(.verify) ?? (settings.isGiven(.verifyPattern) ? VerifyMethod.pattern.rawValue : nil)
+    verify = method.flatMap(VerifyMethod.init).map { VerifyOptions($0, settings) }
     percentiles = Percentiles()
     if settings.isGiven(.percentileList) { percentiles.list = settings.list(.percentileList).compactMap(\.self) }
     percentiles.ofSubmission = settings.flag(.submissionPercentiles)
@@ -174,6 +176,7 @@ extension Schedule {
     runtimeNanoseconds = settings.positive(.runtime)
     isTimeBased = settings.flag(.timeBased)
     ioBytes = settings.positive(.ioSize)
+    ioPercent = settings.percent(.ioSize)
     operationCount = settings.positive(.operationCount)
     loops = settings.integer(.loops)
     rampNanoseconds = settings.integer(.rampTime)
@@ -183,8 +186,9 @@ extension Schedule {
     endsOthers = settings.flag(.exitAll)
     endsOthersOnError = settings.flag(.exitAllOnError)
     func rates(_ name: JobOption.Name) -> PerDirection<UInt64?> {
-      // Of two the second is for writes and trims; none is said for one that is left out.
-      PerDirection(list: settings.list(name).map { $0.map(Optional.some) }, default: PerDirection(nil))
+      // Of two the second is for writes and trims; none is said for one that is left out, or is 0.
+      PerDirection(
+        list: settings.list(name).map { $0 == 0 ? nil : $0.map(Optional.some) }, default: PerDirection(nil))
     }
     bytesPerSecond = rates(.rate)
     operationsPerSecond = rates(.rateIOPS)

@@ -61,9 +61,21 @@ extension Job {
     _ settings: ResolvedSettings, _ refuse: (JobOption.Name, Contradiction) -> JobError
   ) throws(JobError) {
     guard let verify else {
-      if settings.number(.trimPercentage) ?? 0 == 0 { return }
-      throw refuse(.trimPercentage, .needs(option: "verify", because: .onlyVerifiedIsTrimmed))
+      if settings.number(.trimPercentage) ?? 0 > 0 {
+        throw refuse(.trimPercentage, .needs(option: "verify", because: .onlyVerifiedIsTrimmed))
+      }
+      // Each of these asks for a comparison, and verify_only above all for nothing to be written.
+      for option in [JobOption.Name.verifyOnly, .verifyStateLoad] where settings.flag(option) {
+        throw refuse(option, .needs(option: "verify", because: .verifyHasNoMethod))
+      }
+      let isAsked = settings.isGiven(.doVerify) && settings.flag(.doVerify)
+      if isAsked { throw refuse(.doVerify, .needs(option: "verify", because: .verifyHasNoMethod)) }
+      if settings.positive(.verifyBacklog) != nil {
+        throw refuse(.verifyBacklog, .needs(option: "verify", because: .verifyHasNoMethod))
+      }
+      return
     }
+    if verify.isOnly, replay != nil { throw refuse(.verifyOnly, .excludes(option: "read_iolog")) }
     if engine == .null { throw refuse(.verify, .engineKeepsNothing(engine.rawValue)) }
     if verify.method == .pattern, verify.pattern == nil {
       throw refuse(.verify, .needs(option: "verify_pattern", because: .verifyHasNoPattern))
@@ -103,7 +115,9 @@ extension Job {
     guard let volume else { preconditionFailure("a job on files has a volume") }
     for option in [
       JobOption.Name.directory, .batchSubmit, .batchCompleteMin, .lowDepth, .serializeOverlap, .sync, .refillBuffers,
-      .zeroBuffers, .verify, .trimPercentage, .writeIOLog, .readIOLog,
+      .zeroBuffers, .verify, .verifyPattern, .verifyOnly, .verifyStateLoad, .verifyBacklog, .trimPercentage,
+      .writeIOLog,
+      .readIOLog,
     ] where settings.isGiven(option) {
       throw refuse(option, .onlyWithTarget("dev"))
     }

@@ -13,7 +13,7 @@ package struct Job: Sendable, Equatable {
   /// The backing file, or files in the volume's root directory; empty when none is named (see `fileNames(copy:)`).
   package var namedFiles: [String]
   /// Where files without a path of their own are, of a job on devices.
-  package var directory: String?
+  package var directories: [String]
   /// The names of files when none is named.
   package var filenameFormat: String
   /// How many files each copy has when none is named.
@@ -66,7 +66,8 @@ package struct Job: Sendable, Equatable {
   package func fileNames(copy: Int) -> [String] {
     if target == .device && engine != .libaio { return namedFiles.isEmpty ? [name] : namedFiles }
     let names = namedFiles.isEmpty ? generatedNames(copy: copy) : namedFiles
-    guard let directory, target == .device else { return names }
+    guard !directories.isEmpty, target == .device else { return names }
+    let directory = directories[namedFiles.isEmpty ? copy % directories.count : 0]
     return names.map { $0.hasPrefix("/") ? $0 : "\(directory)/\($0)" }
   }
 
@@ -167,6 +168,8 @@ package struct Schedule: Sendable, Equatable {
   package var isTimeBased: Bool
   /// Bytes to transfer in all; nil: as many as the job's size.
   package var ioBytes: UInt64?
+  /// The same in percent of what the job works on; nil where bytes say it, or nothing does.
+  package var ioPercent: UInt64?
   /// End after so many operations; nil: as many as that takes.
   package var operationCount: UInt64?
   /// Do it all so many times.

@@ -47,7 +47,7 @@ extension Job {
     case .target: target.rawValue
     case .filename: namedFiles.isEmpty ? nil : namesText(namedFiles)
     case .description: remark
-    case .directory: directory
+    case .directory: directories.isEmpty ? nil : namesText(directories)
     case .filenameFormat: filenameFormat
     case .fileCount: "\(fileCount)"
     case .rw: mix == nil ? load.pattern.rawValue + (load.patternModifier.map { ":" + bytesText($0) } ?? "") : nil
@@ -146,7 +146,7 @@ extension BlockSizes {
 extension Schedule {
   fileprivate func text(of option: JobOption.Name) -> String? {
     switch option {
-    case .ioSize: return ioBytes.map(bytesText)
+    case .ioSize: return ioBytes.map(bytesText) ?? ioPercent.map { "\($0)%" }
     case .operationCount: return operationCount.map { "\($0)" }
     case .loops: return "\(loops)"
     case .runtime: return durationText(runtimeNanoseconds ?? 0)

@@ -17,6 +17,8 @@ package enum JobError: Error, Sendable, Equatable {
   case contradiction(job: String, option: String, Contradiction, at: SourceLocation?)
   /// Neither a job file nor `--name` says what to do.
   case noJob
+  /// The job files that are named have none.
+  case noSection(String)
 }
 
 /// What is wrong with a line of a job file.
@@ -57,6 +59,8 @@ package enum ValueProblem: Error, Sendable, Equatable {
   case knownToFioOnly([String])
   case malformedPattern
   case malformedSteadiness
+  case notAPercentile
+  case rangeOfTimes
 }
 
 /// How options of one workload contradict each other.
@@ -89,6 +93,7 @@ package enum Contradiction: Sendable, Equatable {
     case verifyOrderIsUnknown
     case verifyHasNoPattern
     case onlyVerifiedIsTrimmed
+    case verifyHasNoMethod
     case onlyForReplay
     case verifiedSeedIsUnknown
   }
@@ -125,6 +130,8 @@ extension JobError: CustomStringConvertible {
     case .contradiction(let job, let option, let problem, let location):
       let place = location.map { "\($0): " } ?? ""
       return "\(place)\(option): \(problem) (job \(shown(job)))"
+    case .noSection(let path):
+      return "\(path): has no job: a job begins with a line [NAME]"
     case .noJob:
       return "no job: give a job file, or --name=JOB and its options"
     }
@@ -179,6 +186,8 @@ extension ValueProblem: CustomStringConvertible {
     case .repeatedOperation(let name): "operation '\(shown(name))' is given twice"
     case .noWeight: "no operation has a weight above 0"
     case .knownToFioOnly(let names): "known to fio, not supported here; one of \(names.joined(separator: ", ")) is"
+    case .notAPercentile: "must be above 0, and 100 at most"
+    case .rangeOfTimes: "fio draws a time from a range; here one time is wanted"
     case .malformedSteadiness: "is no measure with a limit, as iops:5% or bw_slope:0.1%"
     case .malformedPattern: "is no pattern of 1 to 4096 bytes, as 0xdeadbeef%o\"text\"12"
     }
@@ -218,6 +227,7 @@ extension Contradiction.Reason: CustomStringConvertible {
     case .deviceHasNoFile: "a libaio device is a file"
     case .filesMustBeSized: "files that are written must have a size"
     case .onlyForReplay: "it says how a log is replayed"
+    case .verifyHasNoMethod: "without it nothing is compared"
     case .flushesHaveNoSize: "flushes have no bytes that could be done"
     case .verifiedAmountIsUnknown: "how far an earlier run came in its time is known from its state alone"
     case .verifyOrderIsUnknown: "in which order the operations of an earlier run began is known from its state alone"

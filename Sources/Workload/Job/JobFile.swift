@@ -63,6 +63,8 @@ package struct JobFile: Sendable, Equatable {
 
     mutating func read(_ text: String, path: String, depth: Int) throws(JobError) {
       var number = 0
+      // What some editors put before everything else.
+      let text = text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
       // Swift takes the pair CR LF for one character; other separators of Unicode are no ends of lines to an editor.
       for line in text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" }) {
         number += 1

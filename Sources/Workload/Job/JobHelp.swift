@@ -36,7 +36,14 @@ package enum JobHelp {
       if !option.aliases.isEmpty { text += "  other names: \(option.aliases.joined(separator: ", "))\n" }
       return text
     }
+    if let option = StackOption(rawValue: name) { return entry("--\(option.rawValue)", option.help) }
     return RunOptions.Flag(rawValue: name).map { entry("--\($0.rawValue)", $0.help) }
+  }
+
+  /// Why there is no help of an option.
+  package static func problem(with name: String) -> String {
+    FioOptionNames.all.contains(name) || FioOptionNames.commandLine.contains(name)
+      ? "known to fio, not supported here" : "no option is named so; --cmdhelp lists all"
   }
 
   /// All options, with lines of at most 100 columns, ending with a newline.

@@ -17,7 +17,10 @@ extension JobOption {
       .filename, .names,
       "target=dev: the backing file; target=fs: files in the volume's root directory, by default one for each copy; "
         + "\\: is a colon in a name"),
-    JobOption(.directory, .text, "target=dev: the folder of files that have no path of their own"),
+    JobOption(
+      .directory, .names,
+      "target=dev: the folder of files that have no path of their own; of several between colons each copy in turn has one, "
+        + "but files that are named have the first"),
     JobOption(
       .fileCount, .integer(1...65536), default: "1", aliases: ["nr_files"], "files of each copy when none is named"),
     JobOption(
@@ -53,8 +56,8 @@ extension JobOption {
       .size, .bytesOrPercent(0...fileSizes.upperBound),
       "bytes that the job works on, shared evenly among its files; by default all of the device or file"),
     JobOption(
-      .ioSize, .bytes(0...fileSizes.upperBound), aliases: ["io_limit"],
-      "bytes to transfer in all; by default as many as size"),
+      .ioSize, .bytesOrPercent(0...fileSizes.upperBound), aliases: ["io_limit"],
+      "bytes to transfer in all, or a part of size; by default as many as size"),
     JobOption(.operationCount, .integer(0...UInt64(Int.max)), "end after so many operations"),
     JobOption(.loops, .integer(1...1_000_000_000), default: "1", "do it all so many times"),
     JobOption(
@@ -79,9 +82,9 @@ extension JobOption {
     JobOption(.newGroup, .boolean, default: "0", "report in a group of its own, with the jobs that follow"),
     JobOption(.exitAll, .boolean, default: "0", "when this job ends the others end too"),
     JobOption(.exitAllOnError, .boolean, default: "0", "when this job fails the others end too"),
-    JobOption(.rate, .bytesEach(1...fileSizes.upperBound), "bytes a second at most"),
+    JobOption(.rate, .bytesEach(0...fileSizes.upperBound), "bytes a second at most; 0: no limit"),
     JobOption(
-      .rateIOPS, .integers(1...1_000_000_000),
+      .rateIOPS, .integers(0...1_000_000_000),
       "operations a second at most; the latency from the intended start is reported too"),
     JobOption(
       .rateProcess, .choice(RateProcess.allCases.map(\.rawValue)), default: "linear",
@@ -163,8 +166,8 @@ extension JobOption {
       .logMaximum, .boolean, default: "0", "with log_avg_msec they have the longest latency, not the mean"),
     JobOption(
       .verify, .verification,
-      "target=dev: give each block a header and a checksum, and compare what is read: a job that writes reads back at its "
-        + "end, one that only reads expects the blocks of an earlier run"),
+      "target=dev: give each block a header and a checksum (meta: the header alone), and compare what is read: a "
+        + "job that writes reads back at its end, one that only reads expects the blocks of an earlier run"),
     JobOption(
       .verifyPattern, .fillPattern,
       "fill blocks with 0xHEX, a number, \"TEXT\", or %o, which is the offset of the block; by default with bytes that tell "

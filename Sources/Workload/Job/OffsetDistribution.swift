@@ -61,7 +61,11 @@ extension OffsetDistribution {
       guard theta != 1 else { throw .malformedDistribution(text) }
       self = .zipf(theta: theta)
     case "pareto": self = .pareto(power: try number(0.000_001...0.999_999, default: 0.2))
-    case "normal": self = .normal(deviation: try number(0.000_001...100))
+    case "normal":
+      // fio draws the mean of twelve numbers, and widens that by what is given.
+      let deviation = try number(0...100, default: 0)
+      guard deviation == 0 || deviation >= 0.000_001 else { throw .outOfRealRange(0.000_001...100) }
+      self = .normal(deviation: deviation == 0 ? 8.333 : deviation)
     case "zoned", "zoned_abs", "hotspot":
       var zones: [Zone] = []
       for part in (rest ?? "").split(separator: ":", omittingEmptySubsequences: false) {

@@ -120,13 +120,15 @@ func parseBytes(_ text: String) throws(ValueProblem) -> UInt64 {
   case "m", "mb", "mi", "mib": shift = 20
   case "g", "gb", "gi", "gib": shift = 30
   case "t", "tb", "ti", "tib": shift = 40
-  default: throw .unknownSuffix(suffix, allowed: "k, m, g or t")
+  case "p", "pb", "pi", "pib": shift = 50
+  default: throw .unknownSuffix(suffix, allowed: "k, m, g, t or p")
   }
   return try scale(number, by: 1 << shift)
 }
 
 /// Nanoseconds; without a suffix the number counts `unit` of them.
 private func parseDuration(_ text: String, unit: UInt64) throws(ValueProblem) -> UInt64 {
+  if text.dropFirst().contains("-") { throw .rangeOfTimes }
   let (number, suffix) = try splitSuffix(text)
   let nanoseconds: UInt64
   switch suffix {
@@ -139,7 +141,10 @@ private func parseDuration(_ text: String, unit: UInt64) throws(ValueProblem) ->
   case "d": nanoseconds = 86_400 * 1_000_000_000
   default: throw .unknownSuffix(suffix, allowed: "us, ms, s, m, h or d")
   }
-  return try scale(number, by: nanoseconds)
+  // 146 years: two of them and what they are added to have a place on the clock.
+  let limit: UInt64 = 1 << 62
+  guard number <= limit / nanoseconds else { throw .outOfRange(minimum: 0, maximum: limit / nanoseconds) }
+  return number * nanoseconds
 }
 
 private func scale(_ number: UInt64, by unit: UInt64) throws(ValueProblem) -> UInt64 {
@@ -188,7 +193,9 @@ private func parseList<Value>(
 }
 
 private func parseByteRange(_ text: String, in range: ClosedRange<UInt64>) throws(ValueProblem) -> BlockSizes {
-  let ends = text.split(separator: "-", omittingEmptySubsequences: false)
+  // As in fio, of two signs one.
+  let sign: Character = text.contains("-") ? "-" : ":"
+  let ends = text.split(separator: sign, omittingEmptySubsequences: false)
   guard ends.count == 2 else { throw .malformedRange(text) }
   let first = try check(parseBytes(String(ends[0])), in: range)
   let last = try check(parseBytes(String(ends[1])), in: range)
@@ -275,7 +282,7 @@ private func parsePercentages(_ text: String, count: Int) throws(ValueProblem) -
       let rest = UInt64(fraction + String(repeating: "0", count: 6 - fraction.utf8.count))
     else { throw .notANumber }
     let number = whole * 1_000_000 + rest
-    guard (1...Percentiles.whole).contains(number) else { throw .outOfRange(minimum: 0, maximum: 100) }
+    guard (1...Percentiles.whole).contains(number) else { throw .notAPercentile }
     list.insert(number)
   }
   return list.sorted()

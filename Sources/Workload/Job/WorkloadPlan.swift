@@ -9,7 +9,7 @@ package struct WorkloadPlan: Sendable, Equatable {
   /// - Parameters:
   ///   - arguments: what the user typed.
   ///   - files: the job files, in the order of `arguments.jobFiles`. Reading them is the caller's part.
-  /// - Throws: `noJob`, or the first contradiction within a job or between two.
+  /// - Throws: `noJob`, `noSection`, or the first contradiction within a job or between two.
   package init(_ arguments: RunArguments, files: [JobFile]) throws(JobError) {
     options = arguments.options
     jobs = []
@@ -27,7 +27,7 @@ package struct WorkloadPlan: Sendable, Equatable {
     for settings in arguments.jobs {
       try add("", arguments.common + settings, to: &jobs)
     }
-    if jobs.isEmpty { throw .noJob }
+    if jobs.isEmpty { throw files.first.map { .noSection($0.path) } ?? .noJob }
   }
 
   /// The numbers of the jobs that run beside each other, one stage after the other.

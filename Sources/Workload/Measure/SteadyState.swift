@@ -44,6 +44,8 @@ package struct SteadyState: Sendable, Equatable {
   package private(set) var isAttained = false
   /// How far the last whole window was from steady, in the criterion's unit; nil: there was none.
   package private(set) var deviation: Double?
+  /// The same in operations or bytes a second: the largest distance from the mean, or the slope, which may fall.
+  package private(set) var distance = 0.0
 
   package init(_ criterion: Criterion, duration: Int, ramp: Int) {
     self.criterion = criterion
@@ -80,7 +82,6 @@ package struct SteadyState: Sendable, Equatable {
   private mutating func judge() {
     let values = (criterion.countsBytes ? bytes : operations).map { Double($0) }
     let count = Double(values.count), mean = values.reduce(0, +) / count
-    var result: Double
     if criterion.isSlope {
       // The line of least squares through (0, v0), (1, v1), …
       let middle = (count - 1) / 2
@@ -89,10 +90,11 @@ package struct SteadyState: Sendable, Equatable {
         above += (Double(index) - middle) * (value - mean)
         below += (Double(index) - middle) * (Double(index) - middle)
       }
-      result = below == 0 ? 0 : (above / below).magnitude
+      distance = below == 0 ? 0 : above / below
     } else {
-      result = values.map { abs($0 - mean) }.max() ?? 0
+      distance = values.map { abs($0 - mean) }.max() ?? 0
     }
+    var result = distance.magnitude
     if criterion.isPercent { result = mean == 0 ? .infinity : result / mean * 100 }
     deviation = result
     isAttained = result <= criterion.limit
@@ -101,6 +103,6 @@ package struct SteadyState: Sendable, Equatable {
   package static func == (one: SteadyState, other: SteadyState) -> Bool {
     one.criterion == other.criterion && one.duration == other.duration && one.ramp == other.ramp
       && one.operations == other.operations && one.bytes == other.bytes && one.isAttained == other.isAttained
-      && one.deviation == other.deviation
+      && one.deviation == other.deviation && one.distance == other.distance
   }
 }

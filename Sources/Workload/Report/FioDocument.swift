@@ -75,18 +75,25 @@ enum FioDocument {
   private static func steadyState(_ state: SteadyState) -> JSONValue {
     func mean(_ values: [UInt64]) -> UInt64 { values.isEmpty ? 0 : values.reduce(0, +) / UInt64(values.count) }
     let unit = state.criterion.isPercent ? "%" : ""
+    // As in fio, of the two only the one that was asked for.
+    let slope =
+      state.criterion.isSlope
+      ? (state.distance < 0 ? "-" : "") + ReportNumber.sixDigits(state.distance.magnitude) : "0.000000"
     return .object([
       ("ss", .string(state.criterion.text)),
       ("duration", .unsigned(UInt64(state.duration))),
       ("attained", .unsigned(state.isAttained ? 1 : 0)),
       ("criterion", .string((state.deviation.map { $0.isFinite ? ReportNumber.sixDigits($0) : "inf" } ?? "0") + unit)),
+      ("max_deviation", .number(ReportNumber.sixDigits(state.criterion.isSlope ? 0 : state.distance))),
+      ("slope", .number(slope)),
       (
         "data",
+        // Bytes a second, although fio's other members named bw have KiB.
         .object([
-          ("bw_mean", .unsigned(mean(state.bytes) / 1024)),
+          ("bw_mean", .unsigned(mean(state.bytes))),
           ("iops_mean", .unsigned(mean(state.operations))),
           ("iops", .row(state.operations)),
-          ("bw", .row(state.bytes.map { $0 / 1024 })),
+          ("bw", .row(state.bytes)),
         ])
       ),
     ])

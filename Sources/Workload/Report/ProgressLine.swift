@@ -78,6 +78,12 @@ package struct ProgressLine: Sendable, Equatable {
     return String(pieces.joined().prefix(max(0, columns)))
   }
 
+  /// While nothing moves, what copies that only read will do.
+  private var isOfReads: Bool {
+    marks.contains { $0 == .sequentialRead || $0 == .randomRead || $0 == .verifying }
+      && !marks.contains { ![.sequentialRead, .randomRead, .verifying, .finished].contains($0) }
+  }
+
   private var pieces: [String] {
     let running = marks.count { $0 != .finished }
     let done = permille.map { "[\($0 / 10).\($0 % 10)%]" } ?? "[-.-%]"
@@ -102,11 +108,12 @@ package struct ProgressLine: Sendable, Equatable {
     return runs.map { "\($0.mark.rawValue)(\($0.count))" }.joined(separator: ",")
   }
 
-  /// Only the directions that move; when none does, writes at 0, so that the line keeps its shape.
+  /// Only the directions that move; when none does, one at 0, so that the line keeps its shape.
   private func directions(_ read: UInt64, _ write: UInt64, _ text: (UInt64) -> String) -> String {
     var parts: [String] = []
-    if read > 0 { parts.append("r=\(text(read))") }
-    if write > 0 || read == 0 { parts.append("w=\(text(write))") }
+    let isIdle = read == 0 && write == 0
+    if read > 0 || isIdle && isOfReads { parts.append("r=\(text(read))") }
+    if write > 0 || isIdle && !isOfReads { parts.append("w=\(text(write))") }
     return parts.joined(separator: ",")
   }
 

@@ -17,6 +17,7 @@ extension DeviceLane {
       guard let size else {
         throw .unsuitable(path: name, reason: "is not there, and without size nobody knows how large to make it")
       }
+      if job.namedFiles.isEmpty { HostFile.makeFolders(of: name, below: job.directories) }
       try FileDevice.createImage(path: name, byteCount: size)
       let isRead = plan.jobs.contains { user in
         user.load.pattern.reads && (0..<user.copies).contains { user.fileNames(copy: $0).contains(name) }

@@ -23,6 +23,8 @@ actor DeviceLane {
   private var verifiers: [CopyVerifier?] = []
   private var startedAt = Instant(nanoseconds: 0)
   private let progressWait: WaitQueue
+  /// Woken when a job asks the others to end.
+  private let endWait: WaitQueue
   private var operationCount: UInt64 = 0
   /// How much of the run there was before this lane, in nanoseconds.
   private let timeBefore: UInt64
@@ -49,6 +51,7 @@ actor DeviceLane {
     self.number = number
     self.timeBefore = timeBefore
     progressWait = WaitQueue(reactor, "the time of the next progress line")
+    endWait = WaitQueue(reactor, "the start of a job")
   }
 
   /// The whole lane.
@@ -314,7 +317,7 @@ actor DeviceLane {
   private func work(_ index: Int) async {
     let copy = copies[index], load = loads[index]
     let delay = copy.job.schedule.startDelayNanoseconds
-    if delay > 0 { await control.sleep(delay, on: reactor) }
+    if delay > 0 { await control.sleep(until: reactor.now.advanced(byNanoseconds: delay), on: reactor, endWait) }
     let isPolled = isPolled
     if let verifier = verifiers[index], verifier.isOnly, copy.job.verify?.loadsState == false {
       var random = copy.generator(of: 0)
@@ -334,7 +337,10 @@ actor DeviceLane {
     // What it takes to verify says nothing about the job's load.
     copy.end(at: end)
     let schedule = copy.job.schedule
-    if schedule.endsOthers || schedule.endsOthersOnError && copy.hasFailed { control.requestEnd() }
+    if schedule.endsOthers || schedule.endsOthersOnError && copy.hasFailed {
+      control.requestEnd()
+      endWait.wakeAll()
+    }
     if copies.allSatisfy({ $0.jobIndex != copy.jobIndex || $0.endedAt != nil }) { mark("end \(copy.job.name)") }
     if copies.allSatisfy({ $0.endedAt != nil }) { progressWait.wakeAll() }
   }

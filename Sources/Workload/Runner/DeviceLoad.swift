@@ -134,6 +134,10 @@ final class DeviceLoad {
         rounds += 1
         // Timers, and whoever looks at the progress.
         if rounds % 256 == 0 { await reactor.pass() }
+      } else if let due, let finding = RunControl.clockFinding(due, copy, on: reactor) {
+        (hasStopped, next, thinksUntil) = (true, nil, nil)
+        copy.stop(errorNumber: Errno.overflow.rawValue)
+        findings.append(finding)
       } else if !isReady {
         _ = await wake.waitInterruptibly(until: due.map(nextLook))
       }

@@ -84,7 +84,8 @@ final class JobCopy {
     pattern = StepPattern(job, files: files, &generator)
     self.generator = generator
     let block = UInt64(job.smallestBlock)
-    let once = job.schedule.ioBytes ?? files.reduce(0) { $0 + UInt64($1.count) / block * block }
+    let size = files.reduce(0) { $0 + UInt64($1.count) / block * block }
+    let once = job.schedule.ioBytes ?? job.schedule.ioPercent.map { Load.Extent.percent($0).bytes(of: size) } ?? size
     wholeBytes = once.multipliedReportingOverflow(by: job.schedule.loops).overflow ? .max : once * job.schedule.loops
     remainingBytes =
       job.schedule.isTimeBased || job.replay != nil || job.load.pattern == .flush && job.mix == nil ? nil : wholeBytes
@@ -175,6 +176,13 @@ final class JobCopy {
     if let left = remainingOperations { remainingOperations = left - 1 }
     if job.mix != nil { spend(job.smallestBlock) }
     return true
+  }
+
+  /// The turn that was taken last had nothing to do, and counts for nothing.
+  func returnTurn() {
+    if isRamping { return }
+    if let left = remainingOperations { remainingOperations = min(left + 1, job.schedule.operationCount ?? left) }
+    if let left = remainingBytes { remainingBytes = min(left + UInt64(job.smallestBlock), wholeBytes) }
   }
 
   private func spend(_ byteCount: Int) {
@@ -269,6 +277,12 @@ final class JobCopy {
     recorder.recordError(errorNumber)
     if job.tolerance.ends(afterWrite: isWrite) { hasFailed = true }
     return hasFailed
+  }
+
+  /// The copy cannot go on, whatever errors it tolerates.
+  func stop(errorNumber: Int32) {
+    recorder.recordError(errorNumber)
+    hasFailed = true
   }
 
   func end(at now: Instant) {

@@ -61,11 +61,27 @@ package final class RunControl: Sendable {
   func endStage() { endRequest.store(false, ordering: .relaxed) }
 
   /// Waits on a reactor, until nothing is to begin any more at the longest.
-  func sleep(_ nanoseconds: UInt64, on reactor: Reactor) async {
-    let end = reactor.now.advanced(byNanoseconds: nanoseconds)
+  ///
+  /// - Parameter ended: woken where jobs of this reactor have asked the others to end. Whoever else may ask, does it while
+  ///   real time passes; virtual time goes to the end in one step.
+  func sleep(until end: Instant, on reactor: Reactor, _ ended: WaitQueue) async {
+    let isSimulated = reactor is SimulatedReactor
     while reactor.now < end && !isEndRequested {
-      await reactor.sleep(until: min(end, reactor.now.advanced(byNanoseconds: 100_000_000)))
+      _ = await ended.waitInterruptibly(
+        until: isSimulated ? end : min(end, reactor.now.advanced(byNanoseconds: 100_000_000)))
     }
+  }
+
+  /// The end of virtual time, 292 years: deadlines of requests have a place behind it.
+  static let lastInstant = Instant(nanoseconds: 1 << 63)
+
+  /// What ends a job that would go on when virtual time does not; nil: it may wait until then.
+  static func clockFinding(_ due: Instant, _ copy: JobCopy, on reactor: Reactor) -> Finding? {
+    guard due > lastInstant, reactor is SimulatedReactor else { return nil }
+    return Finding(
+      .ioError, context: "\(copy.name)",
+      found:
+        "the next operation is due after virtual time ends, 292 years from its begin: shorter pauses, or fewer of them")
   }
 
   /// Removes what the run has made for itself. For somebody who ends the process at once, while the run goes on.

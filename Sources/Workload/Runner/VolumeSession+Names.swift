@@ -22,28 +22,66 @@ extension VolumeSession {
     if model.userCount == 0 && !model.isPresent { await opening.file.close() }
   }
 
-  /// Creates, unlinks or renames one of a copy's files, if there is one for it.
+  /// The first place for a new name.
+  private func freePlace(of index: Int, from first: Int = 0) -> Int? {
+    firstFile(of: index, from: first) { !$0.isPresent && $0.userCount == 0 && !$0.changesName && $0.isNameCertain }
+  }
+  /// The first file whose name may change.
+  private func namedPlace(of index: Int, from first: Int = 0) -> Int? {
+    firstFile(of: index, from: first) { $0.isPresent && !$0.changesName && $0.isNameCertain }
+  }
+
+  /// Whether a copy has files for an operation now.
+  func isPossible(_ operation: FileOperation, _ index: Int) -> Bool {
+    switch operation {
+    case .create: freePlace(of: index) != nil
+    case .unlink: namedPlace(of: index) != nil
+    case .rename: namedPlace(of: index) != nil && freePlace(of: index) != nil
+    case .write, .append, .truncate, .read, .fsync: firstFile(of: index, from: 0, where: \.isPresent) != nil
+    }
+  }
+
+  /// Whether a copy ends because none of its operations can be done, and nothing that goes on could change that. Who was
+  /// to remove files until none is left has done its work; who has done nothing, or not as often as it was to, has not.
+  func endsWithoutWork(_ mix: OperationMix, _ copy: JobCopy, _ index: Int) -> Bool {
+    if copy.hasFailed { return true }
+    let isQuiet = openings[index].allSatisfy { models[$0.model].userCount == 0 && !models[$0.model].changesName }
+    guard isQuiet, !mix.weights.contains(where: { $0.weight > 0 && isPossible($0.operation, index) }) else {
+      return false
+    }
+    let hasWorked = copy.recorder.records.present.contains { $0.value.count > 0 }
+    if hasWorked && copy.job.schedule.operationCount == nil { return true }
+    let isFull = namedPlace(of: index) != nil
+    end(
+      copy,
+      Finding(
+        .ioError, context: "fs_ops of \(copy.name)",
+        found: isFull
+          ? "nothing can be done: all of its files are there, and unlink is not among the operations"
+          : "nothing can be done: none of its files is there, and create is not among the operations"),
+      errorNumber: .noSuchFileOrDirectory)
+    return true
+  }
+
+  /// Creates, unlinks or renames one of a copy's files. Returns whether there was one for it.
   func changeNames(
     _ operation: FileOperation, _ copy: JobCopy, _ index: Int, from first: Int, _ lateness: UInt64?
-  ) async {
+  ) async -> Bool {
     let start = reactor.now
     await spendProcessorTime()
     // Nothing is suspended from here until the name is marked as changing.
-    let free = firstFile(of: index, from: first) {
-      !$0.isPresent && $0.userCount == 0 && !$0.changesName && $0.isNameCertain
-    }
-    let there = firstFile(of: index, from: first) { $0.isPresent && !$0.changesName && $0.isNameCertain }
+    let free = freePlace(of: index, from: first), there = namedPlace(of: index, from: first)
     var involved: [FileModel] = []
     do throws(Ext2Error) {
       switch operation {
       case .create:
-        guard let free else { return }
+        guard let free else { return false }
         involved = [models[openings[index][free].model]]
         involved[0].changesName = true
         try await create(index, free)
         record(.create, copy, since: start, lateness)
       case .unlink:
-        guard let there else { return }
+        guard let there else { return false }
         let opening = openings[index][there]
         involved = [models[opening.model]]
         involved[0].changesName = true
@@ -57,7 +95,7 @@ extension VolumeSession {
         record(.unlink, copy, since: start, lateness)
         await endUse(opening)
       case .rename:
-        guard let there, let free else { return }
+        guard let there, let free else { return false }
         involved = [there, free].map { models[openings[index][$0].model] }
         for model in involved { model.changesName = true }
         try await openings[index][there].file.volume.rename(involved[0].name, to: involved[1].name)
@@ -73,6 +111,7 @@ extension VolumeSession {
       note(error, context: "\(operation.rawValue) of \(copy.name)", file: involved.first?.name)
     }
     for model in involved { model.changesName = false }
+    return true
   }
 
   /// Makes the file of a place that has none, with a number of its own in the contents.

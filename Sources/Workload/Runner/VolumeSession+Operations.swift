@@ -10,19 +10,26 @@ extension VolumeSession {
     let copy = copies[index]
     var random = copy.generator(of: task)
     if copy.job.schedule.startDelayNanoseconds > 0 {
-      await control.sleep(copy.job.schedule.startDelayNanoseconds, on: reactor)
+      await control.sleep(
+        until: reactor.now.advanced(byNanoseconds: copy.job.schedule.startDelayNanoseconds), on: reactor, endWait)
     }
     if copy.startedAt == Instant(nanoseconds: 0) { copy.begin(at: reactor.now) }
     while mayGoOn(copy) {
       if let mix = copy.job.mix {
-        await mixed(mix, copy, index, &random)
+        guard await mixed(mix, copy, index, &random) else {
+          // It counts as no operation; the next draw finds one, or nothing is left to do.
+          copy.returnTurn()
+          if endsWithoutWork(mix, copy, index) { break }
+          if !isSimulated { await reactor.pass() }
+          continue
+        }
       } else {
         await patterned(copy, openings[index], &random)
       }
       operationCount += 1
       copy.noteForPause(at: reactor.now)
-      while let pauseEnd = copy.pauseEnd(at: reactor.now), !control.isEndRequested {
-        await reactor.sleep(until: min(pauseEnd, reactor.now.advanced(byNanoseconds: 100_000_000)))
+      while let pauseEnd = copy.pauseEnd(at: reactor.now), mayWait(copy, until: pauseEnd) {
+        await control.sleep(until: pauseEnd, on: reactor, endWait)
       }
       if isSimulated {
         noteStatusIfDue()
@@ -34,25 +41,27 @@ extension VolumeSession {
     await endTask(index)
   }
 
-  /// A drawn operation on a drawn file.
+  /// A drawn operation on a drawn file. Returns whether there was a file for it, or the run ended meanwhile.
   private func mixed(
     _ mix: OperationMix, _ copy: JobCopy, _ index: Int, _ random: inout SeededGenerator
-  ) async {
+  ) async -> Bool {
     let operation = copy.nextOperation(of: mix, &random, at: reactor.now)
     let drawn = random.below(openings[index].count)
+    guard isPossible(operation, index) else {
+      // By its rate the other direction is next: it may have work. Where that cost nothing, virtual time would stand still.
+      _ = copy.nextDue(operation, &random)
+      await spendProcessorTime()
+      return false
+    }
     var lateness: UInt64?
     if let due = copy.nextDue(operation, &random) {
       lateness = await waitForTurn(copy, due)
-      if lateness == nil { return }
+      if lateness == nil { return true }
     }
-    if operation.changesNames {
-      await changeNames(operation, copy, index, from: drawn, lateness)
-      return
-    }
+    if operation.changesNames { return await changeNames(operation, copy, index, from: drawn, lateness) }
     guard let opening = firstFile(of: index, from: drawn, where: \.isPresent).map({ openings[index][$0] }) else {
-      // There is none. Where that cost nothing, virtual time would stand still.
       await spendProcessorTime()
-      return
+      return false
     }
     beginUse(opening)
     do throws(Ext2Error) {
@@ -66,6 +75,7 @@ extension VolumeSession {
       }
     } catch { fail(copy, error, operation.rawValue, opening) }
     await endUse(opening)
+    return true
   }
 
   /// The next read or write of the job's pattern, at its time.
@@ -94,11 +104,17 @@ extension VolumeSession {
   private func waitForTurn(_ copy: JobCopy, _ due: UInt64) async -> UInt64? {
     let meant = copy.startedAt.advanced(byNanoseconds: due)
     let end = copy.timeEnd.map { min($0, meant) } ?? meant
-    while reactor.now < end && !control.isEndRequested {
-      await reactor.sleep(until: min(end, reactor.now.advanced(byNanoseconds: 100_000_000)))
-    }
+    if mayWait(copy, until: end) { await control.sleep(until: end, on: reactor, endWait) }
     if let end = copy.timeEnd, meant >= end { return nil }
     return reactor.now < meant ? nil : reactor.now.nanoseconds(since: meant)
+  }
+
+  /// Whether there is something to wait for: nobody has ended the run, and virtual time goes that far.
+  private func mayWait(_ copy: JobCopy, until instant: Instant) -> Bool {
+    if control.isEndRequested || copy.hasFailed { return false }
+    guard let finding = RunControl.clockFinding(instant, copy, on: reactor) else { return true }
+    end(copy, finding, errorNumber: .overflow)
+    return false
   }
 
   // MARK: Operations

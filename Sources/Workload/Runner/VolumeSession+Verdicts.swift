@@ -122,6 +122,13 @@ extension VolumeSession {
     if describedCount(finding.context ?? "") < Self.describedLimit { findings.append(finding) }
   }
 
+  /// A copy cannot go on, whatever errors it tolerates. Said once, however many tasks it has.
+  func end(_ copy: JobCopy, _ finding: Finding, errorNumber: Errno) {
+    if copy.hasFailed { return }
+    copy.stop(errorNumber: errorNumber.rawValue)
+    add(finding)
+  }
+
   /// An operation of a copy failed: the copy ends.
   func fail(_ copy: JobCopy, _ error: Ext2Error, _ operation: String, _ opening: Opening) {
     copy.fail(errorNumber: error.errno.rawValue)

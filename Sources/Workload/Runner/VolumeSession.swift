@@ -46,6 +46,8 @@ actor VolumeSession {
   /// The volume of the run; nil before its mount.
   private var volume: Volume?
   private let progressWait: WaitQueue
+  /// Woken when a job asks the others to end.
+  let endWait: WaitQueue
   private var meter: ProgressMeter
   private let status: StatusBoard
   private var statusClock: StatusClock
@@ -63,6 +65,7 @@ actor VolumeSession {
     seed = plan.jobs[0].randomSeed ?? 0
     comparison = ContentComparison(stamp: ContentStamp(seed: seed), names: [])
     progressWait = WaitQueue(reactor, "the time of the next progress line")
+    endWait = WaitQueue(reactor, "the start of a job, or its next operation")
     meter = ProgressMeter()
     status = StatusBoard(control)
     statusClock = StatusClock(status, from: reactor.now)
@@ -313,7 +316,10 @@ actor VolumeSession {
     }
     copy.end(at: reactor.now)
     let schedule = copy.job.schedule
-    if schedule.endsOthers || schedule.endsOthersOnError && copy.hasFailed { control.requestEnd() }
+    if schedule.endsOthers || schedule.endsOthersOnError && copy.hasFailed {
+      control.requestEnd()
+      endWait.wakeAll()
+    }
     if copies.allSatisfy({ $0.jobIndex != copy.jobIndex || $0.endedAt != nil }) {
       _ = stack?.mark("end \(copy.job.name)")
     }

@@ -114,7 +114,7 @@ extension Job {
         job: name, reason: "\(replay.paths[0]) is a log of writes, which names no device: give filename=DEVICE")
     }
     namedFiles = names
-    directory = nil
+    directories = []
     let largest = replay.logs.map(\.largestTransfer).max() ?? 512
     load.blockSizes = PerDirection(.fixed(largest))
     load.blockAlign = PerDirection(nil)

@@ -49,6 +49,8 @@ final class CopyVerifier {
 
   private var backlog: [(file: Int, range: Range<UInt64>)] = []
   private var backlogHead = 0
+  /// Entries that may be done and still there: to remove them one by one would move all others each time.
+  private static let backlogSlack = 4096
   private var backlogDue = 0
   private var trims: TrimBacklog?
   private var isReadingBack = false
@@ -201,9 +203,9 @@ final class CopyVerifier {
     case .change(let change, let isTrimmedLater):
       let isDurable = step.operation == .write && copy.job.writeSync != .none
       file.area?.map.end(change, isDone: isDone, isDurable: isDurable)
-      if isDone, step.operation == .write, let options {
+      if isDone, step.operation != .discard, let options {
         if options.backlog > 0 { addToBacklog(step, options) }
-        trims?.noteWrite(step, isChosen: isTrimmedLater)
+        if step.operation == .write { trims?.noteWrite(step, isChosen: isTrimmedLater) }
       }
     case .flush(let flushes):
       for (map, flush) in flushes { map.end(flush, isDone: isDone) }
@@ -323,9 +325,10 @@ final class CopyVerifier {
       let (file, range) = backlog[backlogHead]
       backlogHead += 1
       backlogDue -= 1
-      if backlogDue == 0 {
-        // As in fio, what a smaller batch leaves over is not verified.
-        backlog.removeAll(keepingCapacity: true)
+      // What has completed meanwhile, and what a smaller batch leaves over, stays: its turn comes, at the job's end at
+      // the latest.
+      if backlogHead == backlog.count || backlogHead == Self.backlogSlack {
+        backlog.removeFirst(backlogHead)
         backlogHead = 0
       }
       return reading(file, range)
