@@ -59,6 +59,7 @@ void cl_ignore_file_size_signal(void);
 enum { CL_RWF_DSYNC = 2 };
 /// Until cl_interruption_fd is called, SIGINT, SIGTERM and SIGHUP end the process at once, with exit code 130, also where
 /// whoever started it had them blocked; one that is ignored (nohup) stays so.
+void cl_end_at_interruption(void);
 /// Blocks SIGINT, SIGTERM and SIGHUP for this thread and those it will start, with_status says whether SIGUSR1, too, and
 /// makes a descriptor that they can be read from; one that is ignored (nohup) never comes. To be called before other
 /// threads exist. A negative errno when it fails.
