@@ -98,7 +98,10 @@ struct CommandReportTests {
         FilePath(path), .writeOnly, options: [.create], permissions: .ownerReadWrite)
       try file.closeAfter { _ = try file.writeAll(before) }
       try command.start(
-        ["--name=a", isThere ? "--ioengine=null" : "--filename=\(command.folder)/nofile", "--rw=read", "--size=1m"]
+        [
+          "--name=a", isThere ? "--ioengine=null" : "--filename=\(command.folder)/none/nofile", "--rw=read",
+          "--size=1m",
+        ]
           + ["--\(option)=\(path)"])
       #expect(try command.exitCode() == code, "\(command.errors)")
       let now = try TemporaryFile.read(path)
@@ -106,7 +109,9 @@ struct CommandReportTests {
         #expect(now.count > 100)
         #expect(!String(decoding: now, as: UTF8.self).contains("xxxxxxxxxx"))
       } else {
-        #expect(now == before)
+        // Not in the expectation: what is unequal there is told by its differences, which takes for ever.
+        let isUnchanged = now == before
+        #expect(isUnchanged)
       }
     }
   }

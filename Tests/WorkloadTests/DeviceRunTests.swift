@@ -76,22 +76,22 @@ struct DeviceRunTests {
 
   @Test("a disk is slow at random and quick in order, and a solid-state drive does much at once")
   func models() async throws {
-    func iops(_ model: String, _ options: String...) async throws -> Double {
+    func iops(_ model: String, milliseconds: Int, _ options: String...) async throws -> Double {
       let report = try await runJobs(
         [
-          "--name=a", "--ioengine=sim", "--size=16m", "--norandommap", "--time_based", "--runtime=20",
-          "--latency=\(model)",
+          "--name=a", "--ioengine=sim", "--size=16m", "--norandommap", "--time_based",
+          "--runtime=\(milliseconds)ms", "--latency=\(model)",
         ] + options)
-      return Double(report.operations[.read] ?? 0) / 20
+      return Double(report.operations[.read] ?? 0) * 1000 / Double(milliseconds)
     }
     // A jump takes 12 ms on the average, and the simulated device 20 to 200 us.
-    #expect(try await 76...86 ~= iops("disk", "--rw=randread"))
+    #expect(try await 76...86 ~= iops("disk", milliseconds: 20_000, "--rw=randread"))
     // Neighbours merge at times, and there is one head.
-    #expect(try await 76...120 ~= iops("disk", "--rw=randread", "--iodepth=32"))
-    #expect(try await 3_000...20_000 ~= iops("disk", "--rw=read"))
-    let one = try await iops("ssd", "--rw=randread")
+    #expect(try await 76...120 ~= iops("disk", milliseconds: 20_000, "--rw=randread", "--iodepth=32"))
+    #expect(try await 3_000...20_000 ~= iops("disk", milliseconds: 1000, "--rw=read"))
+    let one = try await iops("ssd", milliseconds: 500, "--rw=randread")
     #expect(3_500...8_000 ~= one)
-    #expect(try await 28...34 ~= iops("ssd", "--rw=randread", "--iodepth=32") / one)
+    #expect(try await 28...34 ~= iops("ssd", milliseconds: 100, "--rw=randread", "--iodepth=32") / one)
   }
 
   @Test("no two blocks that are written are alike, unless they are to be zeroes")

@@ -363,7 +363,7 @@ struct ProgressLineTests {
   func unknownEnd() {
     #expect(
       line([.verifying], permille: nil, write: 0, writes: 0, remaining: nil)
-        == "Jobs: 1 (f=8): [V(1)][-.-%][w=0B/s][w=0 IOPS][eta --m:--s]")
+        == "Jobs: 1 (f=8): [V(1)][-.-%][r=0B/s][r=0 IOPS][eta --m:--s]")
     #expect(line([.verifying], remaining: 7_384).hasSuffix("[eta 02h:03m:04s]"))
   }
 

@@ -1,7 +1,7 @@
 # tools/bench driver: blkdev-run beside fio, with the same options.
 #
 # Each figure is a median of rounds in which both take turns; latencies are recorded on both sides, random maps on neither.
-#   null       CPU microseconds an operation without a device, at depth 1 and 32
+#   null       CPU microseconds an operation without a device, at depth 1 and 32, and what they go into where there is perf
 #   libaio     4 KiB random reads and writes of a file, at depth 1, 32 and 128: IOPS and CPU
 #   memory     the most memory of 16 jobs
 #   reactors   the sum of 1, 2 and 4 raw jobs without a device, each on a reactor of its own
@@ -88,10 +88,27 @@ ratio() { [[ -e $results/fio ]] && verdict "$(median "$results/ours" "$1")" "$(m
 
 echo "$rounds rounds, medians; $("$program" --version) and $(fio --version 2>/dev/null || echo 'no fio')"
 
+# parts OPTION...: what the processor's time of a run goes into, from samples of perf; nothing where there are none.
+parts() {
+  command -v perf >/dev/null || return 0
+  perf record -q -e cpu-clock -F 3999 -o "$results/samples" -- "$program" "$@" >/dev/null 2>&1 || return 0
+  perf report -i "$results/samples" --stdio --sort symbol 2>/dev/null | awk '
+    /^ *[0-9.]+%/ {
+      share = $1 + 0
+      part = /clock_gettime|monotonic/ ? "clock" : /swift_(retain|release|unowned|isUnique)|RefCount|Retainable/ ? "references" :
+        /AccessSet|swift_(begin|end)Access|SwiftTLSContext|tls_get_addr/ ? "access checks" :
+        /\$s11BlockDevice/ ? "queue and device" : /Histogram|Latencies/ ? "histograms" : /\$s8Workload/ ? "workload" :
+        /\$s7Reactor/ ? "reactor" : "the rest"
+      sum[part] += share
+    }
+    END { for (part in sum) printf "%.0f%% %s\n", sum[part], part }' | sort -rn | paste -sd ',' | sed 's/,/, /g; s/^/  of ours: /'
+}
+
 null=(--name=null --ioengine=null --rw=randread --bs=4k --size=1g --norandommap --io_size=1t)
 for depth in 1 32; do
   compare "null device, depth $depth" "${null[@]}" --iodepth=$depth --number_ios="$operations"
   echo "  CPU to fio: $(ratio 2 1.5 at-most) (at most 1.5)"
+  parts "${null[@]}" --iodepth=$depth --number_ios=$((4 * operations))
 done
 
 head -c $((mebibytes << 20)) /dev/urandom >"$file"
