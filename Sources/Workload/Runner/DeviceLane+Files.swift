@@ -35,7 +35,11 @@ extension DeviceLane {
   private func layOut(_ name: String, _ byteCount: UInt64) throws(DeviceError) {
     control.logger.info("\(name): laying out \(byteCount) bytes")
     var random = SeededGenerator(seed: plan.jobs[0].randomSeed ?? 0)
-    let bytes = (0..<131_072).flatMap { _ in withUnsafeBytes(of: random.next()) { unsafe Array($0) } }
+    var bytes: [UInt8] = []
+    for _ in 0..<131_072 {
+      let word = random.next()
+      for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift))) }
+    }
     do throws(Errno) {
       try HostFile.fill(name, byteCount, with: bytes) { !control.isEndRequested }
     } catch {
