@@ -44,7 +44,7 @@ final class ReportFile: Sendable {
         if error != .invalidArgument { throw error }
       }
     }
-    try typed { try file.writeAll(text.utf8) }
+    try typed { _ = try file.writeAll(text.utf8) }
   }
 }
 
