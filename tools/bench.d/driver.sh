@@ -2,13 +2,14 @@
 #
 # Each figure is a median of rounds in which both take turns; latencies are recorded on both sides, random maps on neither.
 #   null       CPU microseconds an operation without a device, at depth 1 and 32, and what they go into where there is perf
-#   libaio     4 KiB random reads and writes of a file, at depth 1, 32 and 128: IOPS and CPU
+#   libaio     4 KiB random reads and writes of a file, at depth 1, 32 and 128: IOPS and CPU; --batch N (1, as with fio) is
+#              how many go to the kernel at once
 #   memory     the most memory of 16 jobs
 #   reactors   the sum of 1, 2 and 4 raw jobs without a device, each on a reactor of its own
 #   rate       how far a job with rate_iops=2000 is from it
 # Sourced by tools/bench.
 
-rounds=5 seconds=2 mebibytes=512 directory=/tmp depths="1 32 128" operations=1000000
+rounds=5 seconds=2 mebibytes=512 directory=/tmp depths="1 32 128" operations=1000000 batch=1
 while (($#)); do
   [[ $1 == --help ]] || (($# > 1)) || { say "tools/bench driver: an option without its value" && exit 2; }
   case $1 in
@@ -17,8 +18,9 @@ while (($#)); do
   --size) mebibytes=$2 ;;
   --directory) directory=$2 ;;
   --depths) depths=$2 ;;
+  --batch) batch=$2 ;;
   --operations) operations=$2 ;;
-  --help) sed -n '1,9s/^# \{0,1\}//p' "$repository/tools/bench.d/driver.sh" && exit 0 ;;
+  --help) sed -n '1,10s/^# \{0,1\}//p' "$repository/tools/bench.d/driver.sh" && exit 0 ;;
   *) say "tools/bench driver: unknown option $1" && exit 2 ;;
   esac
   shift 2
@@ -121,7 +123,7 @@ for direction in read write; do
   for depth in $depths; do
     compare "libaio, rand$direction, depth $depth" --name=raw --filename="$file" --ioengine=libaio --direct=1 \
       --rw="rand$direction" --bs=4k --size="${mebibytes}m" --norandommap --iodepth="$depth" --invalidate=0 \
-      --iodepth_batch=$((depth < 16 ? depth : 16)) --time_based --runtime="${seconds}s"
+      --iodepth_batch=$((depth < batch ? depth : batch)) --time_based --runtime="${seconds}s"
     echo "  IOPS to fio: $(ratio 1 0.95 at-least) (at least 0.95), CPU: $(ratio 2 1.05 at-most) (at most 1.05)"
   done
 done
