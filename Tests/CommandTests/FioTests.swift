@@ -102,6 +102,10 @@ struct FioTests {
     let comparison = Comparison(
       base: try JSONValue.documents(in: base), now: try JSONValue.documents(in: now))
     #expect(comparison.onlyInBase.isEmpty && comparison.onlyNow.isEmpty)
+    // Times, so that they are looked at and not judged: percentiles of the same order.
+    for row in comparison.rows where row.figure == .meanLatency || row.figure == .p99Latency {
+      print("\(row.operation) \(row.figure.rawValue): \(row.base) with fio, \(row.now) with ours")
+    }
     #expect(Set(comparison.rows.map(\.operation)) == ["read", "write", "sync"])
     #expect(
       comparison.rows.filter { $0.operation == "read" }.allSatisfy {

@@ -20,7 +20,7 @@ while (($#)); do
   --depths) depths=$2 ;;
   --batch) batch=$2 ;;
   --operations) operations=$2 ;;
-  --help) sed -n '1,10s/^# \{0,1\}//p' "$repository/tools/bench.d/driver.sh" && exit 0 ;;
+  --help) sed -n '1,9s/^# \{0,1\}//p' "$repository/tools/bench.d/driver.sh" && exit 0 ;;
   *) say "tools/bench driver: unknown option $1" && exit 2 ;;
   esac
   shift 2
