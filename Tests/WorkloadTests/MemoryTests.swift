@@ -9,6 +9,8 @@ struct MemoryTests {
     (["--name=a", "--ioengine=mem", "--size=99m"], nil, true),
     (["--name=a", "--ioengine=mem", "--size=101m"], nil, false),
     (["--name=a", "--ioengine=sim", "--size=1000000t"], nil, false),
+    (["--name=a", "--ioengine=mem", "--size=1m", "--offset=98m"], nil, true),
+    (["--name=a", "--ioengine=mem", "--size=1m", "--offset=100m"], nil, false),
     (["--name=a", "--ioengine=null", "--size=1000000t"], nil, true),
     (["--name=a", "--filename=x", "--size=1000000t"], nil, true),
     (["--name=a", "--filename=x", "--bs=1m", "--iodepth=10", "--numjobs=10"], nil, true),
@@ -37,10 +39,19 @@ struct MemoryTests {
     }
   }
 
+  @Test("of a random pass of several sizes is bounded")
+  func randomMap() async throws {
+    let report = try await runJobs([
+      "--name=a", "--ioengine=null", "--size=1000000t", "--rw=randread", "--bssplit=4k/50:8k/50", "--number_ios=10",
+    ])
+    #expect(report.operations[.read] == 10)
+  }
+
   @Test(
     "ends a run that cannot have it with the reason, not with a crash",
     arguments: [
-      ["--ioengine=mem", "--size=1000000t"], ["--ioengine=sim", "--size=1000000t"],
+      ["--ioengine=mem", "--size=1000000t"], ["--ioengine=mem", "--size=1m", "--offset=900000t"],
+      ["--ioengine=sim", "--size=1000000t"],
       ["--target=fs", "--ioengine=mem", "--size=1000000t"], ["--target=fs", "--size=1m", "--cache_size=1000000t"],
     ])
   func ends(arguments: [String]) async throws {

@@ -29,8 +29,10 @@ struct OffsetSource {
       choice = BlockChoice(
         load.distribution, count: count, align: align, mayRepeat: load.offsetsMayRepeat, &generator)
       let isOfOneSize = Direction.allCases.allSatisfy { load.blockSizes[$0].largest == smallest }
-      if load.distribution == .random, !load.offsetsMayRepeat, !isOfOneSize, align == smallest {
-        touched = BlockMap(count: Int(range.count) / smallest)
+      // 32 MiB of map at most; beyond, a pass goes on without one, as with fio's `softrandommap`.
+      let mapCount = Int(range.count) / smallest, isMapped = mapCount <= 1 << 28
+      if load.distribution == .random, !load.offsetsMayRepeat, !isOfOneSize, align == smallest, isMapped {
+        touched = BlockMap(count: mapCount)
       }
     }
   }
