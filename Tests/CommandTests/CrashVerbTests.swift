@@ -97,6 +97,11 @@ struct CrashVerbTests {
       let broken = try run(["--workload=job:\(path)", "--subset=sample:4", "--mutant", "fsync without a flush"])
       #expect(broken.exitCode == 4 && broken.output.contains("--workload=job:\(path)"))
     }
+    let names = "fs_ops=create:2,append:4,fsync:4,unlink:2,rename:1,truncate:1\n"
+    try withScript("[a]\ntarget=fs\nnrfiles=4\nsize=24k\nbs=1k\n" + names) { path in
+      let outcome = try run(["--workload=job:\(path)", "--subset=sample:4"])
+      #expect(outcome.exitCode == 0 && outcome.output.contains("1 cases, "), "\(outcome.output)\(outcome.errors)")
+    }
     for (text, error) in [
       ("[a]\nrw=write\nsize=1m\nfilename=x\ntarget=dev\n", "wanted are jobs on files"),
       ("[a]\ntarget=fs\nrw=write\n", "needs size"),
@@ -107,6 +112,14 @@ struct CrashVerbTests {
         let outcome = try run(["--workload=job:\(path)"])
         #expect(outcome.exitCode == 2 && outcome.errors.contains(error), "\(text): \(outcome.errors)")
       }
+    }
+  }
+
+  @Test("a repair may take away a durable file that has no block and no name")
+  func hole() throws {
+    try withScript("truncate -s 9700 /A/hole\nfsync /A/hole\nfill -l 2000 -s 5 /B/foo\nfsync /B/foo\n") { path in
+      let outcome = try run(["--workload=script:\(path)"])
+      #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")
     }
   }
 

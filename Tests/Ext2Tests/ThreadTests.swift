@@ -8,7 +8,7 @@ import Testing
 struct ThreadTests {
   /// A memory device completes a read in the turn that submits it: a task that hopped between submitting and waiting
   /// would wait for ever, because nothing else wakes the reactor.
-  @Test("what completes at once finds whoever waits for it", .timeLimit(.minutes(1)))
+  @Test("what completes at once finds whoever waits for it")
   func completesAtOnce() async throws {
     let image = try Images.make(blockSize: 4096, byteCount: 8 << 20)
     let reactor = ThreadReactor()

@@ -39,6 +39,30 @@ struct JobScriptTests {
     #expect(mixed.count > 32 && !mixed.contains("sync"))
   }
 
+  @Test("files come, go and get other names, and no line names one that is not there")
+  func names() throws {
+    let lines = try Self.lines(
+      "[a]\ntarget=fs\nnrfiles=4\nsize=400k\nbs=1k\n"
+        + "fs_ops=create:2,append:3,write:1,truncate:1,fsync:1,rename:2,unlink:2\nend_fsync=1\n")
+    #expect(lines[..<5] == ["touch /a.0.0", "touch /a.0.1", "touch /a.0.2", "touch /a.0.3", "sync"])
+    var there: Set<Substring> = [], seen: Set<Substring> = []
+    for words in lines.map({ $0.split(separator: " ") }) {
+      let name = words[words.count - 1]
+      seen.insert(words[0])
+      switch words[0] {
+      case "touch": #expect(there.insert(name).inserted, "\(words)")
+      case "rm": #expect(there.remove(name) != nil, "\(words)")
+      case "mv":
+        #expect(there.remove(words[1]) != nil, "\(words)")
+        #expect(there.insert(name).inserted, "\(words)")
+      case "sync": break
+      default: #expect(there.contains(name), "\(words)")
+      }
+    }
+    #expect(seen == ["touch", "sync", "rm", "mv", "fill", "truncate", "fsync"])
+    #expect(there.isSubset(of: ["/a.0.0", "/a.0.1", "/a.0.2", "/a.0.3"]))
+  }
+
   @Test("jobs on devices, without a size or by time are refused")
   func refused() throws {
     for text in [

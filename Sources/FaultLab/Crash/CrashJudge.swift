@@ -127,12 +127,12 @@ package final class CrashJudge {
     func miss(_ text: String, _ inode: UInt32) {
       findings.append(CrashFinding(kind: "promise", text: text, inode: inode))
     }
-    // An empty file that no name leads to is nothing to a repair (e2fsck/pass4.c, disconnect_inode).
+    // A file without a block that no name leads to is nothing to a repair (e2fsck/pass4.c, disconnect_inode).
     let named = isRepaired ? Set(expected.directories.flatMap { $0.durableNames.map(\.inode) }) : []
     func mayBeGone(_ number: UInt32) -> Bool {
       isRepaired
         && expected.files.contains {
-          $0.number == number && ($0.mayBeCleared || $0.sizes.lowerBound == 0 && !named.contains(number))
+          $0.number == number && ($0.mayBeCleared || $0.mayHaveNoBlock && !named.contains(number))
         }
     }
     func answer<Answer>(_ place: inout Watched<Answer>, _ look: () -> Answer) -> Answer {

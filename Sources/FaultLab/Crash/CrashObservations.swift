@@ -130,6 +130,8 @@ package struct FileExpectation: Sendable {
   /// Whether it has got a pointer block since: where that has old contents, most of its pointers lead out of the volume,
   /// and e2fsck takes such an inode away (e2fsck/pass1.c, PR_1_TOO_MANY_BAD_BLOCKS).
   let mayBeCleared: Bool
+  /// Whether it may have no block: empty, or a hole as a whole.
+  let mayHaveNoBlock: Bool
 
   /// Nil when nothing holds any more, because blocks of the file were freed since.
   init?(_ number: UInt32, _ lives: [ObservedInode], blockSize: Int) {
@@ -147,6 +149,7 @@ package struct FileExpectation: Sendable {
     let old = Self.places(of: [promised], blockSize), new = Self.places(of: lives, blockSize).subtracting(old)
     // Something new hangs on something new.
     mayBeCleared = new.contains { $0.count > 1 && new.contains(Array($0.dropLast())) }
+    mayHaveNoBlock = lives.contains { $0.blocks.allSatisfy { $0 == 0 } }
     blocks = promised.blocks.indices.map { block in
       var versions: [[UInt8]] = []
       for life in lives {

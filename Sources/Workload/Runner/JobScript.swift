@@ -14,66 +14,109 @@ package struct JobScript {
   /// Every write has a stamp of its own.
   private var stamp = 0
 
+  /// A copy of a job, and its places for files: each has a name, and a file of that name or not.
+  private struct Lane {
+    let copy: JobCopy
+    var names: [String]
+    var isPresent: [Bool]
+    var random: SeededGenerator
+
+    /// The first place, from one of them on, that has a file, or has none.
+    func place(from first: Int, isPresent: Bool) -> Int? {
+      names.indices.map { (first + $0) % names.count }.first { self.isPresent[$0] == isPresent }
+    }
+  }
+
   /// - Throws: `unfit` for jobs that are none on files, that have no size, or too many operations.
   package init(_ plan: WorkloadPlan) throws(RunError) {
-    var copies: [(copy: JobCopy, names: [String], random: SeededGenerator)] = []
+    var lanes: [Lane] = []
     for (index, job) in plan.jobs.enumerated() {
       guard job.target == .fileSystem else {
         throw .unfit(job: job.name, reason: "it works on a device; wanted are jobs on files (target=fs)")
       }
       guard let share = job.bytesPerFile, share > 0, !job.schedule.isTimeBased else {
-        throw .unfit(job: job.name, reason: "its size has to say how much it does, and not a run time")
-      }
-      if job.mix?.changesNames == true {
-        throw .unfit(
-          job: job.name, reason: "create, unlink and rename of fs_ops are not for scripts: use the verbs of fs")
+        throw .unfit(job: job.name, reason: "size has to say how much it does: give one, and leave time_based out")
       }
       for number in 0..<job.copies {
         let names = job.fileNames(copy: number)
         layOut(names, job, share)
         let copy = JobCopy(job, jobIndex: index, copy: number, files: names.map { _ in 0..<share })
-        copies.append((copy, names, copy.generator(of: 0)))
+        lanes.append(
+          Lane(copy: copy, names: names, isPresent: names.map { _ in true }, random: copy.generator(of: 0)))
       }
     }
     if !lines.isEmpty { lines.append("sync") }
-    while !copies.isEmpty {
-      for index in copies.indices.reversed() where !copies[index].copy.takeTurn(at: Instant(nanoseconds: 0)) {
-        let (copy, names, _) = copies.remove(at: index)
-        if copy.job.fsyncsAtEnd { for name in names { synchronize(name) } }
+    while !lanes.isEmpty {
+      for index in lanes.indices.reversed() where !lanes[index].copy.takeTurn(at: Instant(nanoseconds: 0)) {
+        let lane = lanes.remove(at: index)
+        guard lane.copy.job.fsyncsAtEnd else { continue }
+        for (name, isPresent) in zip(lane.names, lane.isPresent) where isPresent { synchronize(name) }
       }
-      for index in copies.indices {
-        perform(copies[index].copy, copies[index].names, &copies[index].random)
+      for index in lanes.indices {
+        perform(&lanes[index])
         if lines.count > Self.lineLimit {
           throw .unfit(
-            job: copies[index].copy.job.name, reason: "the jobs have more than \(Self.lineLimit) operations together")
+            job: lanes[index].copy.job.name, reason: "the jobs have more than \(Self.lineLimit) operations together")
         }
       }
     }
   }
 
-  /// Files that are read or overwritten are there before.
+  /// Files that are read or overwritten are there before, and those whose names change, empty.
   private mutating func layOut(_ names: [String], _ job: Job, _ share: UInt64) {
     let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.load.pattern.reads
-    if mustExist { for name in names where sizes[name] ?? 0 < share { write(name, (sizes[name] ?? 0)..<share) } }
+    for name in names {
+      if mustExist && sizes[name] ?? 0 < share {
+        write(name, (sizes[name] ?? 0)..<share)
+      } else if job.mix?.changesNames == true {
+        create(name)
+      }
+    }
   }
 
-  private mutating func perform(_ copy: JobCopy, _ names: [String], _ random: inout SeededGenerator) {
-    let size = UInt64(copy.job.smallestBlock)
-    guard let mix = copy.job.mix else {
-      let step = copy.nextStep(&random, at: nil)
+  private mutating func perform(_ lane: inout Lane) {
+    guard let mix = lane.copy.job.mix else {
+      let step = lane.copy.nextStep(&lane.random, at: nil)
       switch step.operation {
-      case .write: write(names[step.file], step.range, copy)
-      case .flush: synchronize(names[step.file])
+      case .write: write(lane.names[step.file], step.range, lane.copy)
+      case .flush: synchronize(lane.names[step.file])
       default: break
       }
       return
     }
-    let operation = mix.draw(&random)
-    let name = names[random.below(names.count)]
-    let end = sizes[name] ?? 0, share = copy.job.bytesPerFile ?? 0
+    let operation = mix.draw(&lane.random)
+    let drawn = lane.random.below(lane.names.count)
+    let free = lane.place(from: drawn, isPresent: false)
+    if operation == .create {
+      guard let free else { return }
+      create(lane.names[free])
+      lane.isPresent[free] = true
+      return
+    }
+    guard let place = lane.place(from: drawn, isPresent: true) else { return }
+    let name = lane.names[place]
     switch operation {
-    case .read, .create, .unlink, .rename: break
+    case .unlink:
+      lines.append("rm \(Self.path(name))")
+      sizes[name] = nil
+      lane.isPresent[place] = false
+    case .rename:
+      guard let free else { return }
+      let new = lane.names[free]
+      lines.append("mv \(Self.path(name)) \(Self.path(new))")
+      sizes[new] = sizes.removeValue(forKey: name)
+      lane.names.swapAt(place, free)
     case .fsync: synchronize(name)
+    default: change(name, operation, lane.copy, &lane.random)
+    }
+  }
+
+  /// Appends to a file, overwrites a block of it, or gives it another size.
+  private mutating func change(
+    _ name: String, _ operation: FileOperation, _ copy: JobCopy, _ random: inout SeededGenerator
+  ) {
+    let size = UInt64(copy.job.smallestBlock), end = sizes[name] ?? 0, share = copy.job.bytesPerFile ?? 0
+    switch operation {
     case .append where end + size <= share: write(name, end..<end + size, copy)
     case .write, .append:
       let start = end < size ? 0 : UInt64(random.below(Int(end / size))) * size
@@ -82,7 +125,13 @@ package struct JobScript {
       let new = UInt64(random.below(Int(share) + 1))
       sizes[name] = new
       lines.append("truncate -s \(new) \(Self.path(name))")
+    default: break
     }
+  }
+
+  private mutating func create(_ name: String) {
+    sizes[name] = 0
+    lines.append("touch \(Self.path(name))")
   }
 
   private mutating func write(_ name: String, _ range: Range<UInt64>, _ copy: JobCopy? = nil) {
