@@ -115,9 +115,14 @@ struct CrashVerbTests {
     }
   }
 
-  @Test("a repair may take away a durable file that has no block and no name")
-  func hole() throws {
-    try withScript("truncate -s 9700 /A/hole\nfsync /A/hole\nfill -l 2000 -s 5 /B/foo\nfsync /B/foo\n") { path in
+  @Test(
+    "a repair may take away a durable file that has no block and no name, or a new pointer block, truncated since or not",
+    arguments: [
+      "truncate -s 9700 /A/hole\nfsync /A/hole\n",
+      "fill -l 8192 -s 6 /A/new\nfsync /A/new\nfill -o 16384 -l 8192 -s 19 /A/new\ntruncate -s 20282 /A/new\n",
+    ])
+  func taken(steps: String) throws {
+    try withScript(steps + "fill -l 2000 -s 5 /B/foo\nfsync /B/foo\n") { path in
       let outcome = try run(["--workload=script:\(path)"])
       #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")
     }

@@ -127,13 +127,9 @@ package final class CrashJudge {
     func miss(_ text: String, _ inode: UInt32) {
       findings.append(CrashFinding(kind: "promise", text: text, inode: inode))
     }
-    // A file without a block that no name leads to is nothing to a repair (e2fsck/pass4.c, disconnect_inode).
     let named = isRepaired ? Set(expected.directories.flatMap { $0.durableNames.map(\.inode) }) : []
-    func mayBeGone(_ number: UInt32) -> Bool {
-      isRepaired
-        && expected.files.contains {
-          $0.number == number && ($0.mayBeCleared || $0.mayHaveNoBlock && !named.contains(number))
-        }
+    func mayBeGone(_ number: UInt32, _ risk: RepairRisk) -> Bool {
+      isRepaired && (risk.mayBeCleared || risk.mayHaveNoBlock && !named.contains(number))
     }
     func answer<Answer>(_ place: inout Watched<Answer>, _ look: () -> Answer) -> Answer {
       place.value { reads in
@@ -142,10 +138,10 @@ package final class CrashJudge {
         return look()
       }
     }
-    for (index, file) in expected.files.enumerated() where !mayBeGone(file.number) {
+    for (index, file) in expected.files.enumerated() where !mayBeGone(file.number, file.risk) {
       if let finding = answer(&memory.files[index], { broken(file, image, isRepaired) }) { findings.append(finding) }
     }
-    for (index, inode) in expected.inodes.enumerated() where !mayBeGone(inode.number) {
+    for (index, inode) in expected.inodes.enumerated() where !mayBeGone(inode.number, inode.risk) {
       if let text = answer(&memory.inodes[index], { broken(inode, image) }) { miss(text, inode.number) }
     }
     for (index, directory) in expected.directories.enumerated() {
@@ -236,7 +232,7 @@ package final class CrashJudge {
       return "inode \(directory.number) is not a directory any more"
     }
     for entry in directory.durableNames where found[entry.name] != entry.inode {
-      if expected.files.contains(where: { $0.number == entry.inode && $0.mayBeCleared }) { continue }
+      if expected.inodes.contains(where: { $0.number == entry.inode && $0.risk.mayBeCleared }) { continue }
       let isDirectory = raw.inode(entry.inode, in: image)?.type == .directory
       let isElsewhere = expected.directories.contains {
         entries(of: $0.number, image)?.values.contains(entry.inode) == true

@@ -83,7 +83,7 @@ package struct CrashObservations: Sendable {
     }
     for number in inodes.keys.sorted() {
       guard let since = inodes[number], let lives = lives(number, since...begun) else { continue }
-      expectation.inodes.append(InodeExpectation(number, lives))
+      expectation.inodes.append(InodeExpectation(number, lives, blockSize))
     }
     for number in names.keys.sorted() {
       guard let since = names[number], let lives = lives(number, since...begun) else { continue }
@@ -127,11 +127,7 @@ package struct FileExpectation: Sendable {
   /// Of each block of the promise: its contents then and since, each once; and whether it may show anything, because it
   /// was a hole and has got a block since, or hangs on a pointer block that is new.
   let blocks: [(versions: [[UInt8]], mayBeAnything: Bool)]
-  /// Whether it has got a pointer block since: where that has old contents, most of its pointers lead out of the volume,
-  /// and e2fsck takes such an inode away (e2fsck/pass1.c, PR_1_TOO_MANY_BAD_BLOCKS).
-  let mayBeCleared: Bool
-  /// Whether it may have no block: empty, or a hole as a whole.
-  let mayHaveNoBlock: Bool
+  let risk: RepairRisk
 
   /// Nil when nothing holds any more, because blocks of the file were freed since.
   init?(_ number: UInt32, _ lives: [ObservedInode], blockSize: Int) {
@@ -146,10 +142,8 @@ package struct FileExpectation: Sendable {
     self.number = number
     let counts = lives.map(\.contents.count)
     sizes = (counts.min() ?? 0)...(counts.max() ?? 0)
-    let old = Self.places(of: [promised], blockSize), new = Self.places(of: lives, blockSize).subtracting(old)
-    // Something new hangs on something new.
-    mayBeCleared = new.contains { $0.count > 1 && new.contains(Array($0.dropLast())) }
-    mayHaveNoBlock = lives.contains { $0.blocks.allSatisfy { $0 == 0 } }
+    let new = BlockPlaces.added(in: lives, blockSize)
+    risk = RepairRisk(lives, blockSize)
     blocks = promised.blocks.indices.map { block in
       var versions: [[UInt8]] = []
       for life in lives {
@@ -157,22 +151,57 @@ package struct FileExpectation: Sendable {
         if !versions.contains(bytes) { versions.append(bytes) }
       }
       let isHole = promised.blocks[block] == 0
-      return (versions, isHole && !new.isDisjoint(with: Self.places(of: block, blockSize)))
+      return (versions, isHole && !new.isDisjoint(with: BlockPlaces.onWay(to: block, blockSize)))
     }
   }
+}
 
-  /// Everything on the ways to the mapped blocks: pointer blocks, and the blocks themselves.
-  private static func places(of lives: [ObservedInode], _ blockSize: Int) -> Set<[Int]> {
+/// What e2fsck may do to a file of which only the inode is promised.
+struct RepairRisk: Sendable {
+  /// Whether it has got a pointer block since, or freed one: where that has other contents, most of its pointers lead out
+  /// of the volume, and e2fsck takes such an inode away (e2fsck/pass1.c, PR_1_TOO_MANY_BAD_BLOCKS).
+  let mayBeCleared: Bool
+  /// Whether it may have no block: empty, or a hole as a whole. Where no name leads to it either, it is nothing to a repair
+  /// (e2fsck/pass4.c, disconnect_inode).
+  let mayHaveNoBlock: Bool
+
+  init(_ lives: [ObservedInode], _ blockSize: Int) {
+    guard let promised = lives.first, promised.type == .regular else {
+      (mayBeCleared, mayHaveNoBlock) = (false, false)
+      return
+    }
+    mayHaveNoBlock = lives.contains { $0.blocks.allSatisfy { $0 == 0 } }
+    let pointers = BlockPlaces.pointers(promised, blockSize)
+    mayBeCleared = lives.dropFirst().contains { BlockPlaces.pointers($0, blockSize) != pointers }
+  }
+}
+
+/// Pointer blocks and blocks of a file, by the indices of the pointers that lead there.
+private enum BlockPlaces {
+  /// What lies on the ways to the mapped blocks of all lives but the first, and not in that.
+  static func added(in lives: [ObservedInode], _ blockSize: Int) -> Set<[Int]> {
+    places(of: lives.dropFirst(), blockSize).subtracting(places(of: lives.prefix(1), blockSize))
+  }
+
+  private static func places(of lives: ArraySlice<ObservedInode>, _ blockSize: Int) -> Set<[Int]> {
     var places: Set<[Int]> = []
     for life in lives {
       for block in life.blocks.indices where life.blocks[block] != 0 {
-        places.formUnion(self.places(of: block, blockSize))
+        places.formUnion(onWay(to: block, blockSize))
       }
     }
     return places
   }
 
-  private static func places(of block: Int, _ blockSize: Int) -> [[Int]] {
+  static func pointers(_ life: ObservedInode, _ blockSize: Int) -> Set<[Int]> {
+    var pointers: Set<[Int]> = []
+    for block in life.blocks.indices.dropFirst(InodeRecord.directBlockCount) where life.blocks[block] != 0 {
+      pointers.formUnion(onWay(to: block, blockSize).dropLast())
+    }
+    return pointers
+  }
+
+  static func onWay(to block: Int, _ blockSize: Int) -> [[Int]] {
     guard let path = BlockPath(fileBlock: UInt64(block), blockSizeLog2: blockSize.trailingZeroBitCount) else {
       return []
     }
@@ -191,9 +220,11 @@ package struct InodeExpectation: Sendable {
   let attributes: [[UInt8]: [UInt8]]?
   /// The target of a symbolic link, which never changes.
   let target: [UInt8]
+  let risk: RepairRisk
 
-  init(_ number: UInt32, _ lives: [ObservedInode]) {
+  init(_ number: UInt32, _ lives: [ObservedInode], _ blockSize: Int) {
     self.number = number
+    risk = RepairRisk(lives, blockSize)
     type = lives[0].type
     target = type == .symbolicLink ? lives[0].contents : []
     permissions = Set(lives.map(\.permissions))
