@@ -252,17 +252,20 @@ package final class CrashJudge {
     guard let found = entries(of: expected.number, image) else {
       return "inode \(expected.number) is not a directory that can be read"
     }
-    for name in expected.names.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-      let inode = found[name] ?? 0
-      guard let allowed = expected.names[name], allowed.contains(inode) else {
+    var expectedCount = 0
+    for (name, allowed) in expected.names {
+      let inode = found[name]
+      if inode != nil { expectedCount += 1 }
+      guard allowed.contains(inode ?? 0) else {
         let text = String(decoding: name, as: UTF8.self)
-        return "directory \(expected.number): \(text) " + (inode == 0 ? "is missing" : "is inode \(inode)")
+        return "directory \(expected.number): \(text) " + (inode.map { "is inode \($0)" } ?? "is missing")
       }
     }
-    if let name = found.keys.filter({ expected.names[$0] == nil }).min(by: { $0.lexicographicallyPrecedes($1) }) {
-      return "directory \(expected.number): \(String(decoding: name, as: UTF8.self)) is there again"
+    if found.count == expectedCount { return nil }
+    let foreign = Set(found.keys).subtracting(expected.names.map(\.name))
+    return foreign.min { $0.lexicographicallyPrecedes($1) }.map {
+      "directory \(expected.number): \(String(decoding: $0, as: UTF8.self)) is there again"
     }
-    return nil
   }
 
   // MARK: The ordered contract

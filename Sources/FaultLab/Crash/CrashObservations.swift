@@ -85,14 +85,14 @@ package struct CrashObservations: Sendable {
       guard let since = inodes[number], let lives = lives(number, since...begun) else { continue }
       expectation.inodes.append(InodeExpectation(number, lives, blockSize))
     }
+    let durableInodes = Set(expectation.inodes.map(\.number))
     for number in names.keys.sorted() {
       guard let since = names[number], let lives = lives(number, since...begun) else { continue }
-      expectation.directories.append(
-        DirectoryExpectation(number, lives, durableInodes: Set(expectation.inodes.map(\.number))))
+      expectation.directories.append(DirectoryExpectation(number, lives, durableInodes: durableInodes))
     }
     for number in Set(trees[...begun].flatMap(\.inodes.keys)).sorted() {
-      expectation.owners.append(
-        OwnedBlocks(number, trees[...begun].compactMap { $0.inodes[number] }.withoutRepetitions, blockSize))
+      let owned = OwnedBlocks(number, changes(of: number, 0...begun).compactMap { $0 }, blockSize)
+      if !owned.blocks.isEmpty { expectation.owners.append(owned) }
     }
     return expectation
   }
@@ -100,12 +100,23 @@ package struct CrashObservations: Sendable {
   /// One file through several trees; nil when it went, or another one took its inode.
   private func lives(_ number: UInt32, _ range: ClosedRange<Int>) -> [ObservedInode]? {
     var lives: [ObservedInode] = []
-    for tree in trees[range] {
-      guard let life = tree.inodes[number] else { return nil }
+    for life in changes(of: number, range) {
+      guard let life else { return nil }
       if let first = lives.first, life.generation != first.generation || life.type != first.type { return nil }
       lives.append(life)
     }
-    return lives.withoutRepetitions
+    return lives
+  }
+
+  /// What an inode was in several trees, without repetitions; nil: not in use.
+  private func changes(of number: UInt32, _ range: ClosedRange<Int>) -> [ObservedInode?] {
+    var changes: [ObservedInode?] = [], last: UInt64?
+    for tree in trees[range] {
+      let hash = tree.hashes[number]
+      if changes.isEmpty || hash != last { changes.append(tree.inodes[number]) }
+      last = hash
+    }
+    return changes
   }
 }
 
@@ -171,6 +182,10 @@ struct RepairRisk: Sendable {
       return
     }
     mayHaveNoBlock = lives.contains { $0.blocks.allSatisfy { $0 == 0 } }
+    if lives.count == 1 {
+      mayBeCleared = false
+      return
+    }
     let pointers = BlockPlaces.pointers(promised, blockSize)
     mayBeCleared = lives.dropFirst().contains { BlockPlaces.pointers($0, blockSize) != pointers }
   }
@@ -179,12 +194,13 @@ struct RepairRisk: Sendable {
 /// Pointer blocks and blocks of a file, by the indices of the pointers that lead there.
 private enum BlockPlaces {
   /// What lies on the ways to the mapped blocks of all lives but the first, and not in that.
-  static func added(in lives: [ObservedInode], _ blockSize: Int) -> Set<[Int]> {
-    places(of: lives.dropFirst(), blockSize).subtracting(places(of: lives.prefix(1), blockSize))
+  static func added(in lives: [ObservedInode], _ blockSize: Int) -> Set<UInt64> {
+    if lives.count == 1 { return [] }
+    return places(of: lives.dropFirst(), blockSize).subtracting(places(of: lives.prefix(1), blockSize))
   }
 
-  private static func places(of lives: ArraySlice<ObservedInode>, _ blockSize: Int) -> Set<[Int]> {
-    var places: Set<[Int]> = []
+  private static func places(of lives: ArraySlice<ObservedInode>, _ blockSize: Int) -> Set<UInt64> {
+    var places: Set<UInt64> = []
     for life in lives {
       for block in life.blocks.indices where life.blocks[block] != 0 {
         places.formUnion(onWay(to: block, blockSize))
@@ -193,19 +209,25 @@ private enum BlockPlaces {
     return places
   }
 
-  static func pointers(_ life: ObservedInode, _ blockSize: Int) -> Set<[Int]> {
-    var pointers: Set<[Int]> = []
+  static func pointers(_ life: ObservedInode, _ blockSize: Int) -> Set<UInt64> {
+    var pointers: Set<UInt64> = []
     for block in life.blocks.indices.dropFirst(InodeRecord.directBlockCount) where life.blocks[block] != 0 {
       pointers.formUnion(onWay(to: block, blockSize).dropLast())
     }
     return pointers
   }
 
-  static func onWay(to block: Int, _ blockSize: Int) -> [[Int]] {
+  /// The pointer blocks above a block, from the inode on, and the block: of each the indices on the way, one more than
+  /// each, 15 bits an index.
+  static func onWay(to block: Int, _ blockSize: Int) -> [UInt64] {
     guard let path = BlockPath(fileBlock: UInt64(block), blockSizeLog2: blockSize.trailingZeroBitCount) else {
       return []
     }
-    return (1...path.depth).map { length in (0..<length).map { path.offsets[$0] } }
+    var place: UInt64 = 0
+    return (0..<path.depth).map { level in
+      place = place << 15 | UInt64(path.offsets[level] + 1)
+      return place
+    }
   }
 }
 
@@ -237,19 +259,21 @@ package struct InodeExpectation: Sendable {
 /// What the names of a directory may refer to; 0: a name may be missing.
 package struct DirectoryExpectation: Sendable {
   package let number: UInt32
-  let names: [[UInt8]: Set<UInt32>]
+  /// In order.
+  let names: [(name: [UInt8], inodes: Set<UInt32>)]
   /// Names that every state has, in order, and the inode of each that was promised as well.
   let durableNames: [(name: [UInt8], inode: UInt32)]
 
   init(_ number: UInt32, _ lives: [ObservedInode], durableInodes: Set<UInt32>) {
     self.number = number
-    var names: [[UInt8]: Set<UInt32>] = [:]
-    for name in Set(lives.flatMap(\.entries.keys)) { names[name] = Set(lives.map { $0.entries[name] ?? 0 }) }
-    self.names = names
-    durableNames = names.keys.sorted { $0.lexicographicallyPrecedes($1) }.compactMap { name in
-      guard let inodes = names[name], inodes.count == 1, let inode = inodes.first, durableInodes.contains(inode) else {
-        return nil
-      }
+    var inodes = lives[0].entries.mapValues { Set([$0]) }
+    for life in lives.dropFirst() {
+      for name in life.entries.keys where inodes[name] == nil { inodes[name] = [lives[0].entries[name] ?? 0] }
+    }
+    for life in lives.dropFirst() { for name in inodes.keys { inodes[name]?.insert(life.entries[name] ?? 0) } }
+    names = inodes.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { (name: $0.key, inodes: $0.value) }
+    durableNames = names.compactMap { name, inodes in
+      guard inodes.count == 1, let inode = inodes.first, durableInodes.contains(inode) else { return nil }
       return (name, inode)
     }
   }
@@ -286,14 +310,5 @@ extension ObservedInode {
     let start = min(contents.count, block * blockSize)
     let bytes = Array(contents[start..<min(contents.count, start + blockSize)])
     return bytes + [UInt8](repeating: 0, count: blockSize - bytes.count)
-  }
-}
-
-extension [ObservedInode] {
-  /// One of each that follow each other and are alike.
-  fileprivate var withoutRepetitions: [ObservedInode] {
-    var kept: [ObservedInode] = []
-    for life in self where kept.last != life { kept.append(life) }
-    return kept
   }
 }

@@ -20,6 +20,26 @@ package struct ObservedInode: Sendable, Equatable {
 }
 
 extension ObservedInode {
+  fileprivate var hash: UInt64 {
+    var hash = StableHash(0)
+    hash.add(type.rawValue)
+    hash.add(permissions)
+    hash.add(user)
+    hash.add(group)
+    hash.add(generation)
+    hash.add(contents)
+    for block in blocks { hash.add(block) }
+    for (name, target) in entries.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+      hash.add(name)
+      hash.add(target)
+    }
+    for (name, value) in attributes.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+      hash.add(name)
+      hash.add(value)
+    }
+    return hash.value
+  }
+
   fileprivate mutating func share(with old: ObservedInode) {
     if contents == old.contents { contents = old.contents }
     if blocks == old.blocks { blocks = old.blocks }
@@ -30,6 +50,8 @@ extension ObservedInode {
 /// A tree of files, by inode number.
 package struct ObservedTree: Sendable, Equatable {
   package private(set) var inodes: [UInt32: ObservedInode] = [:]
+  /// A hash of each: what is alike has the same.
+  private(set) var hashes: [UInt32: UInt64] = [:]
   /// A name of each, for people.
   package private(set) var paths: [UInt32: [UInt8]] = [:]
 
@@ -37,7 +59,16 @@ package struct ObservedTree: Sendable, Equatable {
   /// quick.
   package init(of volume: Volume, blockSize: Int, after previous: ObservedTree? = nil) async throws(Ext2Error) {
     try await add([0x2F], volume, blockSize)
-    for number in inodes.keys { if let old = previous?.inodes[number] { inodes[number]?.share(with: old) } }
+    for (number, inode) in inodes {
+      if let previous, let old = previous.inodes[number] {
+        inodes[number]?.share(with: old)
+        if inode == old {
+          hashes[number] = previous.hashes[number]
+          continue
+        }
+      }
+      hashes[number] = inode.hash
+    }
   }
 
   /// The inode that a path names, if it does.
@@ -53,23 +84,9 @@ package struct ObservedTree: Sendable, Equatable {
   /// A hash of everything, and of what came before.
   func hash(after previous: UInt64) -> UInt64 {
     var hash = StableHash(previous)
-    for (number, inode) in inodes.sorted(by: { $0.key < $1.key }) {
+    for (number, inode) in hashes.sorted(by: { $0.key < $1.key }) {
       hash.add(number)
-      hash.add(inode.type.rawValue)
-      hash.add(inode.permissions)
-      hash.add(inode.user)
-      hash.add(inode.group)
-      hash.add(inode.generation)
-      hash.add(inode.contents)
-      for block in inode.blocks { hash.add(block) }
-      for (name, target) in inode.entries.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-        hash.add(name)
-        hash.add(target)
-      }
-      for (name, value) in inode.attributes.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-        hash.add(name)
-        hash.add(value)
-      }
+      hash.add(inode)
     }
     return hash.value
   }

@@ -135,7 +135,8 @@ package struct RawVolume {
         }
         if entry.isUsed {
           let name = entry.name(in: bytes)
-          if name != [0x2E] && name != [0x2E, 0x2E] { entries[name] = entry.inode.rawValue }
+          let isDots = name.count <= 2 && name.allSatisfy { $0 == 0x2E }
+          if !isDots { entries[name] = entry.inode.rawValue }
         }
         offset += entry.recordLength
       }
