@@ -11,25 +11,35 @@ public import Reactor
 /// comes back; it may make requests of its own, whose tags follow those of the queue. Confined to a reactor.
 open class DeviceLayer: BlockDevice, CompletionSink {
   /// The device that is wrapped. A stack that outlives the openings of its device sets it between two of them.
-  public internal(set) final var inner: any BlockDevice
+  public internal(set) final var inner: any BlockDevice {
+    get { wrapped }
+    set { wrapped = newValue }
+  }
   /// The queue, or the layer above.
   public final var sink: (any CompletionSink)? {
     get { target }
     set { target = newValue }
   }
-  private final unowned var target: (any CompletionSink)?
   /// The reactor, from `attach` on.
-  public private(set) final var reactor: Reactor?
+  public final var reactor: Reactor? { attached }
   /// The most requests the queue has at the device.
   private(set) final var tagCount = 0
   /// Mutants of the test suite.
-  package final var switchedOff: SwitchedOffPromises = []
+  package final var switchedOff: SwitchedOffPromises {
+    get { brokenPromises }
+    set { brokenPromises = newValue }
+  }
+  // Nobody else touches what is private, so that no access to it is checked while the program runs.
+  private final var wrapped: any BlockDevice
+  private final unowned var target: (any CompletionSink)?
+  private final var attached: Reactor?
+  private final var brokenPromises: SwitchedOffPromises = []
   /// What the layer answers by itself; told at the next reap.
   private var answers: [(request: Request, result: Int)] = []
   private var told: [(request: Request, result: Int)] = []
 
   /// A layer around a device.
-  public init(_ inner: any BlockDevice) { self.inner = inner }
+  public init(_ inner: any BlockDevice) { wrapped = inner }
 
   open var geometry: Geometry { inner.geometry }
   /// One line that names the layer and what it was told to do; see `stackDescription`.
@@ -40,7 +50,7 @@ open class DeviceLayer: BlockDevice, CompletionSink {
   open func attach(to reactor: Reactor, tagCount: Int) throws(DeviceError) {
     let count = ownRequestCount(tagCount: tagCount)
     try inner.attach(to: reactor, tagCount: tagCount + count)
-    self.reactor = reactor
+    attached = reactor
     self.tagCount = tagCount
     inner.sink = self
     answers.reserveCapacity(tagCount)
@@ -61,7 +71,7 @@ open class DeviceLayer: BlockDevice, CompletionSink {
   open func close() {
     inner.sink = nil
     inner.close()
-    reactor = nil
+    attached = nil
   }
 
   public final func completed(_ request: Request, result: Int) { finished(request, result) }
