@@ -128,6 +128,20 @@ struct CrashVerbTests {
     }
   }
 
+  @Test("an fsync through symbolic links promises what they lead to")
+  func links() throws {
+    let long = "../A/" + String(repeating: "./", count: 50) + "new"
+    let steps =
+      "ln -s \(long) /B/link\nln -s /B/link /A/other\nfill -l 5000 -s 7 /A/other\nfsync /B/link\n"
+      + "fill -l 5000 -s 9 /A/other\nfsync /A/other\n"
+    try withScript(steps) { path in
+      let outcome = try run(["--workload=script:\(path)"])
+      #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")
+      let broken = try run(["--workload=script:\(path)", "--mutant", "fsync without a flush"])
+      #expect(broken.exitCode == 4 && broken.output.contains("promise"), "\(broken.output)\(broken.errors)")
+    }
+  }
+
   @Test("lets requests of the workload fail by rules: what fails is not promised, and what lies is found out")
   func faults() throws {
     let failing = try run(["--cases", "30", "--fault=write:EIO,p=0.3", "--fault=read@bytes:EIO"])

@@ -71,14 +71,29 @@ package struct ObservedTree: Sendable, Equatable {
     }
   }
 
-  /// The inode that a path names, if it does.
+  /// The inode that a path names, through symbolic links, if it does.
   package func number(at path: [UInt8]) -> UInt32? {
-    var number = InodeNumber.root.rawValue
-    for name in path.split(separator: 0x2F) where name != [0x2E] {
-      guard let next = inodes[number]?.entries[Array(name)] else { return nil }
-      number = next
+    var way = [InodeNumber.root.rawValue]
+    var names = Array(path.split(separator: 0x2F).reversed()), linkCount = 0
+    while let name = names.popLast() {
+      if name == [0x2E] { continue }
+      if name == [0x2E, 0x2E] {
+        if way.count > 1 { way.removeLast() }
+        continue
+      }
+      guard let number = inodes[way[way.count - 1]]?.entries[Array(name)], let inode = inodes[number] else {
+        return nil
+      }
+      if inode.type == .symbolicLink {
+        linkCount += 1
+        if linkCount > 40 { return nil }
+        if inode.contents.first == 0x2F { way.removeLast(way.count - 1) }
+        names += inode.contents.split(separator: 0x2F).reversed()
+      } else {
+        way.append(number)
+      }
     }
-    return number
+    return way[way.count - 1]
   }
 
   /// A hash of everything, and of what came before.
