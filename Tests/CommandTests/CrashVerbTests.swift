@@ -128,6 +128,20 @@ struct CrashVerbTests {
     }
   }
 
+  @Test("a repair may clear what it takes for pointers in a block that another file had for its pointers before")
+  func cleared() throws {
+    let steps =
+      "touch /B/dir/n\nmkdir /B/dir/y\ntruncate -s 3500 /B/foo\nfill -a -l 13000 -s 442292 /A/foo\nfsync /A/foo\n"
+    try withScript(steps) { path in
+      for frees in ["plain", "ordered"] {
+        let outcome = try run(["--workload=script:\(path)", "--frees=\(frees)"])
+        #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")
+      }
+      let broken = try run(["--workload=script:\(path)", "--mutant", "fsync without a flush"])
+      #expect(broken.exitCode == 4 && broken.output.contains("promise"), "\(broken.output)\(broken.errors)")
+    }
+  }
+
   @Test("an fsync through symbolic links promises what they lead to")
   func links() throws {
     let long = "../A/" + String(repeating: "./", count: 50) + "new"

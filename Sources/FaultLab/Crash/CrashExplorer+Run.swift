@@ -267,7 +267,7 @@ public final class CrashExplorer {
       try aside {
         report.repairedStates += 1
         let repaired = try ScratchImage.repaired(medium.bytes)
-        findings += judge.brokenAfterRepair(repaired, expected).map {
+        findings += judge.brokenAfterRepair(repaired, of: medium.bytes, expected).map {
           CrashFinding(kind: "promise-after-e2fsck", text: $0.text)
         }
       }

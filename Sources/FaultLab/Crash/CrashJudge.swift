@@ -113,10 +113,24 @@ package final class CrashJudge {
 
   /// What of the promises does not hold after `e2fsck -fy`, which may have given a file other blocks, and taken names away
   /// whose inodes were never promised.
-  package func brokenAfterRepair(_ image: [UInt8], _ expected: CrashExpectation) -> [CrashFinding] {
+  ///
+  /// It also clears, in what it takes for a pointer block, all that is no pointer (e2fsck/pass1.c,
+  /// PR_1_ILLEGAL_BLOCK_NUM): in a block that another file had for one until it was cut short, or that the old contents of
+  /// one that is new lead to. Whatever has such a block before the repair is excused.
+  package func brokenAfterRepair(
+    _ image: [UInt8], of before: [UInt8], _ expected: CrashExpectation
+  ) -> [CrashFinding] {
     let memory = JudgeMemory(imageByteCount: imageByteCount)
     memory.prepare(for: expected)
-    return broken(expected, in: unsafe image.span.bytes, isRepaired: true, memory)
+    let findings = broken(expected, in: unsafe image.span.bytes, isRepaired: true, memory)
+    if findings.isEmpty { return [] }
+    let bytes = unsafe before.span.bytes, pointers = raw.pointerBlocks(in: bytes)
+    return findings.filter { finding in
+      guard let number = finding.inode, let inode = raw.inode(number, in: bytes) else { return true }
+      let count = (Int(clamping: min(inode.byteCount, raw.layout.byteCount)) + blockSize - 1) / blockSize
+      let blocks = finding.place.map { $0.fileBlock..<$0.fileBlock + 1 } ?? 0..<count
+      return !blocks.contains { index in raw.block(index, of: inode, in: bytes).map(pointers.contains) ?? false }
+    }
   }
 
   /// What of the promises does not hold. `isRepaired`: see `brokenAfterRepair`.

@@ -83,6 +83,27 @@ package struct RawVolume {
     return pointer == 0 || offset(of: pointer, in: image) != nil ? pointer : nil
   }
 
+  /// Every block that some inode in use has for a pointer block, whatever it holds.
+  package func pointerBlocks(in image: RawSpan) -> Set<UInt32> {
+    var blocks: Set<UInt32> = []
+    // By height above the data: what holds other contents may lead to a block at one height and at another.
+    var seen: Set<UInt64> = []
+    func follow(_ pointer: UInt32, _ height: Int) {
+      guard height > 0, let start = offset(of: pointer, in: image) else { return }
+      guard seen.insert(UInt64(pointer) << 2 | UInt64(height)).inserted else { return }
+      blocks.insert(pointer)
+      for index in 0..<blockSize / 4 { follow(image.integer(at: start + 4 * index), height - 1) }
+    }
+    for number in 1...layout.inodeCount {
+      guard let inode = inode(number, in: image), inode.isUsed else { continue }
+      // A short symbolic link has its target in the place of pointers.
+      guard inode.type == .regular || inode.type == .directory || inode.type == .symbolicLink && inode.byteCount >= 60
+      else { continue }
+      for height in 1...3 { follow(image.integer(at: inode.start + 40 + 4 * (11 + height)), height) }
+    }
+    return blocks
+  }
+
   private func note(_ start: Int, _ count: Int) { reads?.insert(bytes: start..<start + count) }
 
   /// The blocks that the bitmaps say are free.

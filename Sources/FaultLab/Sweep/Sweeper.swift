@@ -191,7 +191,7 @@ public final class Sweeper {
     let isDrawn = options.cleanSampling > 0 && (report.runCount - 1) % options.cleanSampling == 0
     for (image, expected, isSerious) in outcome.unfinished where options.cleanSampling > 0 && (isSerious || isDrawn) {
       report.repairedImages += 1
-      outcome.findings += judge.brokenAfterRepair(try ScratchImage.repaired(image), expected).map {
+      outcome.findings += judge.brokenAfterRepair(try ScratchImage.repaired(image), of: image, expected).map {
         CrashFinding(kind: "promise-after-e2fsck", text: "after an unmount that threw: \($0.text)")
       }
     }
