@@ -279,6 +279,9 @@ struct FSTreeTests {
       #expect(outcome.exitCode == 1 && outcome.errors.contains("a name with a slash"), "\(words): \(outcome.errors)")
     }
     #expect(try image.shell("find a") == "a\na/out\na/out/d\n")
+    // It keeps nobody from the others.
+    let other = try image.run("-k \"$image\" stat /d/e")
+    #expect(other.exitCode == 0, "\(other.errors)")
   }
 
   @Test("makes a volume that is filled from a directory, and no file where that fails")

@@ -199,7 +199,10 @@ struct DirectoryBlockTests {
     let flaw = Self.flaws[index]
     bytes.replaceSubrange(flaw.at..<flaw.at + flaw.bytes.count, with: flaw.bytes)
     let error = #expect(throws: FormatError.self) {
-      try bytes.reading { (span) throws(FormatError) in try format.check(span, block: Self.place) }
+      try bytes.reading { (span) throws(FormatError) in
+        try format.check(span, block: Self.place)
+        try format.checkNames(span, block: Self.place)
+      }
     }
     guard case .invalid(.directoryBlock, .blockByte(Self.place, let offset), let field, _, _) = error else {
       Issue.record("\(String(describing: error))")

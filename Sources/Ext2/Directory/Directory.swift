@@ -57,9 +57,17 @@ struct Directory {
       do throws(FormatError) {
         try block.withBytes { bytes throws(FormatError) in try format.check(bytes, block: number) }
       } catch { throw Ext2Error(error) }
-      block.isChecked = true
+      block.isChecked = badName(in: block) == nil
     }
     return block
+  }
+
+  /// What is wrong with a name in a block. The other names can be found all the same, but none is known to be absent.
+  private func badName(in block: MetadataBlock) -> FormatError? {
+    do throws(FormatError) {
+      try block.withBytes { bytes throws(FormatError) in try format.checkNames(bytes, block: block.number) }
+      return nil
+    } catch { return error }
   }
 
   // MARK: Finding
@@ -143,11 +151,14 @@ struct Directory {
       }
       return nil
     }
+    var damage: FormatError?
     for index in 0..<blockCount {
       let block = try await block(index, ticket)
       if let entry = try entry(name, in: block) { return Found(block: block, blockIndex: index, entry: entry) }
+      if !block.isChecked { damage = damage ?? badName(in: block) }
       ticket.unpin(block)
     }
+    if let damage { throw Ext2Error(damage) }
     return nil
   }
 
@@ -170,7 +181,8 @@ struct Directory {
 
   // MARK: The index in memory
 
-  /// The index of a directory that is worth one: made, if need be, from all its blocks. Nil: look through the blocks.
+  /// The index of a directory that is worth one: made, if need be, from all its blocks. Nil: look through the blocks, also
+  /// where one of them is damaged, because what lies before it can be found all the same.
   func index(_ ticket: MetadataTicket) async throws(Ext2Error) -> NameIndex? {
     if let names = inode.names {
       pool.noteUse(of: inode)
@@ -180,9 +192,15 @@ struct Directory {
     else { return nil }
     let names = pool.makeIndex()
     for index in 0..<blockCount {
-      let block = try await block(index, ticket)
-      do throws(FormatError) { try add(block, index, to: names) } catch { throw Ext2Error(error) }
-      ticket.unpin(block)
+      do throws(Ext2Error) {
+        let block = try await block(index, ticket)
+        if !block.isChecked { return nil }
+        do throws(FormatError) { try add(block, index, to: names) } catch { throw Ext2Error(error) }
+        ticket.unpin(block)
+      } catch {
+        if case .corrupt = error { return nil }
+        throw error
+      }
       guard names.byteCount <= pool.byteLimit else {
         inode.unindexableByteCount = inode.byteCount
         return nil
@@ -266,6 +284,7 @@ struct Directory {
           var offset = start == 0 ? 0 : try format.boundary(atOrAfter: start, in: bytes, block: block.number)
           while let entry = try format.nextUsed(from: offset, in: bytes, block: block.number) {
             offset = entry.offset + entry.recordLength
+            try format.checkName(of: entry, in: bytes, block: block.number)
             guard body(bytes, entry, self.position(index, offset)) else { return false }
           }
           return true

@@ -141,9 +141,12 @@ package final class CrashJudge {
     func miss(_ text: String, _ inode: UInt32) {
       findings.append(CrashFinding(kind: "promise", text: text, inode: inode))
     }
-    let named = isRepaired ? Set(expected.directories.flatMap { $0.durableNames.map(\.inode) }) : []
+    let cleared = isRepaired ? Set(expected.inodes.filter(\.risk.mayBeCleared).map(\.number)) : []
+    let named =
+      isRepaired
+      ? Set(expected.directories.filter { !cleared.contains($0.number) }.flatMap { $0.durableNames.map(\.inode) }) : []
     func mayBeGone(_ number: UInt32, _ risk: RepairRisk) -> Bool {
-      isRepaired && (risk.mayBeCleared || risk.mayHaveNoBlock && !named.contains(number))
+      isRepaired && (risk.mayBeCleared || risk.mayHaveNoBlock && !named.contains(number)) && isGone(number, image)
     }
     func answer<Answer>(_ place: inout Watched<Answer>, _ look: () -> Answer) -> Answer {
       place.value { reads in
@@ -158,13 +161,19 @@ package final class CrashJudge {
     for (index, inode) in expected.inodes.enumerated() where !mayBeGone(inode.number, inode.risk) {
       if let text = answer(&memory.inodes[index], { broken(inode, image) }) { miss(text, inode.number) }
     }
-    for (index, directory) in expected.directories.enumerated() {
+    for (index, directory) in expected.directories.enumerated()
+    where !cleared.contains(directory.number) || !isGone(directory.number, image) {
       let text = answer(&memory.directories[index]) {
         isRepaired ? lostName(of: directory, expected, image) : broken(directory, image)
       }
       if let text { miss(text, directory.number) }
     }
     return findings
+  }
+
+  /// Whether a repair has taken an inode away. The root directory is made anew.
+  private func isGone(_ number: UInt32, _ image: RawSpan) -> Bool {
+    number == InodeNumber.root.rawValue || raw.inode(number, in: image).map { !$0.isUsed } ?? true
   }
 
   // MARK: Promises
@@ -176,9 +185,13 @@ package final class CrashJudge {
     guard let inode = raw.inode(file.number, in: image), inode.isUsed, inode.type == .regular else {
       return finding("is not a file any more")
     }
-    // A repair lets a file reach to the end of its last block where that is the only size that its blocks fit.
-    let most = isRepaired ? (file.sizes.upperBound + blockSize - 1) / blockSize * blockSize : file.sizes.upperBound
-    guard (UInt64(file.sizes.lowerBound)...UInt64(most)).contains(inode.byteCount) else {
+    // A repair lets a file reach to the end of its last block where that is the only size that its blocks fit, and that may
+    // be one that the old contents of a pointer block lead to.
+    var most = UInt64(file.sizes.upperBound)
+    if isRepaired {
+      most = file.risk.mayBeCleared ? .max : (most + UInt64(blockSize) - 1) / UInt64(blockSize) * UInt64(blockSize)
+    }
+    guard (UInt64(file.sizes.lowerBound)...most).contains(inode.byteCount) else {
       return finding("has \(inode.byteCount) bytes; promised: \(file.sizesText)")
     }
     for (index, block) in file.blocks.enumerated() where !block.mayBeAnything {
@@ -246,13 +259,14 @@ package final class CrashJudge {
       return "inode \(directory.number) is not a directory any more"
     }
     for entry in directory.durableNames where found[entry.name] != entry.inode {
-      if expected.inodes.contains(where: { $0.number == entry.inode && $0.risk.mayBeCleared }) { continue }
+      let mayBeCleared = expected.inodes.contains { $0.number == entry.inode && $0.risk.mayBeCleared }
+      if mayBeCleared && found[entry.name] == nil && isGone(entry.inode, image) { continue }
       let isDirectory = raw.inode(entry.inode, in: image)?.type == .directory
       let isElsewhere = expected.directories.contains {
         entries(of: $0.number, image)?.values.contains(entry.inode) == true
       }
       if isDirectory && isElsewhere { continue }
-      return "directory \(directory.number): \(String(decoding: entry.name, as: UTF8.self)) is missing"
+      return "directory \(directory.number): \(CheckFinding.printable(entry.name)) is missing"
     }
     return nil
   }
@@ -271,14 +285,15 @@ package final class CrashJudge {
       let inode = found[name]
       if inode != nil { expectedCount += 1 }
       guard allowed.contains(inode ?? 0) else {
-        let text = String(decoding: name, as: UTF8.self)
+        let text = CheckFinding.printable(name)
         return "directory \(expected.number): \(text) " + (inode.map { "is inode \($0)" } ?? "is missing")
       }
     }
     if found.count == expectedCount { return nil }
-    let foreign = Set(found.keys).subtracting(expected.names.map(\.name))
+    var foreign = Set(found.keys).subtracting(expected.names.map(\.name))
+    if let inode = raw.inode(expected.number, in: image) { foreign.subtract(raw.splitNames(of: inode, in: image)) }
     return foreign.min { $0.lexicographicallyPrecedes($1) }.map {
-      "directory \(expected.number): \(String(decoding: $0, as: UTF8.self)) is there again"
+      "directory \(expected.number): \(CheckFinding.printable($0)) is there again"
     }
   }
 

@@ -83,7 +83,9 @@ package struct CrashObservations: Sendable {
     }
     for number in inodes.keys.sorted() {
       guard let since = inodes[number], let lives = lives(number, since...begun) else { continue }
-      expectation.inodes.append(InodeExpectation(number, lives, blockSize))
+      // What pointer blocks fdatasync has made durable, a repair leaves.
+      let risked = contents[number].flatMap { $0 > since ? self.lives(number, $0...begun) : nil }
+      expectation.inodes.append(InodeExpectation(number, lives, RepairRisk(risked ?? lives, blockSize)))
     }
     let durableInodes = Set(expectation.inodes.map(\.number))
     for number in names.keys.sorted() {
@@ -167,26 +169,24 @@ package struct FileExpectation: Sendable {
   }
 }
 
-/// What e2fsck may do to a file of which only the inode is promised.
+/// Whether e2fsck may take a file away, or a directory, that was promised.
 struct RepairRisk: Sendable {
   /// Whether it has got a pointer block since, or freed one: where that has other contents, most of its pointers lead out
   /// of the volume, and e2fsck takes such an inode away (e2fsck/pass1.c, PR_1_TOO_MANY_BAD_BLOCKS).
   let mayBeCleared: Bool
-  /// Whether it may have no block: empty, or a hole as a whole. Where no name leads to it either, it is nothing to a repair
-  /// (e2fsck/pass4.c, disconnect_inode).
+  /// Whether a file may have no block, for data or attributes, and no attribute in its inode. Where no name leads to it
+  /// either, it is nothing to a repair (e2fsck/pass4.c, disconnect_inode).
   let mayHaveNoBlock: Bool
 
   init(_ lives: [ObservedInode], _ blockSize: Int) {
-    guard let promised = lives.first, promised.type == .regular else {
-      (mayBeCleared, mayHaveNoBlock) = (false, false)
-      return
-    }
-    mayHaveNoBlock = lives.contains { $0.blocks.allSatisfy { $0 == 0 } }
+    mayHaveNoBlock =
+      lives[0].type == .regular
+      && lives.contains { $0.attributes.isEmpty && $0.blocks.allSatisfy { $0 == 0 } }
     if lives.count == 1 {
       mayBeCleared = false
       return
     }
-    let pointers = BlockPlaces.pointers(promised, blockSize)
+    let pointers = BlockPlaces.pointers(lives[0], blockSize)
     mayBeCleared = lives.dropFirst().contains { BlockPlaces.pointers($0, blockSize) != pointers }
   }
 }
@@ -211,7 +211,9 @@ private enum BlockPlaces {
 
   static func pointers(_ life: ObservedInode, _ blockSize: Int) -> Set<UInt64> {
     var pointers: Set<UInt64> = []
-    for block in life.blocks.indices.dropFirst(InodeRecord.directBlockCount) where life.blocks[block] != 0 {
+    let count = max(life.blocks.count, life.directoryBlockCount)
+    for block in (0..<count).dropFirst(InodeRecord.directBlockCount)
+    where block >= life.blocks.count || life.blocks[block] != 0 {
       pointers.formUnion(onWay(to: block, blockSize).dropLast())
     }
     return pointers
@@ -244,9 +246,9 @@ package struct InodeExpectation: Sendable {
   let target: [UInt8]
   let risk: RepairRisk
 
-  init(_ number: UInt32, _ lives: [ObservedInode], _ blockSize: Int) {
+  init(_ number: UInt32, _ lives: [ObservedInode], _ risk: RepairRisk) {
     self.number = number
-    risk = RepairRisk(lives, blockSize)
+    self.risk = risk
     type = lives[0].type
     target = type == .symbolicLink ? lives[0].contents : []
     permissions = Set(lives.map(\.permissions))

@@ -14,6 +14,8 @@ package struct ObservedInode: Sendable, Equatable {
   package var contents: [UInt8] = []
   /// The disk block of each block of a regular file; 0: a hole.
   package var blocks: [UInt32] = []
+  /// Blocks up to the end of a directory.
+  package var directoryBlockCount = 0
   /// What the names of a directory refer to, without "." and "..".
   package var entries: [[UInt8]: UInt32] = [:]
   package var attributes: [[UInt8]: [UInt8]] = [:]
@@ -29,6 +31,7 @@ extension ObservedInode {
     hash.add(generation)
     hash.add(contents)
     for block in blocks { hash.add(block) }
+    hash.add(directoryBlockCount)
     for (name, target) in entries.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
       hash.add(name)
       hash.add(target)
@@ -128,6 +131,7 @@ package struct ObservedTree: Sendable, Equatable {
       }
       await file.close()
     case .directory:
+      inode.directoryBlockCount = Int(status.byteCount) / blockSize
       for entry in try await volume.entries(of: path) where ![[0x2E], [0x2E, 0x2E]].contains(entry.name) {
         inode.entries[entry.name] = entry.inode
       }

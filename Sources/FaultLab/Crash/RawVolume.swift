@@ -143,6 +143,27 @@ package struct RawVolume {
   package func entries(of inode: RawInode, in image: RawSpan) -> [[UInt8]: UInt32]? {
     guard inode.type == .directory, inode.byteCount <= layout.byteCount else { return nil }
     var entries: [[UInt8]: UInt32] = [:]
+    forEachEntry(of: inode, in: image) { name, number, _ in
+      let isDots = name.count <= 2 && name.allSatisfy { $0 == 0x2E }
+      if !isDots { entries[name] = number }
+    }
+    return entries
+  }
+
+  /// Names of a directory whose entries lie in two sectors: of these a cut may leave one from now and one from before.
+  package func splitNames(of inode: RawInode, in image: RawSpan) -> Set<[UInt8]> {
+    var names: Set<[UInt8]> = []
+    forEachEntry(of: inode, in: image) { name, _, offset in
+      let last = offset + DirectoryEntry.neededLength(nameLength: name.count) - 1
+      if offset / 512 != last / 512 { names.insert(name) }
+    }
+    return names
+  }
+
+  /// Visits name, inode and place in its block of each entry that can be made out.
+  private func forEachEntry(
+    of inode: RawInode, in image: RawSpan, _ visit: ([UInt8], UInt32, Int) -> Void
+  ) {
     for index in 0..<Int(inode.byteCount) / blockSize {
       guard let block = block(index, of: inode, in: image), block != 0, let start = offset(of: block, in: image) else {
         continue
@@ -154,15 +175,10 @@ package struct RawVolume {
         guard let entry = try? directoryBlock.entry(at: offset, in: bytes, block: BlockNumber(rawValue: block)) else {
           break
         }
-        if entry.isUsed {
-          let name = entry.name(in: bytes)
-          let isDots = name.count <= 2 && name.allSatisfy { $0 == 0x2E }
-          if !isDots { entries[name] = entry.inode.rawValue }
-        }
+        if entry.isUsed { visit(entry.name(in: bytes), entry.inode.rawValue, offset) }
         offset += entry.recordLength
       }
     }
-    return entries
   }
 
   /// The attributes in a file's attribute block and inode, by name, as getxattr(2) has them; nil where they cannot be read.
