@@ -65,6 +65,10 @@ struct CrashPrinter {
           report.faults.map {
             .members(["rule": .string($0.rule.text), "fired": .unsigned(UInt64($0.fireCount))])
           }),
+      "failed_steps": report.failedSteps.isEmpty
+        ? nil
+        : .array(
+          report.failedSteps.map { .members(["step": .string($0.line), "error": .string($0.error)]) }),
       "stopped": report.stopReason.map(JSONValue.string),
       "elapsed_ns": .unsigned(report.elapsed),
     ])
@@ -93,6 +97,8 @@ struct CrashPrinter {
         + " \(report.mountedStates), recovered with cuts \(report.recoveredStates), remounted with cuts"
         + " \(report.remountedStates)")
     line("\(report.violatingStates) states break the contract, \(report.orderedViolations) the ordered one")
+    for step in report.failedSteps.prefix(3) { line("failed: \(step.line): \(step.error.withoutControls)") }
+    if report.failedSteps.count > 3 { line("and \(report.failedSteps.count - 3) more steps failed") }
     for fault in report.faults {
       line("--fault=\(fault.rule.text): " + (fault.fireCount == 0 ? "never fired" : "fired \(fault.fireCount) times"))
     }

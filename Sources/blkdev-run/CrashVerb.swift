@@ -77,9 +77,13 @@ struct CrashVerb: ParsableCommand {
       }
     } catch {
       print("blkdev-run: crash: \("\(error)".withoutControls)", to: .standardError)
-      throw ArgumentParser.ExitCode(error.exitCode)
+      throw ArgumentParser.ExitCode(2)
     }
-    if let resume { options.firstCase = try CrashResume.read(resume, for: self) }
+    if let resume {
+      options.firstCase = try CrashResume.read(resume, for: self)
+      // One that cannot be written is an error before the work.
+      try CrashResume.write(resume, options.firstCase, for: self)
+    }
     let end = try LabEnd(budget: budget)
     let progress = WorkProgress(isShown: true)
     let report: CrashReport, explorer: CrashExplorer
@@ -119,13 +123,13 @@ struct CrashVerb: ParsableCommand {
 
   /// What repeats this run, but for the case.
   var command: String {
-    var words = ["blkdev-run", "crash", "--workload=\(workload)"]
+    var words = ["blkdev-run", "crash", shellQuoted("--workload=\(workload)")]
     if seed != 1 { words.append("--seed \(seed)") }
     if subset != "auto" { words.append("--subset=\(subset)") }
     if contract != "ext2" { words.append("--contract=\(contract)") }
     if frees != "plain" { words.append("--frees=\(frees)") }
     if blockSize != 1024 { words.append("--block-size \(blockSize)") }
-    words += fault.map { "--fault='\($0)'" } + faultFile.map { "--fault-file=\($0)" }
+    words += fault.map { "--fault='\($0)'" } + faultFile.map { shellQuoted("--fault-file=\($0)") }
     if let mutant { words.append("--mutant '\(mutant)'") }
     return words.joined(separator: " ")
   }
@@ -161,6 +165,7 @@ struct CrashVerb: ParsableCommand {
       }
     case _
     where workload.hasPrefix("script:") && workload.count > 7 || workload.hasPrefix("job:") && workload.count > 4:
+      if let onlyCase { throw ValidationError("--case \(onlyCase): \(workload) is one case") }
       options = CrashOptions(workload: .steps(CrashScript([])))
     default:
       throw ValidationError("--workload=\(workload): there are seq1, seq2, seq3, script:FILE and job:FILE")
@@ -191,7 +196,7 @@ struct CrashVerb: ParsableCommand {
       throw ValidationError("--memory \(memory): a size from 1m on is wanted")
     }
     options.memoryLimit = Int(clamping: memory)
-    if let budget { _ = try budgetNanoseconds(budget) }
+    if let budget { options.shrinkingLimit = min(options.shrinkingLimit, try budgetNanoseconds(budget)) }
     options.faults = try faults()
     if let mutant { options.switchedOff = try switchedOffRule(named: mutant) }
     return options

@@ -32,14 +32,13 @@ struct CrashVerbTests {
       (["--budget", "soon"], "such as 60s"), (["--budget", "0"], "such as 60s"),
       (["--case", "100000"], "cases 0 to 227"),
       (["--workload=seq3"], "--budget, --cases or --states is needed"), (["--mutant", "none"], "--list-mutants"),
-      (["--memory", "1k"], "from 1m on"),
+      (["--memory", "1k"], "from 1m on"), (["--workload=script:-", "--case", "7"], "script:- is one case"),
+      (["--resume", "/none/there"], "cannot be written"), (["--workload=script:/none/there"], "/none/there: read"),
     ] {
       let outcome = try run(arguments)
       #expect(outcome.exitCode == 2 && outcome.output == "")
       #expect(outcome.errors.contains(text), "\(arguments): \(outcome.errors)")
     }
-    let missing = try run(["--workload=script:/none/there"])
-    #expect(missing.exitCode == 1 && missing.errors.contains("/none/there"))
     for (line, text) in [("frobnicate /a", "no verb is named"), ("rm", "operand"), ("remount", "stays mounted")] {
       try withScript("# a comment\n\(line)\n") { path in
         let outcome = try run(["--workload=script:\(path)"])
@@ -105,6 +104,11 @@ struct CrashVerbTests {
     for (text, error) in [
       ("[a]\nrw=write\nsize=1m\nfilename=x\ntarget=dev\n", "wanted are jobs on files"),
       ("[a]\ntarget=fs\nrw=write\n", "needs size"),
+      ("[a]\ntarget=fs\nrw=read\nsize=8k\nbs=1k\nloops=1000000000\n", "operations together"),
+      (
+        String(repeating: "[a]\ntarget=fs\nnrfiles=2\nsize=8k\nbs=1k\nfs_ops=create:1,append:1,unlink:1\n", count: 2),
+        "shares files with another job"
+      ),
       ("[a]\ntarget=fs\nrw=write\nsize=1g\nbs=1m\n", "64 MiB are the most"),
       ("[a]\ntarget=fs\nrw=write\nsize=64m\nbs=1k\n", "operations together"), ("[a]\nrw=frobnicate\n", "rw"),
     ] {
@@ -139,6 +143,29 @@ struct CrashVerbTests {
       }
       let broken = try run(["--workload=script:\(path)", "--mutant", "fsync without a flush"])
       #expect(broken.exitCode == 4 && broken.output.contains("promise"), "\(broken.output)\(broken.errors)")
+    }
+  }
+
+  @Test("entries of directories may be torn, and blocks of a directory that are new may have any names")
+  func directories() throws {
+    let long = String(repeating: "n", count: 247)
+    // The second name lies in two sectors; and then directories get a second block, and a pointer block.
+    for (count, directory) in [(2, "/A/"), (12, "/A/"), (38, "/A/"), (38, "/")] {
+      let lines = (100..<100 + count).map { "touch \(directory)\($0)\(long)" } + ["fsync /A/foo", ""]
+      try withScript(lines.joined(separator: "\n")) { path in
+        let outcome = try run(["--workload=script:\(path)", "--subset=sample:6"])
+        #expect(outcome.exitCode == 0, "\(count): \(outcome.output)\(outcome.errors)")
+      }
+    }
+  }
+
+  @Test("tells which steps of a script failed")
+  func failingSteps() throws {
+    try withScript("rm /none\nfill -l 100 -s 1 /A/foo\n") { path in
+      let outcome = try run(["--workload=script:\(path)"])
+      #expect(outcome.exitCode == 0 && outcome.output.contains("failed: rm /none: "), "\(outcome.output)")
+      let document = try run(["--workload=script:\(path)", "--output-format=json"])
+      #expect(document.output.contains("\"failed_steps\" : ["), "\(document.output)")
     }
   }
 
@@ -185,6 +212,13 @@ struct CrashVerbTests {
     #expect(String(decoding: try TemporaryFile.read(path), as: UTF8.self) != file)
     let other = try run(arguments + ["--seed", "2"])
     #expect(other.exitCode == 2 && other.errors.contains("belongs to another run"))
+    // As many cases as were asked for are done, and the next time those behind them.
+    for next in [3, 5] {
+      #expect(try run(["--workload=seq2", "--cases", next == 3 ? "3" : "2", "--resume", path + "2"]).exitCode == 0)
+      let text = String(decoding: try TemporaryFile.read(path + "2"), as: UTF8.self)
+      #expect(text == "blkdev-run crash --workload=seq2\n\(next)\n")
+    }
+    TemporaryFile.remove(path + "2")
     let unreadable = try run(["--workload=seq3", "--states", "100", "--resume", "/"])
     #expect(unreadable.exitCode == 2 && unreadable.errors.contains("cannot be read"))
   }

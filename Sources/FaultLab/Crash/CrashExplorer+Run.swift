@@ -23,6 +23,8 @@ public final class CrashExplorer {
   private var broken = SeenHashes(), unordered = SeenHashes()
   private var report = CrashReport()
   private var failure: (any Error)?
+  /// When the shrinking of workloads ends, once it has begun.
+  private var shrinkingEnd: UInt64?
 
   /// Makes the volume that the workloads begin with. Its free blocks have been in use before, so that old contents show.
   ///
@@ -62,7 +64,14 @@ public final class CrashExplorer {
       report.elapsed = now() - began
       progress(report)
     }
-    if report.stopReason == nil { report.nextCase = nil }
+    if report.stopReason == nil {
+      report.nextCase = nil
+      if case .sequences(let length, nil) = options.workload, let limit = options.caseLimit,
+        case let next = options.firstCase + limit, next < Sequences.count(length: length)
+      {
+        report.nextCase = next
+      }
+    }
     report.elapsed = now() - began
     return report
   }
@@ -85,6 +94,15 @@ public final class CrashExplorer {
       })
   }
 
+  /// Nanoseconds between two looks at whether somebody wants it to stop.
+  private static let lookInterval: UInt64 = 10_000_000
+
+  /// Whether the work, or the shrinking of what it found, is to end.
+  private var isToStop: Bool {
+    guard let shrinkingEnd else { return stopReason() != nil }
+    return stopReason() == "interrupted" || now() > shrinkingEnd
+  }
+
   private func askWhetherToStop() {
     if let reason = stopReason() { report.stopReason = reason }
     if [seen, judged, broken, unordered].reduce(0, { $0 + $1.byteCount }) > options.memoryLimit {
@@ -104,11 +122,14 @@ public final class CrashExplorer {
   private func runCase(_ number: Int) throws {
     var kinds: Set<String> = []
     do {
-      var visitCount = 0
+      var visitCount = 0, nextLook = now() + Self.lookInterval
+      let isOneCase: Bool
+      if case .steps = options.workload { isOneCase = true } else { isOneCase = false }
       try explore(steps(number)) { state, expected, recording in
         // States that are known already take time as well.
         visitCount += 1
-        if visitCount & 0xFF == 0 {
+        if visitCount & 0xFF == 0 || now() >= nextLook {
+          nextLook = now() + Self.lookInterval
           askWhetherToStop()
           if report.stopReason != nil { return false }
         }
@@ -131,6 +152,10 @@ public final class CrashExplorer {
               timeline: recording.timeline(of: state),
               evidence: judge.evidence(of: finding, expected.value, in: medium, recording, base: image),
               blockMap: finding.inode.map { judge.blockMap(of: $0, named: recording.name(of: $0), in: medium) } ?? []))
+        }
+        if isOneCase, let limit = options.stateLimit, seen.count >= limit {
+          report.stopReason = "enough states"
+          return false
         }
         if let limit = options.violationLimit, report.violations.count >= limit {
           report.stopReason = "enough violations"
@@ -171,8 +196,16 @@ public final class CrashExplorer {
     _ steps: [CrashStep], visit: (MediumState, Expected, CrashRecording) -> Bool
   ) throws {
     let recording: CrashRecording
-    do { recording = try record(steps) } catch { throw EndlessRun(error: error) }
+    do { recording = try record(steps, isStopped: { self.isToStop }) } catch is CrashRecording.Stopped {
+      askWhetherToStop()
+      return
+    } catch { throw EndlessRun(error: error) }
     report.addFaults(recording.faults)
+    if case .steps = options.workload, options.faults.isEmpty {
+      report.failedSteps = recording.errors.sorted { $0.key < $1.key }.map { step, error in
+        (recording.steps[step - 1].line, "\(error)")
+      }
+    }
     let observations = recording.observations, blockSize = judge.blockSize
     var states = MediumStates(of: recording.history, on: image, rule: options.subset, seed: options.seed)
     states.changes = memory.changes
@@ -200,13 +233,16 @@ public final class CrashExplorer {
   public func trace(ofCase number: Int) -> ChromeTrace {
     let trace = ChromeTrace()
     // A run without an end is drawn as far as it goes.
-    _ = try? record(steps(number), trace)
+    _ = try? record(steps(number), trace, isStopped: { false })
     return trace
   }
 
-  private func record(_ steps: [CrashStep], _ trace: ChromeTrace? = nil) throws -> CrashRecording {
+  private func record(
+    _ steps: [CrashStep], _ trace: ChromeTrace? = nil, isStopped: @escaping () -> Bool
+  ) throws -> CrashRecording {
     try CrashRecording(
-      steps, on: image, seed: options.seed, options: volumeOptions, faults: options.faults, trace: trace)
+      steps, on: image, seed: options.seed, options: volumeOptions, faults: options.faults, trace: trace,
+      isStopped: isStopped)
   }
 
   private var volumeOptions: VolumeOptions {
@@ -220,12 +256,13 @@ public final class CrashExplorer {
   /// The shortest workload that could be found in which the same kind of finding comes up, as lines of a script.
   public func shrunk(_ violation: CrashViolation) -> [String] {
     let all = steps(violation.number)
+    if shrinkingEnd == nil { shrinkingEnd = now() + options.shrinkingLimit }
     let isShorter = shrink(all, runLimit: 200) { steps in self.comesUp(violation.finding.kind, in: steps) }
     return isShorter.map(\.line)
   }
 
   private func comesUp(_ kind: String, in steps: [CrashStep]) -> Bool {
-    if stopReason() == "interrupted" { return false }
+    if isToStop { return false }
     var isFound = false
     let before = report
     defer { report = before }
@@ -237,7 +274,7 @@ public final class CrashExplorer {
           findings += (try? slowFindings(state, expected.value, verdict)) ?? []
         }
         isFound = findings.contains { $0.kind == kind }
-        return !isFound
+        return !isFound && !isToStop
       }
     } catch { return kind == "run" }
     return isFound

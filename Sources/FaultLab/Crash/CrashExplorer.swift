@@ -33,6 +33,8 @@ public struct CrashOptions: Sendable {
   /// How many cases, or states, are looked at; nil: all there are, and of the sequences of three as many as time allows.
   public var caseLimit: Int?
   public var stateLimit: Int?
+  /// How long workloads are shrunk, in nanoseconds in all.
+  public var shrinkingLimit: UInt64 = 60_000_000_000
   /// Stop when so many violations were found.
   public var violationLimit: Int?
   /// How often a state is shown to slower judges.
@@ -126,6 +128,8 @@ public struct CrashReport: Sendable {
   public var mountedStates = 0
   public var recoveredStates = 0
   public var remountedStates = 0
+  /// What failed in a workload of steps without faults: the line and the error, in order.
+  public var failedSteps: [(line: String, error: String)] = []
   /// What became of each rule of faults, in all cases.
   public var faults: [FaultReport] = []
   /// Nanoseconds in all, and those of the slower judges.

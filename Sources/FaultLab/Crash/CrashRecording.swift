@@ -18,15 +18,28 @@ package struct CrashRecording: Sendable {
   /// What became of the rules of faults.
   package let faults: [FaultReport]
 
-  /// Runs the steps on a volume, and unmounts it, as the last step. `trace` collects what happens meanwhile.
+  /// Somebody stopped it.
+  package struct Stopped: Error {}
+
+  /// Runs the steps on a volume, and unmounts it, as the last step. `trace` collects what happens meanwhile; `isStopped` is
+  /// asked before each step.
+  ///
+  /// - Throws: `Stopped`, or what the reactor says of a step without an end.
   package init(
     _ steps: [CrashStep], on image: [UInt8], seed: UInt64, options: VolumeOptions, faults: [FaultRule] = [],
-    trace: ChromeTrace? = nil
+    trace: ChromeTrace? = nil, isStopped: @escaping () -> Bool = { false }
   ) throws {
     let reactor = SimulatedReactor(seed: seed, policy: .uniform)
-    reactor.stepLimit = 10_000_000
     trace?.watch(reactor)
-    self = try reactor.run { try await Self.run(steps, image, options, faults, reactor) }
+    // The reactor runs its body on this thread.
+    nonisolated(unsafe) let isStopped = isStopped
+    self = try reactor.run {
+      try await Self.run(steps, image, options, faults, reactor) {
+        // Each step has as many.
+        reactor.stepLimit = reactor.steps + 10_000_000
+        if unsafe isStopped() { throw Stopped() }
+      }
+    }
   }
 
   /// How volumes are mounted for this.
@@ -56,7 +69,9 @@ package struct CrashRecording: Sendable {
   }
 
   private static func run(
-    _ steps: [CrashStep], _ image: [UInt8], _ options: VolumeOptions, _ faults: [FaultRule], _ reactor: SimulatedReactor
+    _ steps: [CrashStep], _ image: [UInt8], _ options: VolumeOptions, _ faults: [FaultRule],
+    _ reactor: SimulatedReactor,
+    beforeEach: () throws -> Void
   ) async throws -> CrashRecording {
     let device = HistoryLayer(SimulatedDevice(reactor: reactor, image: image, keepsDurable: false))
     // What is drawn differs from one workload to the next, and is the same whenever the same one runs.
@@ -69,6 +84,7 @@ package struct CrashRecording: Sendable {
     var observations = CrashObservations(start: try await ObservedTree(of: volume, blockSize: blockSize))
     var errors: [Int: any Error & Sendable] = [:]
     for (index, step) in steps.enumerated() {
+      try beforeEach()
       await volume.begin(index + 1, step)
       do { try await step.run(volume) } catch { errors[index + 1] = error }
       await volume.end(index + 1)

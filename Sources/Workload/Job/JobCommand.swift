@@ -241,7 +241,7 @@ private func shellCommand(_ arguments: [String]) -> String {
 }
 
 /// One word of a shell command. What a shell might read otherwise goes between single quotes.
-func shellQuoted(_ word: String) -> String {
+package func shellQuoted(_ word: String) -> String {
   let isPlain =
     !word.isEmpty
     && word.utf8.allSatisfy { byte in

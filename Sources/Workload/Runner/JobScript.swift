@@ -8,6 +8,8 @@ internal import Reactor
 package struct JobScript {
   /// Lines that a script has at most.
   package static let lineLimit = 10_000
+  /// Operations at most, with those that leave no line.
+  private static let turnLimit = 1_000_000
   package private(set) var lines: [String] = []
   /// Bytes of each file.
   private var sizes: [String: UInt64] = [:]
@@ -39,6 +41,11 @@ package struct JobScript {
       }
       for number in 0..<job.copies {
         let names = job.fileNames(copy: number)
+        let changers = plan.jobs[...index].contains { $0.mix?.changesNames == true }
+        if changers && lanes.contains(where: { !Set($0.names).isDisjoint(with: names) }) {
+          throw .unfit(
+            job: job.name, reason: "it shares files with another job, and one of both creates and unlinks them")
+        }
         layOut(names, job, share)
         let copy = JobCopy(job, jobIndex: index, copy: number, files: names.map { _ in 0..<share })
         lanes.append(
@@ -46,6 +53,7 @@ package struct JobScript {
       }
     }
     if !lines.isEmpty { lines.append("sync") }
+    var turnCount = 0
     while !lanes.isEmpty {
       for index in lanes.indices.reversed() where !lanes[index].copy.takeTurn(at: Instant(nanoseconds: 0)) {
         let lane = lanes.remove(at: index)
@@ -54,7 +62,8 @@ package struct JobScript {
       }
       for index in lanes.indices {
         perform(&lanes[index])
-        if lines.count > Self.lineLimit {
+        turnCount += 1
+        if lines.count > Self.lineLimit || turnCount > Self.turnLimit {
           throw .unfit(
             job: lanes[index].copy.job.name, reason: "the jobs have more than \(Self.lineLimit) operations together")
         }
