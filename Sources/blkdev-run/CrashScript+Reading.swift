@@ -13,10 +13,12 @@ extension CrashScript {
   /// - Throws: `usage` for a line that is none, `failed` for a file that cannot be read.
   static func read(_ path: String) throws(FSError) -> CrashScript { try parse(try lines(of: path), path) }
 
-  /// The operations of the jobs of a file, and bytes of all their files.
+  /// The operations of the jobs of a file, and how many files and bytes in them there are.
   ///
   /// - Throws: `usage` for jobs that are none for this, `failed` for a file that cannot be read.
-  static func read(jobs path: String, seed: UInt64) throws(FSError) -> (script: CrashScript, fileBytes: UInt64) {
+  static func read(
+    jobs path: String, seed: UInt64
+  ) throws(FSError) -> (script: CrashScript, fileCount: Int, fileBytes: UInt64) {
     let bytes = Array(try lines(of: path).joined(separator: [UInt8(ascii: "\n")]))
     let text = String(decoding: bytes, as: UTF8.self)
     let plan: WorkloadPlan, script: JobScript
@@ -25,7 +27,7 @@ extension CrashScript {
         .seeded(with: seed)
     } catch { throw .usage("\(error)") }
     do { script = try JobScript(plan) } catch { throw .usage("\(path): \(error)") }
-    return (try parse(script.lines.map { Array($0.utf8) }, path), plan.fileBytes)
+    return (try parse(script.lines.map { Array($0.utf8) }, path), plan.fileCount, plan.fileBytes)
   }
 
   private static func parse(_ lines: [[UInt8]], _ path: String) throws(FSError) -> CrashScript {

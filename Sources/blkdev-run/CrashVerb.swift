@@ -111,14 +111,16 @@ struct CrashVerb: ParsableCommand {
 
   /// Reads a job file, and makes the volume as large as its files need.
   private func readJobs(_ path: String, _ options: inout CrashOptions) throws(FSError) {
-    let (script, fileBytes) = try CrashScript.read(jobs: path, seed: seed)
+    let (script, fileCount, fileBytes) = try CrashScript.read(jobs: path, seed: seed)
     options.workload = .steps(script)
     guard fileBytes <= 64 << 20 else {
       throw .usage(
         "\(path): its files have \(fileBytes) bytes; every state is a volume in memory, so 64 MiB are the most")
     }
-    // A quarter more for pointers, and the room that the smallest volume has.
-    options.blockCount = Int(fileBytes + fileBytes / 4) / blockSize + 1024
+    // Beside those of the tree that is there.
+    options.inodeCount = max(options.inodeCount, fileCount + 48)
+    // A quarter more for pointers, inodes and names, and the room that the smallest volume has.
+    options.blockCount = (Int(fileBytes + fileBytes / 4) + fileCount * 768) / blockSize + 1024
   }
 
   /// What repeats this run, but for the case.

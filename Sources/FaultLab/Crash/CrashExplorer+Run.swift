@@ -37,7 +37,7 @@ public final class CrashExplorer {
     self.now = now
     self.stopReason = stopReason
     var image = try ScratchImage.prepared(
-      blockSize: options.blockSize, blockCount: options.blockCount, seed: options.seed
+      blockSize: options.blockSize, blockCount: options.blockCount, inodeCount: options.inodeCount, seed: options.seed
     ) { volume in
       for step in Sequences.preparation(blockSize: options.blockSize) { try await step.run(volume) }
     }.image
@@ -312,7 +312,8 @@ public final class CrashExplorer {
     if isDrawn(state, options.sampling.mounted, salt: 3) {
       aside {
         report.mountedStates += 1
-        findings += MountedJudge.broken(expected, in: medium.bytes, seed: options.seed)
+        findings += MountedJudge.broken(
+          expected, in: medium.bytes, seed: options.seed, isDamaged: verdict.isSerious)
       }
     }
     if !verdict.isMarkedClean && !verdict.isSerious {

@@ -22,6 +22,8 @@ public struct CrashOptions: Sendable {
   public var blockSize = 1024
   /// Blocks of the volume; nil: 512, or 1,024 of the smallest.
   public var blockCount: Int?
+  /// Inodes of the volume.
+  public var inodeCount = 64
   public var seed: UInt64 = 1
   /// What goes wrong at the device from the first step of a workload on; rules that damage stored bytes are none of these,
   /// since such damage lies over the device, and states are what the device has.

@@ -26,7 +26,9 @@ public enum ExplorerError: Error, Sendable, CustomStringConvertible {
 /// Small images; the judge sees them through temporary files, because that is what e2fsprogs reads.
 enum ScratchImage {
   /// A volume of that many blocks; without a number 512, or 1,024 of the smallest.
-  static func make(blockSize: Int, blockCount: Int? = nil) throws(ExplorerError) -> [UInt8] {
+  static func make(
+    blockSize: Int, blockCount: Int? = nil, inodeCount: Int = 64
+  ) throws(ExplorerError) -> [UInt8] {
     guard ExternalTool("e2fsck") != nil else { throw .missingTool("e2fsck") }
     guard let uuid = VolumeUUID("6f1c9c1e-0000-4000-8000-000000000001"),
       let hashSeed = VolumeUUID("6f1c9c1e-0000-4000-8000-000000000002")
@@ -36,7 +38,7 @@ enum ScratchImage {
     var options = MakeOptions(
       byteCount: UInt64(byteCount), uuid: uuid, hashSeed: hashSeed, seconds: 1_767_225_600)
     options.blockSize = blockSize
-    options.inodeCount = 64
+    options.inodeCount = UInt64(inodeCount)
     options.reservedPercent = 0
     let image = MemoryBytes([UInt8](repeating: 0, count: byteCount))
     do { try VolumePlan(options).write(to: image, isZeroed: true) } catch { throw .failed("\(error)") }
@@ -45,9 +47,10 @@ enum ScratchImage {
 
   /// A volume that is filled in simulation and unmounted; and what `fill` has returned.
   static func prepared<R: Sendable>(
-    blockSize: Int, blockCount: Int? = nil, seed: UInt64, _ fill: @escaping @Sendable (Volume) async throws -> R
+    blockSize: Int, blockCount: Int? = nil, inodeCount: Int = 64, seed: UInt64,
+    _ fill: @escaping @Sendable (Volume) async throws -> R
   ) throws -> (image: [UInt8], result: R) {
-    let empty = try make(blockSize: blockSize, blockCount: blockCount)
+    let empty = try make(blockSize: blockSize, blockCount: blockCount, inodeCount: inodeCount)
     let reactor = SimulatedReactor(seed: seed, policy: .uniform)
     return try reactor.run {
       let device = SimulatedDevice(reactor: reactor, image: empty)

@@ -85,14 +85,22 @@ package struct WorkloadPlan: Sendable, Equatable {
     return (max(256 * mebibyte, (sum + sum / 4) / free * 100) + mebibyte - 1) / mebibyte * mebibyte
   }
 
-  /// Bytes of all files at their largest. A file that several jobs name counts once, with the largest of its shares.
-  package var fileBytes: UInt64 {
+  /// How many bytes each file has at its largest. One that several jobs name has the largest of its shares.
+  private var shares: [String: UInt64] {
     var shares: [String: UInt64] = [:]
     for job in jobs {
       for copy in 0..<job.copies {
         for name in job.fileNames(copy: copy) { shares[name] = max(shares[name] ?? 0, job.bytesPerFile ?? 0) }
       }
     }
+    return shares
+  }
+
+  /// How many files there are at most.
+  package var fileCount: Int { shares.count }
+
+  /// Bytes of all files at their largest.
+  package var fileBytes: UInt64 {
     // Sizes are at most 2^60 each, but there may be many: a sum that does not fit is more than any disk has.
     var sum: UInt64 = 0
     for share in shares.values {
