@@ -146,6 +146,15 @@ struct CrashTests {
     options.stateLimit = nil
     options.memoryLimit = 1
     #expect(try Self.run(options).stopReason == "the memory limit is reached")
+    // Also in the middle of a workload, before anything was cut.
+    let steps = (0..<5).map { number in CrashStep("mkdir /\(number)") { try await $0.makeDirectory("/\(number)") } }
+    var lookCount = 0
+    let explorer = try CrashExplorer(CrashOptions(workload: .steps(CrashScript(steps))), now: { 0 }) {
+      lookCount += 1
+      return lookCount > 3 ? "enough looks" : nil
+    }
+    let cut = try explorer.run()
+    #expect(cut.stopReason == "enough looks" && cut.nextCase == 0 && cut.distinctStates == 0)
     // The seed decides which sequences of three there are.
     options = CrashOptions(workload: .sequences(length: 3, only: nil))
     options.sampling = CrashSampling(length: 3)

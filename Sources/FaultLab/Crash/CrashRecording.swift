@@ -70,8 +70,7 @@ package struct CrashRecording: Sendable {
 
   private static func run(
     _ steps: [CrashStep], _ image: [UInt8], _ options: VolumeOptions, _ faults: [FaultRule],
-    _ reactor: SimulatedReactor,
-    beforeEach: () throws -> Void
+    _ reactor: SimulatedReactor, beforeEach: () throws -> Void
   ) async throws -> CrashRecording {
     let device = HistoryLayer(SimulatedDevice(reactor: reactor, image: image, keepsDurable: false))
     // What is drawn differs from one workload to the next, and is the same whenever the same one runs.
@@ -84,7 +83,11 @@ package struct CrashRecording: Sendable {
     var observations = CrashObservations(start: try await ObservedTree(of: volume, blockSize: blockSize))
     var errors: [Int: any Error & Sendable] = [:]
     for (index, step) in steps.enumerated() {
-      try beforeEach()
+      do { try beforeEach() } catch {
+        // Its tasks would wait for ever.
+        try? await volume.unmount()
+        throw error
+      }
       await volume.begin(index + 1, step)
       do { try await step.run(volume) } catch { errors[index + 1] = error }
       await volume.end(index + 1)
