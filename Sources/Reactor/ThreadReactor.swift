@@ -9,7 +9,8 @@ internal import Glibc
 ///
 /// Call `stop` when everything on it has ended: the thread keeps the reactor alive until then.
 ///
-/// Sendable for the reasons given at `Reactor`.
+/// Sendable for the reasons given at `Reactor`: its own thread alone touches what changes here, but for the entry queue,
+/// which has its lock.
 @safe public final class ThreadReactor: Reactor, @unchecked Sendable {
   private let entries = EntryQueue()
   private var taken: [Entry] = []

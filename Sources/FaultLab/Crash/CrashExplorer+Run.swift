@@ -386,7 +386,7 @@ public final class CrashExplorer {
       if seen.insert(state.hash ^ base) { report.distinctStates += 1 }
       report.judgedStates += 1
       found = judge(medium)
-      return found == nil
+      return found == nil && !isToStop
     }
     return found
   }

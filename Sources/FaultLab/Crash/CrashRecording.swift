@@ -31,7 +31,7 @@ package struct CrashRecording: Sendable {
   ) throws {
     let reactor = SimulatedReactor(seed: seed, policy: .uniform)
     trace?.watch(reactor)
-    // The reactor runs its body on this thread.
+    // The reactor runs its body on this thread, which does nothing else until that has ended: nobody is called but here.
     nonisolated(unsafe) let isStopped = isStopped
     self = try reactor.run {
       try await Self.run(steps, image, options, faults, reactor) {

@@ -94,6 +94,9 @@ package struct Job: Sendable, Equatable {
   package var largestBlock: Int { blockSizes.map(\.largest).max() ?? 0 }
   private var blockSizes: [BlockSizes] { load.directions(withMix: mix).map { load.blockSizes[$0] } }
 
+  /// Whether its files are written before it begins: those of a job that reads, or overwrites only.
+  var needsContents: Bool { mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? load.pattern.reads }
+
   /// What each file of the job may grow to: its share of `size`, in whole blocks.
   package var bytesPerFile: UInt64? {
     size.map { bytes in

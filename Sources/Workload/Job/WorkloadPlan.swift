@@ -96,6 +96,24 @@ package struct WorkloadPlan: Sendable, Equatable {
     return shares
   }
 
+  /// Files that come and go are of one copy alone.
+  ///
+  /// - Throws: `unfit` where another has one of their names, too.
+  func checkSharedNames() throws(RunError) {
+    var taken: Set<String> = [], someChange = false
+    for job in jobs where job.target == .fileSystem {
+      someChange = someChange || job.mix?.changesNames == true
+      for copy in 0..<job.copies {
+        let names = job.fileNames(copy: copy)
+        if someChange && !taken.isDisjoint(with: names) {
+          throw .unfit(
+            job: job.name, reason: "it shares files with another job, and one of both creates and unlinks them")
+        }
+        taken.formUnion(names)
+      }
+    }
+  }
+
   /// How many files there are at most.
   package var fileCount: Int { shares.count }
 

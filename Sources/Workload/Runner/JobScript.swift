@@ -29,8 +29,10 @@ package struct JobScript {
     }
   }
 
-  /// - Throws: `unfit` for jobs that are none on files, that have no size, or too many operations.
+  /// - Throws: `unfit` for jobs that are none on files, that have no size, or too many operations, or whose files
+  ///   another job creates and unlinks.
   package init(_ plan: WorkloadPlan) throws(RunError) {
+    try plan.checkSharedNames()
     var lanes: [Lane] = []
     for (index, job) in plan.jobs.enumerated() {
       guard job.target == .fileSystem else {
@@ -41,11 +43,6 @@ package struct JobScript {
       }
       for number in 0..<job.copies {
         let names = job.fileNames(copy: number)
-        let changers = plan.jobs[...index].contains { $0.mix?.changesNames == true }
-        if changers && lanes.contains(where: { !Set($0.names).isDisjoint(with: names) }) {
-          throw .unfit(
-            job: job.name, reason: "it shares files with another job, and one of both creates and unlinks them")
-        }
         layOut(names, job, share)
         let copy = JobCopy(job, jobIndex: index, copy: number, files: names.map { _ in 0..<share })
         lanes.append(
@@ -73,9 +70,8 @@ package struct JobScript {
 
   /// Files that are read or overwritten are there before, and those whose names change, empty.
   private mutating func layOut(_ names: [String], _ job: Job, _ share: UInt64) {
-    let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.load.pattern.reads
     for name in names {
-      if mustExist && sizes[name] ?? 0 < share {
+      if job.needsContents && sizes[name] ?? 0 < share {
         write(name, (sizes[name] ?? 0)..<share)
       } else if job.mix?.changesNames == true {
         create(name)

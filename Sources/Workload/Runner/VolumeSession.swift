@@ -152,17 +152,12 @@ actor VolumeSession {
 
   /// Opens every file of every copy, makes those that are missing, and lays out what is read before it is written.
   private func open(_ volume: Volume) async throws(RunError) {
+    try plan.checkSharedNames()
     do throws(Ext2Error) {
       for (jobIndex, job) in plan.jobs.enumerated() {
         for copy in 0..<job.copies {
           var own: [Opening] = []
           for name in job.fileNames(copy: copy) { own.append(try await open(name, volume)) }
-          let isShared = own.contains { opening in openings.joined().contains { $0.model == opening.model } }
-          let changers = plan.jobs[...jobIndex].contains { $0.mix?.changesNames == true }
-          if isShared && changers {
-            throw .badOption(
-              "job \(job.name): it shares files with another job, and one of both creates and unlinks them")
-          }
           try await layOut(own, job)
           var ranges: [Range<UInt64>] = []
           for opening in own { ranges.append(try range(of: models[opening.model], job, copy: copy)) }
@@ -212,8 +207,7 @@ actor VolumeSession {
   /// Writes the files of a job that reads, or overwrites only, as far as they are shorter than the job's share; until
   /// somebody stops the run.
   private func layOut(_ own: [Opening], _ job: Job) async throws(Ext2Error) {
-    let mustExist = job.mix.map { !$0.contains(.append) && !$0.contains(.truncate) } ?? job.load.pattern.reads
-    guard mustExist, let share = job.bytesPerFile else { return }
+    guard job.needsContents, let share = job.bytesPerFile else { return }
     for opening in own {
       let model = models[opening.model]
       while model.byteCount < share && !control.isStopRequested {
